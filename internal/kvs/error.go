@@ -1,0 +1,61 @@
+package kvs
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind says what went wrong in our own words. The doors translate a kind into the
+// exception and HTTP status that the service model gives the operation.
+type Kind uint8
+
+// The kinds of error.
+const (
+	Internal Kind = iota // our fault; the message stays in the log
+	InvalidArgument
+	InvalidFormat // an ARN that is no ARN
+	NotFound
+	InUse
+	VersionMismatch
+	Denied
+	TooManyRequests
+	TooManyConnections
+	TooManyStreams
+	TooManyTags
+	WrongEndpoint
+	NoRetention
+	NotImplemented
+	Unavailable // try again: shutting down, or a store is out of reach
+)
+
+// Error is an error made once, where it is understood, with a message that says what
+// was wrong and what would be right. It is rendered once, at the door.
+type Error struct {
+	Kind    Kind
+	Message string
+	Cause   error // for the log only
+}
+
+// Error returns the message.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return e.Message + ": " + e.Cause.Error()
+	}
+	return e.Message
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Errorf makes an Error of the given kind.
+func Errorf(k Kind, format string, args ...any) *Error {
+	return &Error{Kind: k, Message: fmt.Sprintf(format, args...)}
+}
+
+// KindOf returns the kind of the first Error in err's chain, Internal if there is none.
+func KindOf(err error) Kind {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return Internal
+}
