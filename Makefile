@@ -1,0 +1,75 @@
+# The verbs of the project, the same on a laptop and in CI.
+#
+#   make run      build and start a server for trying things out
+#   make test     vet and every test; needs only Go
+#   make race     the tests under the race detector; needs a C compiler
+#   make lint     golangci-lint, gofmt, go.mod and generated files are current
+#   make gen      write generated files
+#   make fuzz     every fuzz target for FUZZTIME each
+#   make bench    the benchmarks of docs/design/performance.md
+#   make e2e      real clients against the real binary; see .ci/run for what it needs
+
+GO       ?= go
+FUZZTIME ?= 30s
+BENCH    ?= .
+PKGS     ?= ./...
+
+LINT_VERSION := v2.15.0
+LINT         := bin/golangci-lint-$(LINT_VERSION)
+
+export CGO_ENABLED := 0
+
+.PHONY: all run build test race lint gen fuzz bench e2e clean
+
+all: test build
+
+run: build
+	exec bin/millrace serve --dev
+
+build:
+	$(GO) build -trimpath -o bin/millrace ./cmd/millrace
+
+test:
+	$(GO) vet ./...
+	$(GO) test -shuffle=on -timeout 5m $(PKGS)
+
+race: export CGO_ENABLED := 1
+race:
+	$(GO) test -race -shuffle=on -timeout 15m $(PKGS)
+
+# Generated files are checked by writing them again: whatever is uncommitted before
+# must be the same afterwards, so the check works on a dirty tree, too.
+state = (git diff; git ls-files --others --exclude-standard) | git hash-object --stdin
+
+lint: $(LINT)
+	$(LINT) run ./...
+	@dirty=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	  test -z "$$dirty" || { echo "gofmt these files:"; echo "$$dirty"; exit 1; }
+	$(GO) mod tidy -diff
+	@before=$$($(state)); $(MAKE) --no-print-directory gen; after=$$($(state)); \
+	  test "$$before" = "$$after" || { git status --short; git diff; \
+	  echo "generated files were stale: commit what make gen wrote"; exit 1; }
+
+$(LINT):
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv bin/golangci-lint $@
+
+gen:
+	$(GO) generate ./...
+
+fuzz:
+	@$(GO) test -list '^Fuzz' $(PKGS) | \
+	  awk '/^Fuzz/ { name[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, name[i]; n = 0 }' | \
+	  while read -r pkg name; do \
+	    echo "== $$pkg $$name"; \
+	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$pkg" </dev/null || exit 1; \
+	  done
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PKGS)
+
+e2e: build
+	cd test/e2e && npm ci --no-audit --no-fund && $(GO) test -count=1 -timeout 30m ./...
+
+clean:
+	rm -rf bin dist
