@@ -1,0 +1,72 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Checkpoints move the log into the file in the background, so that no commit pays
+// for one. A log longer than restartFrames pages (64 MiB) is a sign that passive
+// checkpoints never catch the writer resting; then it is stopped for a moment.
+const (
+	checkpointEvery = 2 * time.Second
+	restartFrames   = 16384
+)
+
+// runCheckpoints checkpoints at most every checkpointEvery, and only after commits.
+func (d *DB) runCheckpoints() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	timer := time.NewTimer(checkpointEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-d.dirty:
+		case <-d.closing:
+			return
+		}
+		timer.Reset(checkpointEvery)
+		select {
+		case <-timer.C:
+		case <-d.closing:
+			return
+		}
+		d.checkpointOnce(ctx)
+	}
+}
+
+// checkpointOnce runs a passive checkpoint and, when the log has grown too long, one
+// that makes it start anew while the writer holds still.
+func (d *DB) checkpointOnce(ctx context.Context) {
+	log, err := d.runCheckpoint(ctx, "PASSIVE")
+	if err == nil && log > restartFrames {
+		d.batch.Lock()
+		_, err = d.runCheckpoint(ctx, "RESTART")
+		d.batch.Unlock()
+	}
+	if err != nil && !errors.Is(err, errBusy) {
+		d.log.Warn("checkpoint failed; the log keeps growing until one succeeds", "file", d.path, "error", err)
+	}
+}
+
+// finalCheckpoint empties the log before the file is closed, so that a copy of the
+// closed file alone is complete.
+func (d *DB) finalCheckpoint() {
+	if _, err := d.runCheckpoint(context.Background(), "TRUNCATE"); err != nil {
+		d.log.Warn("last checkpoint failed; the log will be read at the next start", "file", d.path, "error", err)
+	}
+}
+
+// errBusy says that a reader or another process kept a checkpoint from finishing.
+var errBusy = errors.New("checkpoint: the database is in use")
+
+// runCheckpoint runs one checkpoint and returns the length of the log in pages.
+func (d *DB) runCheckpoint(ctx context.Context, mode string) (pages int, err error) {
+	var busy, done int
+	err = d.checkpoint.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &pages, &done)
+	if err == nil && busy != 0 {
+		err = errBusy
+	}
+	return pages, err
+}
