@@ -36,12 +36,3 @@ func AppendVoid(b []byte, n int) []byte { return b }
 
 // AppendElement appends an element with a size of the shortest form.
 func AppendElement(b []byte, id uint32, data []byte) []byte { return b }
-
-// ParseTags reads a whole Tags element, such as Item.Raw.
-func ParseTags(element []byte) ([]Tag, error) { return nil, nil }
-
-// ParseTracks reads a whole Tracks element.
-func ParseTracks(element []byte) ([]Track, error) { return nil, nil }
-
-// ParseInfo reads a whole Info element.
-func ParseInfo(element []byte) (*Info, error) { return nil, nil }

@@ -1,0 +1,110 @@
+package mkv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+)
+
+// element is an element that lies in memory whole.
+type element struct {
+	id     uint32
+	offset int64 // where its id lies in the input
+	start  int64 // where its data lies in the input
+	data   []byte
+}
+
+// parseElement reads the element at the start of b, whose first byte is at
+// offset of the input, and returns what follows it.
+func parseElement(b []byte, offset int64) (e element, rest []byte, err error) {
+	n := vintLength(b[0])
+	if n > maxIDLength || n >= len(b) {
+		return e, nil, syntaxError(offset, "byte %02X begins no element id here", b[0])
+	}
+	id, ok := decodeID(b[:n])
+	if !ok {
+		return e, nil, syntaxError(offset, "%X is no element id", b[:n])
+	}
+	m := vintLength(b[n])
+	if m > maxSizeLength || n+m > len(b) {
+		return e, nil, syntaxError(offset+int64(n), "byte %02X begins no size of %s here", b[n], elementName(id))
+	}
+	size := decodeSize(b[n : n+m])
+	if size < 0 || size > int64(len(b)-n-m) {
+		return e, nil, syntaxError(offset, "%s must have a known size and end inside its parent", elementName(id))
+	}
+	e = element{id: id, offset: offset, start: offset + int64(n+m), data: b[n+m : n+m+int(size)]}
+	return e, b[n+m+int(size):], nil
+}
+
+// children calls f with each child of the master e, in order.
+func (e element) children(f func(child element) error) error {
+	for rest := e.data; len(rest) > 0; {
+		child, after, err := parseElement(rest, e.start+int64(len(e.data)-len(rest)))
+		if err != nil {
+			return err
+		}
+		if err := f(child); err != nil {
+			return err
+		}
+		rest = after
+	}
+	return nil
+}
+
+// uint is the value of an unsigned integer element; an empty one means its
+// default (RFC 8794 section 6.1).
+func (e element) uint(v *uint64) error {
+	if len(e.data) > 8 {
+		return syntaxError(e.offset, "%s: an integer has at most 8 bytes, not %d", elementName(e.id), len(e.data))
+	}
+	if len(e.data) == 0 {
+		return nil
+	}
+	*v = 0
+	for _, c := range e.data {
+		*v = *v<<8 | uint64(c)
+	}
+	return nil
+}
+
+// int is the value of a signed integer element.
+func (e element) int(v *int64) error {
+	var u uint64
+	if err := e.uint(&u); err != nil {
+		return err
+	}
+	if n := len(e.data); n > 0 {
+		shift := 64 - 8*n
+		*v = int64(u<<shift) >> shift
+	}
+	return nil
+}
+
+// float is the value of a float element.
+func (e element) float(v *float64) error {
+	switch len(e.data) {
+	case 0:
+	case 4:
+		*v = float64(math.Float32frombits(binary.BigEndian.Uint32(e.data)))
+	case 8:
+		*v = math.Float64frombits(binary.BigEndian.Uint64(e.data))
+	default:
+		return syntaxError(e.offset, "%s: a float has 0, 4 or 8 bytes, not %d", elementName(e.id), len(e.data))
+	}
+	return nil
+}
+
+// text is the value of a string element. It ends at the first NUL
+// (RFC 8794 section 13); some writers pad with NULs, GStreamer always adds one.
+func (e element) text(v *string) error {
+	s, _, _ := bytes.Cut(e.data, []byte{0})
+	*v = string(s)
+	return nil
+}
+
+// bytes is a copy of the value of a binary element.
+func (e element) bytes(v *[]byte) error {
+	*v = append([]byte{}, e.data...)
+	return nil
+}
