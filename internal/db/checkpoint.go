@@ -40,7 +40,7 @@ func (d *DB) runCheckpoints() {
 // that makes it start anew while the writer holds still.
 func (d *DB) checkpointOnce(ctx context.Context) {
 	log, err := d.runCheckpoint(ctx, "PASSIVE")
-	if err == nil && log > restartFrames {
+	if err == nil && log > d.restartAt {
 		d.batch.Lock()
 		_, err = d.runCheckpoint(ctx, "RESTART")
 		d.batch.Unlock()

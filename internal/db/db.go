@@ -63,6 +63,8 @@ type DB struct {
 	closed  error
 	running sync.WaitGroup
 
+	restartAt int // pages of log at which the writer is stopped to start it anew
+
 	batch sync.Mutex // held by the writer during a batch; by the checkpointer to restart the log
 }
 
@@ -79,6 +81,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	d := &DB{
 		path: path, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), onCommit: o.OnCommit,
 		queue: make(chan *request), dirty: make(chan struct{}, 1), closing: make(chan struct{}),
+		restartAt: restartFrames,
 	}
 	if d.onCommit == nil {
 		d.onCommit = func(int, time.Duration) {}
