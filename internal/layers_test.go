@@ -1,0 +1,148 @@
+package house
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// floor is how high in the house a package stands. Imports go down only.
+type floor int
+
+const (
+	public  floor = iota - 1 // importable from outside: the standard library and each other
+	bytes0                   // bytes and words: no state
+	state1                   // each owns its tables or objects; none imports another
+	work2                    // sessions
+	doors3                   // the only code that sees requests and wire shapes
+	frame4                   // assembly
+	command                  // programs
+)
+
+// floors lists every package. A new one is one line here.
+var floors = map[string]floor{
+	"mkv":      public,
+	"sigv4":    public,
+	"producer": public,
+	"consumer": public,
+
+	"internal":            bytes0, // these tests
+	"internal/kvs":        bytes0,
+	"internal/wire":       bytes0,
+	"internal/wire/model": bytes0,
+	"internal/client":     bytes0,
+	"internal/metrics":    bytes0,
+	"internal/db":         bytes0,
+	"internal/db/dbtest":  bytes0,
+	"internal/mediatest":  bytes0,
+
+	"internal/catalog": state1,
+	"internal/live":    state1,
+	"internal/archive": state1,
+	"internal/iam":     state1,
+	"internal/quota":   state1,
+
+	"internal/ingest":   work2,
+	"internal/playback": work2,
+	"internal/demo":     work2,
+
+	"internal/api":          doors3,
+	"internal/api/video":    doors3,
+	"internal/api/media":    doors3,
+	"internal/api/archived": doors3,
+
+	"internal/config": frame4,
+	"internal/server": frame4,
+
+	"cmd/millrace": command,
+}
+
+// arrows are imports that the floors would forbid, with the reason.
+var arrows = map[string]string{
+	"producer -> internal/kvs":    "the SDK packages speak the dictionary",
+	"producer -> internal/wire":   "generated shapes of the calls they make",
+	"producer -> internal/client": "one way to call an operation",
+	"consumer -> internal/kvs":    "the SDK packages speak the dictionary",
+	"consumer -> internal/wire":   "generated shapes of the calls they make",
+	"consumer -> internal/client": "one way to call an operation",
+}
+
+// maxInternalImports is how many of our own packages one may know, below assembly.
+const maxInternalImports = 7
+
+// crowded lists packages that know more, with the reason.
+var crowded = map[string]string{}
+
+func checkFloors(t *tree, floors map[string]floor, arrows map[string]string) (broken []string) {
+	seen := map[string]bool{}
+	for _, p := range t.sorted() {
+		from, ok := floors[p.path]
+		if !ok {
+			broken = append(broken, p.path+": is on no floor; add a line to floors in internal/layers_test.go")
+			continue
+		}
+		for _, i := range p.imports() {
+			to, ours := strings.CutPrefix(i, module)
+			switch {
+			case from == public && !ours && !standard(i):
+				broken = append(broken, fmt.Sprintf("%s: is public and may not import %s", p.path, i))
+			case ours:
+				arrow := p.path + " -> " + to
+				seen[arrow] = true
+				if arrows[arrow] == "" && !allowed(p.path, from, to, floors[to]) {
+					broken = append(broken, arrow+": goes up, or to a neighbour")
+				}
+			}
+		}
+	}
+	for arrow := range arrows {
+		from, _, _ := strings.Cut(arrow, " -> ")
+		if t.packages[from] != nil && !seen[arrow] && floors[from] != public {
+			broken = append(broken, arrow+": is listed but no longer there")
+		}
+	}
+	return broken
+}
+
+// allowed says whether the floors permit an import.
+func allowed(fromPath string, from floor, toPath string, to floor) bool {
+	switch {
+	case strings.HasSuffix(toPath, "test"):
+		return strings.HasSuffix(fromPath, "test") // made for tests, used by tests
+	case to == public:
+		return true
+	case from == public:
+		return false
+	case from == to:
+		return from == bytes0 || from == frame4 || path.Dir(fromPath) == toPath
+	}
+	return to < from
+}
+
+// standard says whether an import path belongs to the standard library.
+func standard(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return !strings.Contains(first, ".")
+}
+
+func checkImportCount(t *tree, floors map[string]floor, exceptions map[string]string) (broken []string) {
+	for _, p := range t.sorted() {
+		ours := slices.DeleteFunc(p.imports(), func(i string) bool { return !strings.HasPrefix(i, module) })
+		many := len(ours) > maxInternalImports && floors[p.path] < frame4
+		switch {
+		case many && exceptions[p.path] == "":
+			broken = append(broken, fmt.Sprintf("%s: imports %d of our packages, at most %d", p.path, len(ours), maxInternalImports))
+		case !many && exceptions[p.path] != "":
+			broken = append(broken, p.path+": needs no exception for its imports any more")
+		}
+	}
+	return broken
+}
+
+func TestImportsGoDown(t *testing.T) { report(t, checkFloors(project(t), floors, arrows)) }
+
+func TestPackagesKnowFewOthers(t *testing.T) {
+	report(t, checkImportCount(project(t), floors, crowded))
+}
