@@ -96,8 +96,11 @@ func checkHeader(h *Header, offset int64) error {
 	return nil
 }
 
+// defaultTimecodeScale is a millisecond (RFC 9559 section 5.1.2.9).
+const defaultTimecodeScale = 1_000_000
+
 func parseInfo(e element) (*Info, error) {
-	i := &Info{TimecodeScale: 1_000_000}
+	i := &Info{TimecodeScale: defaultTimecodeScale}
 	err := e.children(func(c element) error {
 		switch c.id {
 		case idTimecodeScale:
