@@ -14,7 +14,7 @@ import (
 )
 
 // emptyNames say nothing about what a package or file holds.
-var emptyNames = []string{"util", "utils", "common", "helper", "helpers", "manager", "types", "misc", "base", "shared"}
+var emptyNames = []string{"util", "utils", "common", "helper", "helpers", "manager", "types", "misc"}
 
 func checkNames(t *tree) (broken []string) {
 	for _, p := range t.sorted() {
