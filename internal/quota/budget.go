@@ -1,0 +1,157 @@
+package quota
+
+import (
+	"context"
+	"sync"
+)
+
+// Budget is the memory that media may take in the whole server: fragments in flight,
+// live buffers and buffers of streams without retention. A producer that finds it
+// spent waits (back-pressure), after what can be given up was given up.
+//
+// A part of the budget, the reserve, is kept for one fragment at a time: the oldest
+// of those that wait. Without it, many half-received fragments could hold all memory
+// and none could ever be finished.
+type Budget struct {
+	limit, reserve int64
+
+	mu      sync.Mutex
+	used    int64
+	peak    int64
+	elder   int64 // ticket that may use the reserve, 0 = none
+	next    int64 // last ticket given
+	waiting map[int64]chan struct{}
+	reclaim func(want int64)
+}
+
+// NewBudget makes a budget of limit bytes, of which at most reserve bytes are kept
+// for the oldest waiting fragment. The reserve should hold the largest fragment.
+func NewBudget(limit, reserve int64) *Budget {
+	return &Budget{limit: limit, reserve: min(reserve, limit/2), waiting: map[int64]chan struct{}{}}
+}
+
+// OnPressure sets the function that is asked to give up want bytes (by calling
+// [Budget.Give]) before anybody has to wait. It is called without locks held.
+func (b *Budget) OnPressure(reclaim func(want int64)) { b.reclaim = reclaim }
+
+// Ticket returns the age mark of a new fragment: smaller is older.
+func (b *Budget) Ticket() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.next++
+	return b.next
+}
+
+// Take takes n bytes for the fragment with the given ticket. It waits while the
+// budget is spent, until ctx ends. A fragment must call [Budget.Done] in the end.
+func (b *Budget) Take(ctx context.Context, ticket, n int64) error {
+	if b.try(ticket, n) {
+		return nil
+	}
+	if b.reclaim != nil {
+		b.reclaim(n)
+	}
+	for {
+		wake, ok := b.enqueue(ticket, n)
+		if ok {
+			return nil
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			b.leave(ticket)
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Give returns n bytes.
+func (b *Budget) Give(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	b.wakeAll()
+}
+
+// Done ends the fragment's claim to the reserve. Its bytes stay taken.
+func (b *Budget) Done(ticket int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.elder == ticket {
+		b.elder = 0
+		b.wakeAll()
+	}
+}
+
+// Use reports the bytes taken now, the most ever taken, the limit, and how many
+// fragments are waiting.
+func (b *Budget) Use() (used, peak, limit int64, waiting int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used, b.peak, b.limit, len(b.waiting)
+}
+
+func (b *Budget) try(ticket, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.tryLocked(ticket, n)
+}
+
+func (b *Budget) tryLocked(ticket, n int64) bool {
+	limit := b.limit - b.reserve
+	if b.elder == ticket {
+		limit = b.limit
+	}
+	if b.used+n > limit {
+		return false
+	}
+	b.used += n
+	b.peak = max(b.peak, b.used)
+	return true
+}
+
+// enqueue tries again and else waits in line. The oldest in line becomes the elder
+// when there is none.
+func (b *Budget) enqueue(ticket, n int64) (<-chan struct{}, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.elder == 0 && b.oldest(ticket) {
+		b.elder = ticket
+	}
+	if b.tryLocked(ticket, n) {
+		delete(b.waiting, ticket)
+		return nil, true
+	}
+	wake := b.waiting[ticket]
+	if wake == nil {
+		wake = make(chan struct{}, 1)
+		b.waiting[ticket] = wake
+	}
+	return wake, false
+}
+
+func (b *Budget) oldest(ticket int64) bool {
+	for t := range b.waiting {
+		if t < ticket {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *Budget) leave(ticket int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.waiting, ticket)
+	b.wakeAll()
+}
+
+// wakeAll lets everybody in line try again. Lines are short: one entry per session.
+func (b *Budget) wakeAll() {
+	for _, c := range b.waiting {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
