@@ -1,0 +1,123 @@
+// Package metrics names every measurement once.
+//
+// A [Set] is made by the server and handed to the rooms that measure; its fields are
+// the measurements, and their help texts are the reference. The set is served as
+// Prometheus text by [Set.Handler]. Everything may be used from many goroutines.
+package metrics
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Set is all measurements of one server.
+type Set struct {
+	registry *prometheus.Registry
+
+	Requests       *prometheus.CounterVec   // by operation and status
+	RequestSeconds *prometheus.HistogramVec // by operation
+
+	PutSessions prometheus.Gauge
+	PutBytes    prometheus.Counter
+	GetSessions *prometheus.GaugeVec // by operation
+	GetBytes    *prometheus.CounterVec
+	Acks        *prometheus.CounterVec // by type
+	AckErrors   *prometheus.CounterVec // by error code
+	AckSeconds  *prometheus.HistogramVec
+
+	SyncSeconds      prometheus.Histogram
+	ArchiveBytes     prometheus.Counter
+	ArchiveFragments prometheus.Counter
+	ArchiveFailures  prometheus.Counter
+	ExpiredFragments prometheus.Counter
+}
+
+// latencyBuckets run from 100 microseconds to 13 seconds.
+var latencyBuckets = prometheus.ExponentialBuckets(0.0001, 2, 18)
+
+// New makes a set of its own registry, with the Go runtime's and the process's
+// measurements beside ours.
+func New() *Set {
+	s := &Set{registry: prometheus.NewRegistry()}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.addRequests()
+	s.addMedia()
+	s.addArchive()
+	return s
+}
+
+func (s *Set) addRequests() {
+	s.Requests = s.counterVec("millrace_requests_total", "Requests answered.", "operation", "status")
+	s.RequestSeconds = s.histogramVec("millrace_request_seconds", "Time from the request's head to the end of its answer, long sessions included.", "operation")
+}
+
+func (s *Set) addMedia() {
+	s.PutSessions = s.gauge("millrace_put_sessions", "PutMedia sessions open now.")
+	s.PutBytes = s.counter("millrace_put_bytes_total", "Bytes of Matroska read from producers.")
+	s.GetSessions = s.gaugeVec("millrace_get_sessions", "GetMedia and GetMediaForFragmentList sessions open now.", "operation")
+	s.GetBytes = s.counterVec("millrace_get_bytes_total", "Bytes of Matroska sent to consumers.", "operation")
+	s.Acks = s.counterVec("millrace_acks_total", "Acknowledgements sent to producers.", "type")
+	s.AckErrors = s.counterVec("millrace_ack_errors_total", "ERROR acknowledgements by code.", "code")
+	s.AckSeconds = s.histogramVec("millrace_ack_seconds", "Delay of acknowledgements: BUFFERING from the cluster timecode, RECEIVED and PERSISTED from the fragment's last byte, each to the ack written.", "type")
+}
+
+func (s *Set) addArchive() {
+	s.SyncSeconds = s.histogram("millrace_archive_sync_seconds", "Time of one sync of a segment file.")
+	s.ArchiveBytes = s.counter("millrace_archive_bytes_total", "Bytes of fragments made durable.")
+	s.ArchiveFragments = s.counter("millrace_archive_fragments_total", "Fragments made durable.")
+	s.ArchiveFailures = s.counter("millrace_archive_failures_total", "Fragments that could not be made durable.")
+	s.ExpiredFragments = s.counter("millrace_archive_expired_fragments_total", "Fragments removed because their retention ended or their stream was deleted.")
+}
+
+// Func registers a gauge that is read when it is asked for.
+func (s *Set) Func(name, help string, read func() float64) {
+	s.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+}
+
+// Handler serves the set as Prometheus text.
+func (s *Set) Handler() http.Handler {
+	return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})
+}
+
+// Since is the time from start to now in seconds, the unit of every duration here.
+func Since(start, now time.Time) float64 { return now.Sub(start).Seconds() }
+
+func (s *Set) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	s.registry.MustRegister(c)
+	return c
+}
+
+func (s *Set) counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	s.registry.MustRegister(c)
+	return c
+}
+
+func (s *Set) gauge(name, help string) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	s.registry.MustRegister(g)
+	return g
+}
+
+func (s *Set) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	s.registry.MustRegister(g)
+	return g
+}
+
+func (s *Set) histogram(name, help string) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets})
+	s.registry.MustRegister(h)
+	return h
+}
+
+func (s *Set) histogramVec(name, help string, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets}, labels)
+	s.registry.MustRegister(h)
+	return h
+}
