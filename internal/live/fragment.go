@@ -1,0 +1,233 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// ErrEvicted says that a fragment's bytes are no longer here. If the fragment is
+// archived, the archive has the same bytes.
+var ErrEvicted = errors.New("fragment left the live buffer")
+
+// Header is the part of a chunk in front of the first cluster: EBML header, Segment
+// of unknown size, Info, Tracks and whatever else the producer sent there.
+type Header struct {
+	Bytes []byte // never modified
+}
+
+// State is how far a fragment has come.
+type State uint8
+
+// The states of a fragment.
+const (
+	Arriving State = iota
+	Complete       // whole; RECEIVED
+	Failed         // will never be complete
+)
+
+// Fragment is one fragment in memory. Its owner calls Append, Publish, then Complete
+// or Fail, then (after Complete) Archived or Fail.
+type Fragment struct {
+	st     *Stream
+	header *Header
+	frames bool
+	ticket int64
+
+	// Guarded by st.mu.
+	info      kvs.Fragment
+	state     State
+	archived  bool
+	host      bool // the stream has no retention: kept by age and size
+	completed time.Time
+	lastData  time.Time
+
+	// Guarded by mu; the owner alone changes them.
+	mu      sync.RWMutex
+	pages   [][]byte
+	size    int64 // bytes written
+	visible int64 // bytes readers may have: always whole elements
+	hidden  bool  // readers get no more bytes
+}
+
+// Info returns what is known about the fragment. Producer time, duration and size are
+// final once it is complete.
+func (f *Fragment) Info() kvs.Fragment {
+	f.st.mu.Lock()
+	defer f.st.mu.Unlock()
+	return f.info
+}
+
+// Header returns the bytes in front of the cluster.
+func (f *Fragment) Header() *Header { return f.header }
+
+// State returns how far the fragment has come and when it last grew.
+func (f *Fragment) State() (State, time.Time) {
+	f.st.mu.Lock()
+	defer f.st.mu.Unlock()
+	return f.state, f.lastData
+}
+
+// FrameWise reports whether frames may leave now although the fragment is not
+// complete: its cluster has unknown size and no other session is open.
+func (f *Fragment) FrameWise() bool { return f.frames && f.st.framesNow() }
+
+// Size returns the bytes appended so far.
+func (f *Fragment) Size() int64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.size
+}
+
+// Published returns the bytes readers may have.
+func (f *Fragment) Published() int64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.visible
+}
+
+// Append adds bytes. It waits for memory while the budget is spent, until ctx ends.
+func (f *Fragment) Append(ctx context.Context, p []byte) error {
+	for len(p) > 0 {
+		at := int(f.size % PageSize)
+		if at == 0 && f.size == int64(len(f.pages))*PageSize {
+			if err := f.grow(ctx); err != nil {
+				return err
+			}
+		}
+		// The owner alone writes beyond size, so the copy needs no lock.
+		n := copy(f.pages[len(f.pages)-1][at:], p)
+		f.mu.Lock()
+		f.size += int64(n)
+		f.mu.Unlock()
+		p = p[n:]
+	}
+	return nil
+}
+
+func (f *Fragment) grow(ctx context.Context) error {
+	if err := f.st.store.o.Budget.Take(ctx, f.ticket, PageSize); err != nil {
+		return err
+	}
+	page := f.st.store.pages.get()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pages = append(f.pages, page)
+	return nil
+}
+
+// Publish lets readers have all bytes appended so far. Call it only between elements:
+// a reader may be left with what was published when the fragment fails.
+func (f *Fragment) Publish() {
+	f.mu.Lock()
+	f.visible = f.size
+	f.mu.Unlock()
+	f.st.mu.Lock()
+	defer f.st.mu.Unlock()
+	f.lastData = f.st.store.o.Now()
+	if f.frames && f.st.sessions == 1 {
+		f.st.wake()
+	}
+}
+
+// Complete makes the fragment whole. With host true the stream has no retention and
+// the fragment is kept by age and size; otherwise until [Fragment.Archived]. The
+// returned bytes stay untouched until Archived or Fail. It reports false when the
+// stream was dropped meanwhile: then only Fail may follow.
+func (f *Fragment) Complete(info kvs.Fragment, host bool) (net.Buffers, bool) {
+	f.st.store.o.Budget.Done(f.ticket)
+	f.st.mu.Lock()
+	defer f.st.mu.Unlock()
+	if f.state == Failed {
+		return nil, false
+	}
+	f.mu.Lock()
+	f.visible = f.size
+	body := f.body()
+	f.mu.Unlock()
+	f.info, f.state, f.host = info, Complete, host
+	f.completed = f.st.store.o.Now()
+	if host {
+		f.st.hostSize += f.size
+		f.st.boundHost()
+	}
+	f.st.wake()
+	return body, true
+}
+
+// body returns the filled parts of the pages.
+func (f *Fragment) body() net.Buffers {
+	b := make(net.Buffers, len(f.pages))
+	rest := f.size
+	for i, p := range f.pages {
+		n := min(rest, PageSize)
+		b[i] = p[:n]
+		rest -= n
+	}
+	return b
+}
+
+// Archived says that the archive has the fragment: it may be evicted from now on.
+func (f *Fragment) Archived() {
+	f.st.mu.Lock()
+	defer f.st.mu.Unlock()
+	f.archived = true
+	if f.state == Failed { // the stream was dropped while the archive was writing
+		f.release()
+	}
+}
+
+// Fail ends the fragment without success and frees its bytes.
+func (f *Fragment) Fail() {
+	f.st.store.o.Budget.Done(f.ticket)
+	f.st.mu.Lock()
+	defer f.st.mu.Unlock()
+	f.state = Failed
+	f.st.remove(f)
+	f.release()
+}
+
+// ReadAt copies published bytes from off on into p and says how many bytes are
+// published, which is always the end of an element. It returns n = 0 and no error when
+// there are none yet, and ErrEvicted when they are no longer here.
+func (f *Fragment) ReadAt(p []byte, off int64) (n int, published int64, err error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.hidden {
+		return 0, 0, ErrEvicted
+	}
+	for n < len(p) && off < f.visible {
+		page := f.pages[off/PageSize]
+		k := copy(p[n:], page[off%PageSize:min(PageSize, off%PageSize+f.visible-off)])
+		n += k
+		off += int64(k)
+	}
+	return n, f.visible, nil
+}
+
+// evictable reports whether nobody needs these bytes but readers. Callers hold st.mu.
+func (f *Fragment) evictable() bool {
+	return f.state == Complete && (f.archived || f.host)
+}
+
+// hide takes the bytes away from readers.
+func (f *Fragment) hide() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hidden = true
+}
+
+// release gives the pages back; nobody may be writing or reading them any more.
+func (f *Fragment) release() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := int64(len(f.pages)) * PageSize
+	f.st.store.pages.put(f.pages)
+	f.pages = nil
+	f.st.store.o.Budget.Give(n)
+	return n
+}

@@ -1,0 +1,142 @@
+// Package live hands fragments to readers while they are still arriving.
+//
+// A [Store] holds, per stream, the fragments now arriving and the ones that arrived
+// last. A fragment's bytes lie in pages that are charged to the memory budget. Readers
+// copy bytes out and never hold pages, so a reader that stops reading costs nothing:
+// when its fragment is evicted it goes on with the archived copy, whose bytes are the
+// same. A fragment is evicted only once it is archived, or too old on a stream without
+// retention.
+//
+// One session writes a fragment; any number of goroutines read it.
+package live
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
+)
+
+// PageSize is the unit of memory a fragment grows by, in bytes.
+const PageSize = 32 << 10
+
+// keepArchived is how long an archived fragment stays for readers close behind.
+const keepArchived = 10 * time.Second
+
+// Options are what a Store is made of.
+type Options struct {
+	Budget          *quota.Budget
+	HostBufferBytes int64         // per stream without retention
+	HostBufferAge   time.Duration // likewise
+	Now             func() time.Time
+}
+
+// Store holds the live fragments of all streams.
+type Store struct {
+	o     Options
+	pages pagePool
+
+	mu      sync.Mutex
+	streams map[kvs.StreamID]*Stream
+}
+
+// New makes a Store and becomes the budget's source of memory under pressure.
+func New(o Options) *Store {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Store{o: o, streams: map[kvs.StreamID]*Stream{}}
+	o.Budget.OnPressure(s.reclaim)
+	return s
+}
+
+// Run drops what grew too old, once a second, until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			s.sweep()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Acquire returns the stream with the given id and keeps it until it is released:
+// once for each Acquire call [Stream.Release].
+func (s *Store) Acquire(id kvs.StreamID) *Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.streams[id]
+	if st == nil {
+		st = &Stream{store: s, id: id}
+		s.streams[id] = st
+	}
+	st.holders++
+	return st
+}
+
+// Drop forgets all fragments of a deleted stream. Readers of them see [ErrEvicted].
+func (s *Store) Drop(id kvs.StreamID) {
+	s.mu.Lock()
+	st := s.streams[id]
+	s.mu.Unlock()
+	if st != nil {
+		st.dropAll()
+	}
+}
+
+// Streams reports how many streams have live fragments, readers or writers.
+func (s *Store) Streams() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.streams)
+}
+
+// list returns the streams of this moment.
+func (s *Store) list() []*Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*Stream, 0, len(s.streams))
+	for _, st := range s.streams {
+		all = append(all, st)
+	}
+	return all
+}
+
+// sweep evicts by age and forgets streams that nobody holds and that are empty.
+func (s *Store) sweep() {
+	now := s.o.Now()
+	for _, st := range s.list() {
+		st.expire(now)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, st := range s.streams {
+		if st.holders == 0 && st.empty() {
+			delete(s.streams, id)
+		}
+	}
+}
+
+// reclaim gives up at least want bytes if it can: of all streams the fragments that
+// were complete first go first.
+func (s *Store) reclaim(want int64) {
+	for want > 0 {
+		var oldest *Stream
+		var since time.Time
+		for _, st := range s.list() {
+			if t, ok := st.oldestEvictable(); ok && (oldest == nil || t.Before(since)) {
+				oldest, since = st, t
+			}
+		}
+		if oldest == nil {
+			return
+		}
+		want -= oldest.evictOldest()
+	}
+}
