@@ -58,7 +58,7 @@ gen:
 	$(GO) generate ./...
 
 fuzz:
-	@$(GO) test -list '^Fuzz' $(PKGS) | \
+	@list=$$($(GO) test -list '^Fuzz' $(PKGS)) || { echo "$$list"; exit 1; }; echo "$$list" | \
 	  awk '/^Fuzz/ { name[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, name[i]; n = 0 }' | \
 	  while read -r pkg name; do \
 	    echo "== $$pkg $$name"; \
