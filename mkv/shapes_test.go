@@ -53,7 +53,7 @@ func el(elementID uint32, n int, data ...[]byte) []byte {
 
 // open is the head of a master of unknown size, in the form of n bytes.
 func open(elementID uint32, n int) []byte {
-	return cat(id(elementID), []byte{1 << (8 - n) | (1<<(8-n) - 1)}, bytes.Repeat([]byte{0xFF}, n-1))
+	return cat(id(elementID), []byte{1<<(8-n) | (1<<(8-n) - 1)}, bytes.Repeat([]byte{0xFF}, n-1))
 }
 
 // num is an unsigned integer in n bytes.
