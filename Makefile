@@ -39,7 +39,7 @@ race:
 
 # Generated files are checked by writing them again: whatever is uncommitted before
 # must be the same afterwards, so the check works on a dirty tree, too.
-state = (git diff; git ls-files --others --exclude-standard) | git hash-object --stdin
+state = { git diff; git ls-files --others --exclude-standard; } | git hash-object --stdin
 
 lint: $(LINT)
 	$(LINT) run ./...
