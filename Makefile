@@ -46,7 +46,7 @@ lint: $(LINT)
 	@dirty=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 	  test -z "$$dirty" || { echo "gofmt these files:"; echo "$$dirty"; exit 1; }
 	$(GO) mod tidy -diff
-	@before=$$($(state)); $(MAKE) --no-print-directory gen; after=$$($(state)); \
+	@before=$$($(state)); $(MAKE) --no-print-directory gen || exit 1; after=$$($(state)); \
 	  test "$$before" = "$$after" || { git status --short; git diff; \
 	  echo "generated files were stale: commit what make gen wrote"; exit 1; }
 
