@@ -1,0 +1,59 @@
+package archive
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxPieces is IOV_MAX, the most pieces one pwritev takes.
+const maxPieces = 1024
+
+// Write gathers the pieces in the kernel, so that media is never copied in the
+// program: a batch of a hundred fragments is a handful of system calls.
+func (f realFile) Write(pieces [][]byte, off int64) error {
+	fd := int(f.Fd())
+	for len(pieces) > 0 {
+		n, err := unix.Pwritev(fd, pieces[:min(len(pieces), maxPieces)], off)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return &os.PathError{Op: "pwritev", Path: f.Name(), Err: err}
+		}
+		off += int64(n)
+		rest, done := skip(pieces, n)
+		if !done && n == 0 {
+			return &os.PathError{Op: "pwritev", Path: f.Name(), Err: io.ErrShortWrite}
+		}
+		pieces = rest
+	}
+	return nil
+}
+
+// skip drops the first n bytes and reports whether that was all there was. The slice
+// of pieces is the writer's own; the first left may be shortened in place.
+func skip(pieces [][]byte, n int) (rest [][]byte, done bool) {
+	for len(pieces) > 0 && n >= len(pieces[0]) {
+		n -= len(pieces[0])
+		pieces = pieces[1:]
+	}
+	if len(pieces) > 0 {
+		pieces[0] = pieces[0][n:]
+	}
+	return pieces, len(pieces) == 0
+}
+
+// Sync leaves out what reading the bytes back does not need, such as times.
+func (f realFile) Sync() error {
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if err == nil {
+			return nil
+		}
+		if err != unix.EINTR {
+			return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+		}
+	}
+}
