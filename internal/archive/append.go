@@ -1,7 +1,10 @@
 package archive
 
 import (
+	"crypto/sha256"
+	"hash/crc32"
 	"net"
+	"sync"
 
 	"github.com/millrace/millrace/internal/kvs"
 )
@@ -15,7 +18,157 @@ type Record struct {
 	// Header is what came before the first cluster: EBML header, Segment, Info, Tracks.
 	// It is stored once per segment, however many fragments share it.
 	Header []byte
-	// Body is the fragment's bytes in pieces. Neither Header nor the pieces may change
-	// until done was called; the slice of pieces itself is not kept.
+	// Body is the fragment's bytes in pieces. Neither Header nor Body nor its pieces
+	// may change until done was called.
 	Body net.Buffers
+}
+
+// Append queues r to be stored. done is called exactly once, from the writer's
+// goroutine: with nil when the fragment is durable and visible, with an error when it
+// is not and never will be. done must be quick and must not call Append.
+//
+// The queue is bounded. While it is full Append waits for the batch being written, so
+// that a slow disk slows producers down and memory stays bounded.
+func (a *Archive) Append(r Record, done func(error)) {
+	p, err := prepare(r, done)
+	if err != nil {
+		done(err)
+		return
+	}
+	if !a.queue.put(p) {
+		p.answer(errClosed())
+	}
+}
+
+func errClosed() error {
+	return kvs.Errorf(kvs.Unavailable, "the archive is shutting down; send the fragment again later")
+}
+
+// pending is a fragment on its way to the disk.
+type pending struct {
+	Stored
+	class  class
+	shared [sha256.Size]byte // content hash of header
+	header []byte
+	body   net.Buffers
+	head   *[]byte // record head and table, from heads; put is left to the writer
+	done   func(error)
+	err    error
+}
+
+// heads keeps the buffers of record heads between fragments.
+var heads = sync.Pool{New: func() any { return new([]byte) }}
+
+// prepare does what can be done outside the writer: all checksums and the hash.
+func prepare(r Record, done func(error)) (pending, error) {
+	p := pending{class: classOf(r.Retention), header: r.Header, body: r.Body, done: done}
+	p.Fragment, p.Timecode = r.Fragment, r.Timecode
+	for _, b := range r.Body {
+		p.length += int64(len(b))
+	}
+	if p.length > maxBody || len(r.Header) > maxBody {
+		return p, kvs.Errorf(kvs.InvalidArgument, "the fragment has %d bytes and its header %d; at most %d can be stored",
+			p.length, len(r.Header), maxBody)
+	}
+	p.shared = sha256.Sum256(r.Header)
+	p.head = heads.Get().(*[]byte)
+	*p.head = appendTable(append((*p.head)[:0], emptyHead[:]...), r.Body)
+	return p, nil
+}
+
+var emptyHead [recordHeadSize]byte
+
+// place fixes where the record goes and completes its head.
+func (p *pending) place(s *segment, position, header int64) {
+	p.segment, p.position, p.Stored.header = s.id, position, header
+	h := recordHead{
+		kind: fragmentRecord, body: p.length, fragment: p.Fragment, timecode: p.Timecode,
+		header: header, table: crc32.Checksum((*p.head)[recordHeadSize:], castagnoli),
+	}
+	h.put(*p.head, s.salt, position)
+}
+
+// answer tells the caller how it ended. The pending must not be used afterwards.
+func (p *pending) answer(err error) {
+	if p.head != nil {
+		heads.Put(p.head)
+		p.head = nil
+	}
+	p.done(err)
+}
+
+// headerRecordBytes returns a whole header record except for the body.
+func headerRecordBytes(header []byte, salt uint64, position int64) []byte {
+	b := appendTable(make([]byte, recordHeadSize, recordHeadSize+tableSize(int64(len(header)))), [][]byte{header})
+	h := recordHead{kind: headerRecord, body: int64(len(header)), table: crc32.Checksum(b[recordHeadSize:], castagnoli)}
+	h.put(b, salt, position)
+	return b
+}
+
+// The queue holds at most this much; together it is also one batch.
+const (
+	queueRecords = 1024
+	queueBytes   = 32 << 20
+)
+
+// queue holds fragments until the writer takes them all at once.
+type queue struct {
+	wake chan struct{} // capacity 1: something waits
+
+	mu      sync.Mutex
+	space   sync.Cond // signalled when the queue was taken or closed
+	waiting []pending
+	bytes   int64
+	closed  bool
+}
+
+func newQueue() *queue {
+	q := &queue{wake: make(chan struct{}, 1)}
+	q.space.L = &q.mu
+	return q
+}
+
+// put waits for room. A body larger than the whole queue goes in alone. It reports
+// false when the queue is closed.
+func (q *queue) put(p pending) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for !q.closed && len(q.waiting) > 0 && (len(q.waiting) >= queueRecords || q.bytes+p.length > queueBytes) {
+		q.space.Wait()
+	}
+	if q.closed {
+		return false
+	}
+	q.waiting = append(q.waiting, p)
+	q.bytes += p.length
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// take returns everything that waits and keeps spare, emptied, for what comes next.
+func (q *queue) take(spare []pending) []pending {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	taken := q.waiting
+	q.waiting, q.bytes = spare[:0], 0
+	q.space.Broadcast()
+	return taken
+}
+
+// close makes put refuse; what was accepted stays to be taken.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.space.Broadcast()
+}
+
+// length returns how many fragments and bytes wait.
+func (q *queue) length() (records int, bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting), q.bytes
 }

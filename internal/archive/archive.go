@@ -13,10 +13,18 @@
 package archive
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -41,6 +49,8 @@ type Options struct {
 	Observer Observer         // nil = nobody looks
 	Now      func() time.Time // nil = time.Now
 	Logger   *slog.Logger     // nil = silent
+
+	disk disk // for tests; nil = the operating system's
 }
 
 // Observer is told what the archive does, for metrics. Its methods are called from the
@@ -65,4 +75,135 @@ type Stats struct {
 	OpenSegments int
 	Fragments    int64 // stored now
 	Bytes        int64 // bytes of their bodies
+}
+
+// nobody is the observer when none is given.
+type nobody struct{}
+
+func (nobody) Synced(int, int64, time.Duration, time.Duration) {}
+func (nobody) Failed(int)                                      {}
+func (nobody) Expired(int, int)                                {}
+func (nobody) Damaged()                                        {}
+
+// Archive is an open archive. Make it with [Open].
+type Archive struct {
+	dir          string // of the segments
+	disk         disk
+	log          *slog.Logger
+	observer     Observer
+	now          func() time.Time
+	segmentBytes int64
+	retention    func(context.Context, kvs.StreamID) (int, error)
+	expireEvery  time.Duration
+
+	index   index
+	queries *queries
+	files   *files
+	queue   *queue
+	longest atomic.Int64 // no stored fragment lasts longer, in milliseconds
+
+	mu        sync.Mutex // guards what follows; held while a batch is stored
+	open      [classes]*segment
+	runs      [classes]run // memory kept between batches
+	unsettled []*segment   // failed and neither cut nor sealed yet
+	lastID    int64        // of a segment
+}
+
+// Open opens or makes the archive in o.Dir and brings its index up to date with the
+// segments. It starts no goroutine of its own; nothing is written before [Archive.Run].
+// ctx bounds only the opening.
+func Open(ctx context.Context, o Options) (*Archive, error) {
+	a := &Archive{
+		dir:          filepath.Join(o.Dir, "segments"),
+		disk:         o.disk,
+		log:          cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		observer:     o.Observer,
+		now:          o.Now,
+		segmentBytes: cmp.Or(o.SegmentBytes, 256<<20),
+		retention:    o.Retention,
+		expireEvery:  cmp.Or(o.ExpireEvery, time.Minute),
+		queue:        newQueue(),
+	}
+	if a.disk == nil {
+		a.disk = realDisk{}
+	}
+	if a.observer == nil {
+		a.observer = nobody{}
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	a.files = &files{disk: a.disk, path: a.segmentPath, open: make(map[int64]*sharedFile)}
+	if err := a.start(ctx, o.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("open archive in %s: %w", o.Dir, err), a.Close())
+	}
+	return a, nil
+}
+
+func (a *Archive) start(ctx context.Context, dir string) error {
+	if err := a.disk.MakeDir(a.dir); err != nil {
+		return err
+	}
+	if err := a.disk.SyncDir(dir); err != nil {
+		return err
+	}
+	d, err := db.Open(ctx, db.Options{Path: filepath.Join(dir, "index.db"), Migrations: migrations, Logger: a.log})
+	if err != nil {
+		return err
+	}
+	a.index.db = d
+	if err := a.recover(ctx); err != nil {
+		return err
+	}
+	a.queries, err = prepareQueries(ctx, d.Read())
+	return err
+}
+
+// Run stores what is appended and lets expire what is old, until ctx ends and every
+// accepted fragment was answered. Call it once.
+func (a *Archive) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { a.expireLoop(ctx) })
+	a.write(ctx)
+	return nil
+}
+
+// Close closes the index and the files; call it after Run has returned. Readers that
+// are open may read on and be closed later. Fragments still queued get an error.
+func (a *Archive) Close() error {
+	a.queue.close()
+	for _, p := range a.queue.take(nil) {
+		p.answer(errClosed())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	errs := []error{a.files.close()}
+	for c, s := range a.open {
+		if s != nil {
+			errs = append(errs, s.f.Close())
+			a.open[c] = nil
+		}
+	}
+	for _, s := range a.unsettled {
+		errs = append(errs, s.f.Close())
+	}
+	a.unsettled = nil
+	if a.index.db != nil {
+		errs = append(errs, a.index.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Stats returns figures of this moment.
+func (a *Archive) Stats(ctx context.Context) (Stats, error) {
+	var s Stats
+	s.Queued, s.QueuedBytes = a.queue.length()
+	var open, live, bytes sql.NullInt64
+	err := a.index.db.Read().QueryRowContext(ctx,
+		`SELECT COUNT(*), COUNT(*) - SUM(sealed), SUM(live), SUM(bytes) FROM segments`).
+		Scan(&s.Segments, &open, &live, &bytes)
+	s.OpenSegments = int(open.Int64)
+	s.Fragments, s.Bytes = live.Int64, bytes.Int64
+	return s, err
 }

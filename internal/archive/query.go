@@ -1,6 +1,11 @@
 package archive
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -11,8 +16,8 @@ type Stored struct {
 
 	segment  int64
 	position int64
-	length   int64
-	header   int64
+	length   int64 // of the body
+	header   int64 // position of the header record
 }
 
 // Query selects fragments of a stream by start time.
@@ -28,4 +33,135 @@ type Query struct {
 type Position struct {
 	Time kvs.Millis // start on the query's clock
 	N    int64      // counter part of the fragment number; 0 = before the first
+}
+
+// columns of a fragment, in the order scan wants them.
+const columns = `stream, n, server, random, producer, duration, size, timecode, segment, position, length, header`
+
+func (s *Stored) scan(row interface{ Scan(...any) error }) error {
+	return row.Scan(&s.Stream, &s.Number.N, &s.Number.Server, &s.Number.Random, &s.Producer, &s.Duration, &s.Size,
+		&s.Timecode, &s.segment, &s.position, &s.length, &s.header)
+}
+
+// queries are the prepared statements of the readers.
+type queries struct {
+	byNumber, notExpired, newest *sql.Stmt
+	at, after, list              [2]*sql.Stmt // per clock
+}
+
+// prepareQueries prepares the statements; closing the database closes them.
+func prepareQueries(ctx context.Context, pool *sql.DB) (*queries, error) {
+	const from = `SELECT ` + columns + ` FROM fragments WHERE stream = $1 AND `
+	var q queries
+	var failed error
+	prepare := func(s **sql.Stmt, text string) {
+		stmt, err := pool.PrepareContext(ctx, text)
+		*s = stmt
+		failed = errors.Join(failed, err)
+	}
+	prepare(&q.byNumber, from+`n >= $2 ORDER BY n LIMIT 2`)
+	prepare(&q.notExpired, from+`n >= $2 AND server >= $3 ORDER BY server, n LIMIT 2`)
+	prepare(&q.newest, from+`n > $2 ORDER BY n DESC LIMIT 1`)
+	prepare(&q.at[kvs.ServerClock], from+`server <= $2 AND server >= $3 AND (server + duration > $2 OR server = $2)
+		AND server >= $4 ORDER BY server DESC, n DESC LIMIT 1`)
+	prepare(&q.at[kvs.ProducerClock], from+`producer <= $2 AND producer >= $3 AND (producer + duration > $2 OR producer = $2)
+		AND server >= $4 ORDER BY n DESC LIMIT 1`)
+	prepare(&q.after[kvs.ServerClock], from+`server > $2 AND server >= $3 ORDER BY server, n LIMIT 1`)
+	prepare(&q.after[kvs.ProducerClock], from+`producer > $2 AND server >= $3 ORDER BY producer, n DESC LIMIT 1`)
+	prepare(&q.list[kvs.ServerClock], from+`server <= $2 AND (server, n) > ($3, $4) AND server >= $5 ORDER BY server, n LIMIT $6`)
+	prepare(&q.list[kvs.ProducerClock], from+`producer <= $2 AND (producer, n) > ($3, $4) AND server >= $5 ORDER BY producer, n LIMIT $6`)
+	return &q, failed
+}
+
+// first returns the first row that fits, among the few a statement returns.
+func first(ctx context.Context, stmt *sql.Stmt, fits func(*Stored) bool, args ...any) (s Stored, ok bool, err error) {
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return Stored{}, false, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := s.scan(rows); err != nil {
+			return Stored{}, false, err
+		}
+		if fits(&s) {
+			return s, true, nil
+		}
+	}
+	return Stored{}, false, rows.Err()
+}
+
+func any1(*Stored) bool { return true }
+
+// Next returns the fragment with the smallest number greater than after whose server
+// timestamp is not before horizon. It reports false when there is none yet.
+func (a *Archive) Next(ctx context.Context, id kvs.StreamID, after kvs.FragmentNumber, horizon kvs.Millis) (Stored, bool, error) {
+	greater := func(s *Stored) bool { return after.Less(s.Number) }
+	s, ok, err := first(ctx, a.queries.byNumber, greater, int64(id), after.N)
+	if err != nil || !ok || s.Number.Server >= horizon {
+		return s, ok, err
+	}
+	// Expired rows come first, maybe many: step over them by time. Numbers and server
+	// timestamps of a stream grow together.
+	return first(ctx, a.queries.notExpired, greater, int64(id), after.N, int64(horizon))
+}
+
+// Oldest returns the fragment with the smallest number.
+func (a *Archive) Oldest(ctx context.Context, id kvs.StreamID, horizon kvs.Millis) (Stored, bool, error) {
+	return first(ctx, a.queries.notExpired, any1, int64(id), int64(math.MinInt64), int64(horizon))
+}
+
+// Newest returns the fragment with the greatest number.
+func (a *Archive) Newest(ctx context.Context, id kvs.StreamID, horizon kvs.Millis) (Stored, bool, error) {
+	kept := func(s *Stored) bool { return s.Number.Server >= horizon }
+	return first(ctx, a.queries.newest, kept, int64(id), int64(math.MinInt64))
+}
+
+// At returns the fragment that contains time t on the given clock; when none does, the
+// first that starts later. Several may contain a producer time, because producers send
+// again and clocks are set: then it is the one with the greatest number.
+func (a *Archive) At(ctx context.Context, id kvs.StreamID, c kvs.Clock, t, horizon kvs.Millis) (Stored, bool, error) {
+	earliest := int64(t) - a.longest.Load() // nothing that started before reaches t
+	s, ok, err := first(ctx, a.queries.at[c], any1, int64(id), int64(t), earliest, int64(horizon))
+	if err != nil || ok {
+		return s, ok, err
+	}
+	return first(ctx, a.queries.after[c], any1, int64(id), int64(t), int64(horizon))
+}
+
+// Get returns the fragment with exactly this number.
+func (a *Archive) Get(ctx context.Context, id kvs.StreamID, number kvs.FragmentNumber, horizon kvs.Millis) (Stored, bool, error) {
+	same := func(s *Stored) bool { return s.Number == number && s.Number.Server >= horizon }
+	return first(ctx, a.queries.byNumber, same, int64(id), number.N)
+}
+
+// List returns fragments by start time, then number, and the position of the last of
+// them. more says that a query with that position as After would find another.
+func (a *Archive) List(ctx context.Context, id kvs.StreamID, q Query) (fragments []kvs.Fragment, last Position, more bool, err error) {
+	after := q.After
+	if after == (Position{}) || after.Time < q.Range.Start {
+		after = Position{Time: q.Range.Start, N: math.MinInt64}
+	}
+	if q.Clock == kvs.ServerClock && after.Time < q.Horizon {
+		after = Position{Time: q.Horizon, N: math.MinInt64}
+	}
+	rows, err := a.queries.list[q.Clock].QueryContext(ctx, int64(id), int64(q.Range.End), int64(after.Time), after.N,
+		int64(q.Horizon), q.Max+1)
+	if err != nil {
+		return nil, last, false, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if len(fragments) == q.Max {
+			more = true
+			break
+		}
+		var s Stored
+		if err := s.scan(rows); err != nil {
+			return nil, last, false, err
+		}
+		fragments = append(fragments, s.Fragment)
+		last = Position{Time: s.At(q.Clock), N: s.Number.N}
+	}
+	return fragments, last, more, rows.Err()
 }
