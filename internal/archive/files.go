@@ -1,0 +1,146 @@
+package archive
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// maxIdleFiles is how many segments stay open for reading while nobody reads them.
+const maxIdleFiles = 64
+
+// files shares open segments among readers. A file that is removed while somebody
+// reads it stays open, and so readable, until the last reader closes it.
+type files struct {
+	disk disk
+	path func(id int64) string
+
+	mu   sync.Mutex
+	open map[int64]*sharedFile
+	idle list.List // of *sharedFile without readers, longest idle first
+}
+
+// sharedFile is a segment open for reading. All but f and salt is guarded by files.mu.
+type sharedFile struct {
+	f    file
+	salt uint64
+
+	id      int64
+	readers int
+	removed bool
+	idle    *list.Element // nil while there are readers
+}
+
+// acquire opens a segment or joins its readers. Opening happens under the lock, so
+// that a file being removed is never kept.
+func (c *files) acquire(id int64) (*sharedFile, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.open[id]
+	if s == nil {
+		var err error
+		if s, err = c.openShared(id); err != nil {
+			return nil, err
+		}
+		c.open[id] = s
+	}
+	if s.idle != nil {
+		c.idle.Remove(s.idle)
+		s.idle = nil
+	}
+	s.readers++
+	return s, nil
+}
+
+func (c *files) openShared(id int64) (*sharedFile, error) {
+	f, err := c.disk.Open(c.path(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &kvs.Error{Kind: kvs.NotFound, Message: "the fragment is no longer stored", Cause: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	h, err := readSegmentHead(f)
+	if err == nil && h.id != id {
+		err = fmt.Errorf("the file says it is segment %d", h.id)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open segment %d: %w", id, err), f.Close())
+	}
+	return &sharedFile{f: f, salt: h.salt, id: id}, nil
+}
+
+// errNoSegment says that a file does not begin like a segment.
+var errNoSegment = errors.New("the segment's first 64 bytes are damaged")
+
+func readSegmentHead(f file) (segmentHead, error) {
+	var b [segmentHeadSize]byte
+	if err := readFull(f, b[:], 0); err != nil {
+		return segmentHead{}, err
+	}
+	h, ok := parseSegmentHead(b[:])
+	if !ok {
+		return h, errNoSegment
+	}
+	return h, nil
+}
+
+// release ends one reader's use.
+func (c *files) release(s *sharedFile) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.readers--
+	if s.readers > 0 {
+		return nil
+	}
+	if s.removed {
+		return s.f.Close()
+	}
+	s.idle = c.idle.PushBack(s)
+	if c.idle.Len() <= maxIdleFiles {
+		return nil
+	}
+	return c.drop(c.idle.Front().Value.(*sharedFile))
+}
+
+// drop closes an idle file. The caller holds mu.
+func (c *files) drop(s *sharedFile) error {
+	c.idle.Remove(s.idle)
+	delete(c.open, s.id)
+	return s.f.Close()
+}
+
+// forget makes sure that a removed file is closed as soon as nobody reads it.
+func (c *files) forget(id int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.open[id]
+	switch {
+	case s == nil:
+	case s.readers == 0:
+		_ = c.drop(s) // only read from: nothing can be lost
+	default:
+		s.removed = true
+		delete(c.open, id)
+	}
+}
+
+// close closes the idle files; those with readers close with their last reader.
+func (c *files) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for id, s := range c.open {
+		if s.readers == 0 {
+			errs = append(errs, s.f.Close())
+		}
+		s.removed = true
+		delete(c.open, id)
+	}
+	c.idle.Init()
+	return errors.Join(errs...)
+}
