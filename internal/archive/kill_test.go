@@ -1,0 +1,105 @@
+package archive
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// victimDir is set in the process that TestKill kills.
+const victimDir = "MILLRACE_ARCHIVE_VICTIM"
+
+// beVictim stores fragments of four streams for ever and prints the number of each
+// that was acknowledged.
+func beVictim() {
+	a, err := Open(context.Background(), Options{Dir: os.Getenv(victimDir), SegmentBytes: 1 << 20})
+	if err != nil {
+		fmt.Println("failed", err)
+		os.Exit(1)
+	}
+	go func() { _ = a.Run(context.Background()) }()
+	for id := kvs.StreamID(1); id <= 4; id++ {
+		newest, _, err := a.Newest(context.Background(), id, 0)
+		if err != nil {
+			fmt.Println("failed", err)
+			os.Exit(1)
+		}
+		go func() {
+			for n := newest.Number.N + 1; ; n++ {
+				stored := make(chan error)
+				a.Append(victimRecord(id, n), func(err error) { stored <- err })
+				if err := <-stored; err != nil {
+					fmt.Println("failed", err)
+					os.Exit(1)
+				}
+				fmt.Println(id, n)
+			}
+		}()
+	}
+	select {}
+}
+
+func victimRecord(id kvs.StreamID, n int64) Record { return sample(id, n, int(n*7919%90_000)) }
+
+// TestKill kills a process that appends, again and again on the same directory. It
+// proves recovery, not syncing: the system's cache survives the process.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	acked := map[kvs.StreamID]int64{}
+	for round := range 5 {
+		killAfter(t, dir, 60+40*round, acked)
+		a := open(t, Options{Dir: dir})
+		for id, last := range acked {
+			newest, _, err := a.Newest(context.Background(), id, 0)
+			if err != nil || newest.Number.N < last {
+				t.Fatalf("round %d: stream %d ends at %d, error %v; %d was acknowledged", round, id, newest.Number.N, err, last)
+			}
+			var want []Record
+			for n := int64(1); n <= newest.Number.N; n++ {
+				want = append(want, victimRecord(id, n))
+			}
+			wantStored(t, a, id, want...)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// killAfter runs a victim until it has acknowledged so many fragments and notes the
+// last of each stream.
+func killAfter(t *testing.T, dir string, acks int, acked map[kvs.StreamID]int64) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), victimDir+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for i := 0; lines.Scan(); i++ {
+		if i == acks {
+			_ = cmd.Process.Kill()
+		}
+		id, n, ok := strings.Cut(lines.Text(), " ")
+		stream, err := strconv.Atoi(id)
+		number, err2 := strconv.ParseInt(n, 10, 64)
+		if !ok || err != nil || err2 != nil {
+			if i > acks {
+				break // cut off by the kill
+			}
+			t.Fatalf("the process said %q", lines.Text())
+		}
+		acked[kvs.StreamID(stream)] = number
+	}
+	_ = cmd.Wait() // killed
+}
