@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
-	"github.com/millrace/millrace/internal/quota"
 )
 
 // PageSize is the unit of memory a fragment grows by, in bytes.
@@ -25,9 +24,19 @@ const PageSize = 32 << 10
 // keepArchived is how long an archived fragment stays for readers close behind.
 const keepArchived = 10 * time.Second
 
+// Budget is the memory that all fragments share. A fragment takes pages under its
+// ticket, which tells its age, and ends its claim with Done.
+type Budget interface {
+	Ticket() int64
+	Take(ctx context.Context, ticket, n int64) error
+	Give(n int64)
+	Done(ticket int64)
+	OnPressure(reclaim func(want int64))
+}
+
 // Options are what a Store is made of.
 type Options struct {
-	Budget          *quota.Budget
+	Budget          Budget
 	HostBufferBytes int64         // per stream without retention
 	HostBufferAge   time.Duration // likewise
 	Now             func() time.Time

@@ -1,0 +1,137 @@
+package ingest
+
+import (
+	"math"
+
+	"github.com/millrace/millrace/mkv"
+)
+
+// timeline measures the frames of one fragment. All times are nanoseconds on the
+// cluster's own clock.
+type timeline struct {
+	tracks map[uint64]*trackTime
+	order  []*trackTime
+	scale  int64 // nanoseconds of one timecode unit
+}
+
+// trackTime is what one track brought in the fragment now arriving.
+type trackTime struct {
+	number   uint64
+	fixed    int64 // duration of a frame by header or codec, 0 = unknown
+	previous int64 // distance of frames in the fragment before, 0 = unknown
+
+	frames      int
+	first, last int64
+	explicit    int64 // BlockDuration of the last frame, -1 = none
+}
+
+func newTimeline(tracks []mkv.Track, scale uint64) *timeline {
+	t := &timeline{tracks: map[uint64]*trackTime{}, scale: int64(min(scale, math.MaxInt32))}
+	for i := range tracks {
+		tt := &trackTime{number: tracks[i].Number, fixed: frameDuration(&tracks[i])}
+		if t.tracks[tt.number] == nil {
+			t.tracks[tt.number] = tt
+			t.order = append(t.order, tt)
+		}
+	}
+	return t
+}
+
+// frameDuration is the duration of one frame as the header or the codec fixes it, in
+// nanoseconds; 0 when it does not.
+func frameDuration(t *mkv.Track) int64 {
+	if t.DefaultDuration > 0 && t.DefaultDuration < math.MaxInt64/256 {
+		return int64(t.DefaultDuration)
+	}
+	if t.CodecID == "A_AAC" && t.Audio != nil && t.Audio.SamplingFrequency >= 1 {
+		return int64(1024 * 1e9 / t.Audio.SamplingFrequency)
+	}
+	return 0
+}
+
+// start forgets the fragment before, but how far apart its frames were.
+func (t *timeline) start() {
+	for _, tt := range t.order {
+		if tt.frames > 1 {
+			tt.previous = (tt.last - tt.first) / int64(tt.frames-1)
+		}
+		tt.frames, tt.explicit = 0, -1
+	}
+}
+
+// block adds a block of the given number of laced frames. It reports false for a
+// track the header does not declare.
+func (t *timeline) block(b *mkv.BlockHeader) (*trackTime, bool) {
+	tt := t.tracks[b.Track]
+	if tt == nil {
+		return nil, false
+	}
+	at := int64(b.Time) * t.scale
+	if tt.frames == 0 {
+		tt.first, tt.last = at, at
+	}
+	tt.first = min(tt.first, at)
+	tt.frames += b.Frames
+	if end := at + int64(b.Frames-1)*tt.fixed; end >= tt.last {
+		tt.last, tt.explicit = end, -1
+	}
+	return tt, true
+}
+
+// duration is the fragment's length in nanoseconds: per track from the first frame's
+// start to the last frame's end, the longest of all tracks.
+func (t *timeline) duration() int64 {
+	var longest int64
+	for _, tt := range t.order {
+		if tt.frames > 0 {
+			longest = max(longest, tt.last-tt.first+tt.lastFrame())
+		}
+	}
+	return longest
+}
+
+// span is the distance from the earliest to the latest start of a frame of any track
+// so far: what is certain of the duration while the fragment arrives.
+func (t *timeline) span() int64 {
+	var longest int64
+	for _, tt := range t.order {
+		if tt.frames > 0 {
+			longest = max(longest, tt.last-tt.first)
+		}
+	}
+	return longest
+}
+
+// bounds are the earliest and the latest start of a frame of any track.
+func (t *timeline) bounds() (first, last int64) {
+	first, last = math.MaxInt64, math.MinInt64
+	for _, tt := range t.order {
+		if tt.frames > 0 {
+			first, last = min(first, tt.first), max(last, tt.last)
+		}
+	}
+	return first, last
+}
+
+// missing returns a declared track without a frame.
+func (t *timeline) missing() (uint64, bool) {
+	for _, tt := range t.order {
+		if tt.frames == 0 {
+			return tt.number, true
+		}
+	}
+	return 0, false
+}
+
+// lastFrame is how long the track's last frame lasts.
+func (tt *trackTime) lastFrame() int64 {
+	switch {
+	case tt.explicit >= 0:
+		return tt.explicit
+	case tt.fixed > 0:
+		return tt.fixed
+	case tt.frames > 1:
+		return (tt.last - tt.first) / int64(tt.frames-1)
+	}
+	return tt.previous
+}

@@ -1,0 +1,69 @@
+package ingest
+
+import "fmt"
+
+// Code is the id of an ERROR acknowledgement (errors sheet, section 5.1).
+type Code int
+
+// The error codes.
+const (
+	StreamReadError       Code = 4000
+	MaxFragmentSize       Code = 4001
+	MaxFragmentDuration   Code = 4002
+	MaxConnectionDuration Code = 4003
+	TimecodeNotGreater    Code = 4004
+	TooManyTracks         Code = 4005
+	InvalidMKV            Code = 4006
+	InvalidProducerTime   Code = 4007
+	StreamNotActive       Code = 4008
+	MetadataLimit         Code = 4009
+	TrackMismatch         Code = 4010
+	FramesMissing         Code = 4011
+	InvalidMetadata       Code = 4012
+	MinFragmentDuration   Code = 4013 // our number; the guide names no id
+	InternalError         Code = 5000
+	ArchivalError         Code = 5001
+)
+
+var codeNames = map[Code]string{
+	StreamReadError:       "STREAM_READ_ERROR",
+	MaxFragmentSize:       "MAX_FRAGMENT_SIZE_REACHED",
+	MaxFragmentDuration:   "MAX_FRAGMENT_DURATION_REACHED",
+	MaxConnectionDuration: "MAX_CONNECTION_DURATION_REACHED",
+	TimecodeNotGreater:    "FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS",
+	TooManyTracks:         "MORE_THAN_ALLOWED_TRACKS_FOUND",
+	InvalidMKV:            "INVALID_MKV_DATA",
+	InvalidProducerTime:   "INVALID_PRODUCER_TIMESTAMP",
+	StreamNotActive:       "STREAM_NOT_ACTIVE",
+	MetadataLimit:         "FRAGMENT_METADATA_LIMIT_REACHED",
+	TrackMismatch:         "TRACK_NUMBER_MISMATCH",
+	FramesMissing:         "FRAMES_MISSING_FOR_TRACK",
+	InvalidMetadata:       "INVALID_FRAGMENT_METADATA",
+	MinFragmentDuration:   "MIN_FRAGMENT_DURATION_REACHED",
+	InternalError:         "INTERNAL_ERROR",
+	ArchivalError:         "ARCHIVAL_ERROR",
+}
+
+// String returns the ErrorCode of the acknowledgement.
+func (c Code) String() string { return codeNames[c] }
+
+// Fault is why a fragment or a whole session failed.
+type Fault struct {
+	Code   Code
+	Reason string // what was wrong and what would be right
+	Cause  error  // for the log
+
+	silent bool // the producer is told only if it costs a fragment
+}
+
+// Error returns code, name and reason.
+func (f *Fault) Error() string {
+	return fmt.Sprintf("%d %s: %s", int(f.Code), f.Code, f.Reason)
+}
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Cause }
+
+func fault(c Code, format string, args ...any) *Fault {
+	return &Fault{Code: c, Reason: fmt.Sprintf(format, args...)}
+}

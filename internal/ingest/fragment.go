@@ -1,0 +1,231 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"time"
+
+	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/live"
+	"github.com/millrace/millrace/mkv"
+)
+
+// fragment is the fragment now arriving.
+type fragment struct {
+	live     *live.Fragment
+	header   *live.Header
+	number   kvs.FragmentNumber
+	timecode uint64
+	producer kvs.Millis
+	limit    int64 // bytes
+	size     int64
+	metadata metadata
+	group    group
+	whole    bool // a cluster of known size was read to its end
+	failed   bool // an ERROR was sent; the rest is read and dropped
+	fail     func(*Fault)
+}
+
+// previous is what the next fragment is compared with.
+type previous struct {
+	set      bool
+	timecode uint64
+	end      kvs.Millis // latest start of a frame, on the producer's clock
+}
+
+// clusterTimecode begins a fragment: it takes a number and answers BUFFERING.
+func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
+	if s.current != nil {
+		return fault(InvalidMKV, "a second Timecode in a cluster at byte %d", it.Offset)
+	}
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
+	h := s.header.later
+	if !s.last.set {
+		h = s.header.first
+	}
+	f := &fragment{header: h, timecode: it.Timecode, limit: s.limits.FragmentBytes, fail: s.failFragment}
+	bad := s.checkTimes(f)
+	var err error
+	next := func() (kvs.FragmentNumber, error) { return s.entry.NextNumber(ctx, 0) }
+	if f.live, err = s.live.Begin(next, f.producer, h, !s.known); err != nil {
+		return &Fault{Code: InternalError, Reason: "no fragment number could be reserved", Cause: err}
+	}
+	f.number = f.live.Info().Number
+	f.metadata, s.pending = s.pending, metadata{}
+	s.current = f
+	s.frags.start()
+	s.acks.add(Ack{Type: Buffering, Timecode: f.timecode, Number: f.number, since: s.g.o.Now()})
+	if bad != nil {
+		s.failFragment(bad)
+	}
+	lead := s.lead
+	s.lead = s.lead[:0]
+	if err := f.append(ctx, lead, false); err != nil {
+		return err
+	}
+	return f.append(ctx, it.Raw, true)
+}
+
+// admit waits for its turn, reserves numbers for a new session, and refuses new
+// fragments to a session that was displaced.
+func (s *session) admit(ctx context.Context) error {
+	s.inFlight.Store(true)
+	if s.displaced.Load() {
+		return &Fault{Code: StreamReadError, Reason: errDisplaced.Error(), Cause: errDisplaced, silent: true}
+	}
+	if s.pace != nil {
+		if err := s.pace.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	if s.begun {
+		return nil
+	}
+	s.begun = true
+	if err := s.entry.BeginSession(ctx); err != nil {
+		return &Fault{Code: InternalError, Reason: "no fragment numbers could be reserved", Cause: err}
+	}
+	return nil
+}
+
+// checkTimes sets the producer timestamp (media sheet, section 1) and says what is
+// wrong with times that are impossible or do not grow.
+func (s *session) checkTimes(f *fragment) *Fault {
+	ms, ok := scaled(f.timecode, s.header.scale)
+	if s.request.Relative {
+		ms += s.request.Start
+	}
+	before := s.last
+	s.last.set = true
+	if !ok || ms < 0 || ms > kvs.MaxMillis {
+		return fault(InvalidProducerTime, "cluster timecode %d gives a producer time outside the years 1970 to 9999", f.timecode)
+	}
+	f.producer = ms
+	if before.set && f.timecode <= before.timecode {
+		return fault(TimecodeNotGreater, "cluster timecode %d is not greater than %d, that of the fragment before", f.timecode, before.timecode)
+	}
+	s.last.timecode = f.timecode
+	return nil
+}
+
+// scaled is a timecode of the given scale (nanoseconds) in milliseconds. It reports
+// false for what is far beyond any timestamp.
+func scaled(timecode, scale uint64) (kvs.Millis, bool) {
+	const nanosPerMilli = 1_000_000
+	hi, lo := bits.Mul64(timecode, scale)
+	if hi >= nanosPerMilli {
+		return 0, false
+	}
+	ms, _ := bits.Div64(hi, lo, nanosPerMilli)
+	return kvs.Millis(min(ms, uint64(kvs.MaxMillis)+1)), true
+}
+
+// append adds bytes to the fragment; with visible true readers may have all so far.
+// A fragment that failed takes nothing more.
+func (f *fragment) append(ctx context.Context, raw []byte, visible bool) error {
+	if f.failed {
+		return nil
+	}
+	if f.size += int64(len(raw)); f.size > f.limit {
+		f.fail(fault(MaxFragmentSize, "fragment larger than %d bytes", f.limit))
+		return nil
+	}
+	if err := f.live.Append(ctx, raw); err != nil {
+		return err
+	}
+	if visible {
+		f.live.Publish()
+	}
+	return nil
+}
+
+// failFragment answers ERROR for the fragment in flight and drops its bytes.
+func (s *session) failFragment(f *Fault) {
+	c := s.current
+	if c.failed {
+		return
+	}
+	c.failed = true
+	c.live.Fail()
+	s.acks.add(Ack{Type: Failed, Timecode: c.timecode, Number: c.number, Code: f.Code})
+	s.g.o.Logger.Info("fragment refused", "stream", s.entry.Stream().Name, "fragment", c.number.String(), "code", int(f.Code), "reason", f.Reason)
+}
+
+// closeFragment makes room for the next one.
+func (s *session) closeFragment() {
+	s.current = nil
+	s.inFlight.Store(false)
+}
+
+// endFragment checks the whole fragment, answers RECEIVED and hands it to the archive.
+func (s *session) endFragment(ctx context.Context) {
+	f := s.current
+	defer s.closeFragment()
+	if f.failed {
+		return
+	}
+	if bad := s.verdict(f); bad != nil {
+		s.failFragment(bad)
+		return
+	}
+	stream := s.entry.Stream()
+	info := kvs.Fragment{Stream: stream.ID, Number: f.number, Producer: f.producer, Size: f.live.Size(),
+		Duration: (s.frags.duration() + int64(time.Millisecond)/2) / int64(time.Millisecond)}
+	body, ok := f.live.Complete(info, stream.Retention == 0)
+	if !ok {
+		s.failFragment(fault(StreamNotActive, "the stream was deleted"))
+		return
+	}
+	ended := s.g.o.Now()
+	s.summary.Fragments++
+	if stream.Retention == 0 {
+		s.acks.add(Ack{Type: Received, Timecode: f.timecode, Number: f.number, since: ended})
+		return
+	}
+	s.acks.expect()
+	s.acks.add(Ack{Type: Received, Timecode: f.timecode, Number: f.number, since: ended})
+	s.g.o.Archive.Append(archive.Record{Fragment: info, Retention: stream.Retention, Timecode: int64(f.timecode), Header: f.header.Bytes, Body: body},
+		func(err error) { s.archived(f, ended, err) })
+}
+
+// verdict checks what can only be said of a whole fragment.
+func (s *session) verdict(f *fragment) *Fault {
+	first, last := s.frags.bounds()
+	start, end := f.producer+kvs.Millis(first/1e6), f.producer+kvs.Millis(last/1e6)
+	d := time.Duration(s.frags.duration())
+	if track, missing := s.frags.missing(); missing && !(s.entry.Stream().LenientTracks() && first <= last) {
+		return fault(FramesMissing, "track %d is declared but has no frame in the fragment", track)
+	}
+	switch {
+	case f.metadata.fault != nil:
+		return f.metadata.fault
+	case s.limits.FragmentDuration > 0 && d > s.limits.FragmentDuration:
+		return fault(MaxFragmentDuration, "fragment of %v; %v are allowed", d, s.limits.FragmentDuration)
+	case d < s.limits.FragmentMinDuration:
+		return fault(MinFragmentDuration, "fragment of %v; at least %v are needed", d, s.limits.FragmentMinDuration)
+	case !s.limits.FragmentOverlap && s.last.end > 0 && start <= s.last.end:
+		return fault(TimecodeNotGreater, "the earliest frame is not later than the latest of the fragment before")
+	}
+	s.last.end = end
+	return nil
+}
+
+// archived is called by the archive when the fragment is durable, or never will be.
+func (s *session) archived(f *fragment, ended time.Time, err error) {
+	if err == nil {
+		f.live.Archived()
+		s.acks.settle(Ack{Type: Persisted, Timecode: f.timecode, Number: f.number, since: ended})
+		return
+	}
+	f.live.Fail()
+	code := ArchivalError
+	if c, ok := errors.AsType[*Fault](err); ok {
+		code = c.Code
+	}
+	s.acks.settle(Ack{Type: Failed, Timecode: f.timecode, Number: f.number, Code: code})
+	s.g.o.Logger.Error("fragment not archived", "stream", s.entry.Stream().Name, "fragment", f.number.String(), "error", err)
+}

@@ -1,0 +1,109 @@
+package ingest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/live"
+	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/quota"
+)
+
+// Archive makes fragments durable.
+type Archive interface {
+	// Append takes a record and calls done once it is durable and listed, or failed.
+	Append(r archive.Record, done func(error))
+}
+
+// Options are what an Ingest is made of; all fields are needed but Now.
+type Options struct {
+	Live    *live.Store
+	Archive Archive
+	Limits  func() quota.Limits // asked once per session
+	Metrics *metrics.Set
+	Logger  *slog.Logger
+	Now     func() time.Time
+}
+
+// Ingest runs PutMedia sessions.
+type Ingest struct {
+	o        Options
+	sessions registry
+}
+
+// New makes an Ingest.
+func New(o Options) *Ingest {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Ingest{o: o, sessions: registry{streams: map[kvs.StreamID][]*session{}}}
+}
+
+// Request is one PutMedia call after its headers were checked.
+type Request struct {
+	Stream   *catalog.Entry
+	Relative bool       // cluster timecodes are relative to Start
+	Start    kvs.Millis // producer start time, used when Relative
+}
+
+// Body is the request body. Interrupt makes a blocked Read and every later one return
+// an error; it may be called from any goroutine.
+type Body interface {
+	io.Reader
+	Interrupt()
+}
+
+// AckWriter sends one acknowledgement: line must leave at once and in one piece. The
+// line may not be kept.
+type AckWriter interface {
+	WriteAck(line []byte) error
+}
+
+// Summary is what a session did.
+type Summary struct {
+	Fragments int   // received whole
+	Persisted int   // made durable
+	Failed    int   // answered with ERROR
+	Bytes     int64 // of Matroska read
+	End       error // nil after a clean end of the body
+}
+
+// Run reads the body to its end, or until ctx ends, and returns when the last
+// acknowledgement is written or can no longer be.
+func (g *Ingest) Run(ctx context.Context, r Request, body Body, acks AckWriter) Summary {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := newSession(g, r, body, cancel)
+	defer s.live.Release()
+	defer s.live.OpenSession()()
+	defer g.sessions.add(r.Stream.Stream().ID, s)()
+	stop := context.AfterFunc(ctx, body.Interrupt)
+	defer stop()
+	g.o.Metrics.PutSessions.Inc()
+	defer g.o.Metrics.PutSessions.Dec()
+
+	var group errgroup.Group
+	group.Go(func() error {
+		defer s.acks.close()
+		s.summary.End = s.read(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		if err := s.acks.run(acks); err != nil {
+			// Nobody reads the answers: what is not acknowledged will be sent again.
+			cancel(&Fault{Code: StreamReadError, Reason: "acknowledgements cannot be written", Cause: err})
+		}
+		return nil
+	})
+	_ = group.Wait()
+	s.summary.Persisted = s.acks.persisted
+	s.summary.Failed = s.acks.failed
+	return s.summary
+}

@@ -1,0 +1,168 @@
+package ingest
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/mkv"
+)
+
+// maxLead bounds the bytes between the end of one fragment and the next cluster's
+// timecode; they are kept in memory until the fragment has a number.
+const maxLead = 64 << 10
+
+// item takes one item of the body.
+func (s *session) item(ctx context.Context, it *mkv.Item) error {
+	switch {
+	case it.Kind == mkv.ClusterStart:
+		return s.clusterStart(ctx, it)
+	case it.Kind == mkv.SegmentStart && s.header.segments > 0:
+		return fault(InvalidMKV, "a second Segment at byte %d; one request carries one", it.Offset)
+	case !s.header.clusters:
+		return s.headerItem(it)
+	case it.Kind == mkv.EBML:
+		return fault(InvalidMKV, "a second EBML header at byte %d; one request carries one document", it.Offset)
+	case it.Kind == mkv.TracksElement:
+		return fault(InvalidMKV, "a second Tracks element at byte %d; it belongs in front of the first cluster", it.Offset)
+	case it.Kind == mkv.ClusterTimecode:
+		return s.clusterTimecode(ctx, it)
+	case it.Kind == mkv.TagsElement:
+		return s.tags(ctx, it)
+	case it.InCluster && s.current != nil:
+		return s.clusterItem(ctx, it)
+	case s.current != nil:
+		return s.current.append(ctx, it.Raw, !it.More)
+	}
+	return s.addLead(it)
+}
+
+// headerItem takes an item in front of the first cluster.
+func (s *session) headerItem(it *mkv.Item) error {
+	if f := s.header.element(it, s.limits.Tracks); f != nil {
+		return f
+	}
+	if it.Kind == mkv.TagsElement && s.header.ownTags {
+		s.pending.add(it.Tags, &s.limits)
+	}
+	return nil
+}
+
+// clusterStart ends the fragment before and prepares the next one.
+func (s *session) clusterStart(ctx context.Context, it *mkv.Item) error {
+	if !s.header.clusters {
+		if f := s.header.close(); f != nil {
+			return f
+		}
+		s.frags = newTimeline(s.header.tracks, s.header.scale)
+	}
+	if s.current != nil {
+		s.endFragment(ctx)
+	}
+	if s.displaced.Load() {
+		return &Fault{Code: StreamReadError, Reason: errDisplaced.Error(), Cause: errDisplaced, silent: true}
+	}
+	s.known = it.Size >= 0
+	return s.addLead(it)
+}
+
+// addLead keeps an item that belongs to the next fragment, whose number is not known
+// before its timecode.
+func (s *session) addLead(it *mkv.Item) error {
+	if len(s.lead)+len(it.Raw) > maxLead {
+		return fault(InvalidMKV, "more than %d bytes in front of a cluster's timecode at byte %d", maxLead, it.Offset)
+	}
+	s.lead = append(s.lead, it.Raw...)
+	return nil
+}
+
+// tags takes a Tags element behind the first cluster began: the mark that ends a
+// fragment, or metadata of this or the next one.
+func (s *session) tags(ctx context.Context, it *mkv.Item) error {
+	if s.current == nil {
+		s.pending.add(it.Tags, &s.limits)
+		return s.addLead(it)
+	}
+	if err := s.current.append(ctx, it.Raw, true); err != nil {
+		return err
+	}
+	switch {
+	case closes(it.Tags):
+		s.current.metadata.add(it.Tags, &s.limits)
+		s.endFragment(ctx)
+	case s.header.tagsNext:
+		s.pending.add(it.Tags, &s.limits)
+	default:
+		s.current.metadata.add(it.Tags, &s.limits)
+	}
+	return nil
+}
+
+// clusterItem takes an item inside the cluster of the current fragment.
+func (s *session) clusterItem(ctx context.Context, it *mkv.Item) error {
+	f := s.current
+	switch it.Kind {
+	case mkv.BlockGroupStart:
+		f.group = group{}
+	case mkv.Block:
+		s.block(it)
+	case mkv.BlockDuration:
+		f.group.setDuration(it.Duration, s.header.scale)
+	}
+	if it.ClusterEnd {
+		f.whole = true
+	}
+	// Readers may be left with what was published, so a block of a group becomes
+	// visible with the whole group only.
+	return f.append(ctx, it.Raw, !it.More && (!it.InGroup || it.GroupEnd))
+}
+
+// block accounts for a block and fails its fragment when it may not stand there.
+func (s *session) block(it *mkv.Item) {
+	f := s.current
+	tt, ok := s.frags.block(&it.Block)
+	if !ok {
+		s.failFragment(fault(TrackMismatch, "block of track %d at byte %d; the header declares no such track", it.Block.Track, it.Offset))
+		return
+	}
+	if it.InGroup {
+		f.group.setBlock(tt, int64(it.Block.Time)*s.frags.scale, it.Block.Frames)
+	}
+	if limit := s.limits.FragmentDuration; limit > 0 && s.frags.span() > int64(limit) {
+		s.failFragment(fault(MaxFragmentDuration, "fragment longer than %v at byte %d", limit, it.Offset))
+	}
+}
+
+// group is a BlockGroup being read: its duration may come before or after its block.
+type group struct {
+	track    *trackTime
+	at       int64
+	frames   int
+	duration int64 // nanoseconds
+	known    bool
+}
+
+func (g *group) setBlock(t *trackTime, at int64, frames int) {
+	g.track, g.at, g.frames = t, at, frames
+	g.apply()
+}
+
+func (g *group) setDuration(units, scale uint64) {
+	// Anything over an hour is over every limit; the bound keeps sums in range.
+	const hour = 3_600_000_000_000
+	g.duration, g.known = hour, true
+	if units < hour/max(scale, 1) {
+		g.duration = int64(units * scale)
+	}
+	g.apply()
+}
+
+// apply gives the track's last frame its own duration, which is what the block's
+// frames before it leave of the block's.
+func (g *group) apply() {
+	if g.track == nil || !g.known {
+		return
+	}
+	before := int64(g.frames-1) * g.track.fixed
+	if g.at+before >= g.track.last {
+		g.track.explicit = max(0, g.duration-before)
+	}
+}

@@ -1,0 +1,181 @@
+package ingest
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/quota"
+)
+
+// idleAfter is the silence after which IDLE is sent, idleEvery the time between two.
+const (
+	idleAfter = 3 * time.Second
+	idleEvery = time.Second
+)
+
+// ackQueue carries acknowledgements from the reading goroutine and the archive to the
+// goroutine that writes them. It is bounded by the fragments in flight, which the
+// memory budget bounds.
+type ackQueue struct {
+	g      *Ingest
+	gone   <-chan struct{} // the stream was deleted
+	limits quota.Limits
+	cancel context.CancelCauseFunc
+	begun  time.Time
+	ring   chan struct{} // wakes the writer
+
+	mu       sync.Mutex
+	queue    []Ack
+	spare    []Ack
+	expected int  // fragments whose PERSISTED or ERROR is still to come
+	closed   bool // the reading goroutine ended
+	lastData time.Time
+
+	// Of the writing goroutine, read after it ended.
+	persisted, failed int
+	line              []byte
+}
+
+func newAckQueue(g *Ingest, gone <-chan struct{}, l quota.Limits, cancel context.CancelCauseFunc) *ackQueue {
+	now := g.o.Now()
+	return &ackQueue{g: g, gone: gone, limits: l, cancel: cancel, begun: now, lastData: now, ring: make(chan struct{}, 1)}
+}
+
+// add queues an acknowledgement.
+func (q *ackQueue) add(a Ack) {
+	q.mu.Lock()
+	q.queue = append(q.queue, a)
+	q.mu.Unlock()
+	q.wake()
+}
+
+// fail queues an ERROR that is about no fragment.
+func (q *ackQueue) fail(c Code) { q.add(Ack{Type: Failed, Code: c, Whole: true}) }
+
+// expect announces an acknowledgement that the archive will settle.
+func (q *ackQueue) expect() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.expected++
+}
+
+// settle queues an announced acknowledgement.
+func (q *ackQueue) settle(a Ack) {
+	q.mu.Lock()
+	q.expected--
+	q.queue = append(q.queue, a)
+	q.mu.Unlock()
+	q.wake()
+}
+
+// data notes that the producer sent something.
+func (q *ackQueue) data(now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lastData = now
+}
+
+// close says that no fragment will come any more.
+func (q *ackQueue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.wake()
+}
+
+func (q *ackQueue) wake() {
+	select {
+	case q.ring <- struct{}{}:
+	default:
+	}
+}
+
+// run writes acknowledgements until the last expected one, and watches the session's
+// clocks. It returns the first error of writing; after it nothing is written, but the
+// archive's answers are still awaited, so that nothing outlives the session.
+func (q *ackQueue) run(w AckWriter) error {
+	timer := time.NewTimer(idleAfter)
+	defer timer.Stop()
+	gone := q.gone
+	var broken error
+	for {
+		batch, done := q.take()
+		for _, a := range batch {
+			if broken == nil {
+				broken = q.write(w, a)
+			}
+			if broken != nil {
+				q.cancel(&Fault{Code: StreamReadError, Reason: "acknowledgements cannot be written", Cause: broken, silent: true})
+			}
+		}
+		if done {
+			return broken
+		}
+		if len(batch) > 0 {
+			continue
+		}
+		select {
+		case <-q.ring:
+		case <-gone:
+			gone = nil
+			q.cancel(fault(StreamNotActive, "the stream was deleted"))
+		case <-timer.C:
+			timer.Reset(q.tick())
+		}
+	}
+}
+
+// take returns what is queued, and whether nothing more will come.
+func (q *ackQueue) take() (batch []Ack, done bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	batch = q.queue
+	q.queue, q.spare = q.spare[:0], batch
+	return batch, len(batch) == 0 && q.closed && q.expected == 0
+}
+
+// tick looks at the clocks and returns when to look again.
+func (q *ackQueue) tick() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.g.o.Now()
+	if q.closed {
+		return idleAfter
+	}
+	if age := q.limits.PutSessionAge; age > 0 && now.Sub(q.begun) >= age {
+		q.cancel(fault(MaxConnectionDuration, "the session is older than %v", age))
+	}
+	silence := now.Sub(q.lastData)
+	if silence < idleAfter {
+		return idleAfter - silence
+	}
+	q.queue = append(q.queue, Ack{Type: Idle})
+	if end := q.limits.PutIdle; end > 0 && silence >= end {
+		q.cancel(&Fault{Code: StreamReadError, Reason: "no data for " + end.String(), silent: true})
+	}
+	return idleEvery
+}
+
+// write sends one acknowledgement and measures how late it is.
+func (q *ackQueue) write(w AckWriter, a Ack) error {
+	q.line = a.AppendJSON(q.line[:0])
+	if err := w.WriteAck(q.line); err != nil {
+		return err
+	}
+	m := q.g.o.Metrics
+	m.Acks.WithLabelValues(string(a.Type)).Inc()
+	switch a.Type {
+	case Failed:
+		q.failed++
+		m.AckErrors.WithLabelValues(strconv.Itoa(int(a.Code))).Inc()
+	case Buffering, Received, Persisted:
+		if a.Type == Persisted {
+			q.persisted++
+		}
+		m.AckSeconds.WithLabelValues(string(a.Type)).Observe(metrics.Since(a.since, q.g.o.Now()))
+	}
+	return nil
+}

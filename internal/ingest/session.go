@@ -1,0 +1,163 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/live"
+	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/mkv"
+)
+
+// session is one PutMedia call. Its fields belong to the reading goroutine unless
+// they say otherwise.
+type session struct {
+	g       *Ingest
+	request Request
+	limits  quota.Limits
+	entry   *catalog.Entry
+	live    *live.Stream
+	acks    *ackQueue
+	cancel  context.CancelCauseFunc
+	body    Body
+	reader  *mkv.Reader
+	pace    *rate.Limiter // fragments per second; nil = no limit
+
+	header    header
+	frags     *timeline
+	lead      []byte   // level-1 bytes and cluster head in front of the next cluster's timecode
+	pending   metadata // tags in front of the next cluster
+	current   *fragment
+	last      previous
+	known     bool // the cluster now arriving has a known size
+	begun     bool // BeginSession was called
+	summary   Summary
+	displaced atomic.Bool // set by a newer session
+	inFlight  atomic.Bool // a fragment is arriving; read by a newer session
+}
+
+func newSession(g *Ingest, r Request, body Body, cancel context.CancelCauseFunc) *session {
+	l := g.o.Limits()
+	s := &session{g: g, request: r, limits: l, entry: r.Stream, cancel: cancel, body: body}
+	s.live = g.o.Live.Acquire(r.Stream.Stream().ID)
+	s.acks = newAckQueue(g, r.Stream.Gone(), l, cancel)
+	s.reader = mkv.NewReader(&countingReader{body: body, s: s}, mkv.Options{MaxFrame: maxBlock})
+	if l.FragmentsPerSecond > 0 {
+		s.pace = rate.NewLimiter(rate.Limit(l.FragmentsPerSecond), l.FragmentsPerSecond)
+	}
+	return s
+}
+
+// countingReader counts bytes and tells the acknowledging goroutine that data came.
+type countingReader struct {
+	body Body
+	s    *session
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.body.Read(p)
+	if n > 0 {
+		c.s.summary.Bytes += int64(n)
+		c.s.g.o.Metrics.PutBytes.Add(float64(n))
+		c.s.acks.data(c.s.g.o.Now())
+	}
+	return n, err
+}
+
+// read takes items until the body ends and closes what is open then.
+func (s *session) read(ctx context.Context) error {
+	for {
+		it, err := s.reader.Next()
+		if err == nil {
+			err = s.item(ctx, it)
+		}
+		if err != nil {
+			return s.finish(ctx, err)
+		}
+	}
+}
+
+// finish ends the session for the given reason: the fragment in flight is closed if
+// it is whole, else it fails; a failed session says so with an ERROR.
+func (s *session) finish(ctx context.Context, err error) error {
+	end := errors.Is(err, io.EOF)
+	if end && s.header.clusters {
+		s.finishClean(ctx)
+		return nil
+	}
+	if end && s.summary.Bytes == 0 {
+		return nil
+	}
+	f := s.diagnose(ctx, err)
+	if told := s.settle(ctx, f); !told && !f.silent {
+		s.acks.fail(f.Code)
+	}
+	return f
+}
+
+// finishClean closes the last fragment. The tags behind it describe it, because no
+// cluster follows (decisions sheet, row 3).
+func (s *session) finishClean(ctx context.Context) {
+	if s.current != nil {
+		s.current.metadata.join(s.pending, &s.limits)
+		s.endFragment(ctx)
+	}
+}
+
+// settle deals with the fragment in flight when the session ends for f. It reports
+// whether the producer needs no further ERROR.
+func (s *session) settle(ctx context.Context, f *Fault) (told bool) {
+	switch {
+	case s.current == nil:
+		return false
+	case s.current.failed:
+	case s.current.whole && f.Code != StreamNotActive:
+		s.endFragment(ctx)
+		return f.Code == StreamReadError
+	default:
+		s.failFragment(f)
+	}
+	s.closeFragment()
+	return true
+}
+
+// diagnose turns the reason of an end into the fault the producer is told.
+func (s *session) diagnose(ctx context.Context, err error) *Fault {
+	if cause := context.Cause(ctx); cause != nil {
+		if f, ok := errors.AsType[*Fault](cause); ok {
+			return f
+		}
+		return &Fault{Code: StreamReadError, Reason: "the session was ended", Cause: cause, silent: true}
+	}
+	if f, ok := errors.AsType[*Fault](err); ok {
+		return f
+	}
+	if e, ok := errors.AsType[*mkv.SyntaxError](err); ok {
+		return &Fault{Code: InvalidMKV, Reason: e.Error()}
+	}
+	if errors.Is(err, io.EOF) {
+		return fault(InvalidMKV, "the body ended before the first cluster")
+	}
+	return &Fault{Code: StreamReadError, Reason: "the body broke off", Cause: err}
+}
+
+// displace makes the session end at the end of the fragment in flight; at once if
+// there is none. Called by a newer session.
+func (s *session) displace() {
+	s.displaced.Store(true)
+	if !s.inFlight.Load() {
+		s.cancel(errDisplaced)
+	}
+}
+
+// errDisplaced ends a session in favour of a newer one on the same stream.
+var errDisplaced = errors.New("a newer session of the stream took over")
+
+// maxBlock is no real bound: blocks come in pieces, and a fragment's size is checked
+// as they do, with an answer of its own.
+const maxBlock = 1 << 40
