@@ -1,0 +1,298 @@
+package playback
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/live"
+)
+
+// stall is how long a fragment that stopped growing may hold up later ones.
+const stall = 3 * time.Second
+
+// bufferSize is the memory one consumer's copying takes.
+const bufferSize = 32 << 10
+
+// errIdle and errGone end a session without being errors of it.
+var (
+	errIdle = errors.New("no media for some time")
+	errGone = errors.New("the stream was deleted")
+	// errBroken: a fragment failed while a reader was in the middle of an element.
+	errBroken = errors.New("a fragment failed in the middle of an element")
+)
+
+// follower is one GetMedia session.
+type follower struct {
+	p      *Player
+	stream Stream
+	id     kvs.StreamID
+	live   *live.Stream
+	wake   *live.Reader
+	out    Output
+
+	after        kvs.FragmentNumber // the last fragment sent
+	newestServer kvs.Millis         // newest server timestamp known
+	quiet        time.Time          // since when nothing was sent
+	buf          []byte
+	scratch      []byte
+	chunks       int
+	timer        *time.Timer // one for the session: a wait must not allocate
+}
+
+// Follow sends chunks from the selected start on until ctx ends, nothing comes for the
+// idle time, or the stream is deleted. It returns the number of chunks sent whole; the
+// error is one of reading or of writing to out.
+func (p *Player) Follow(ctx context.Context, s Stream, sel kvs.Selector, out Output) (chunks int, err error) {
+	st := p.o.Live.Acquire(s.Stream().ID)
+	defer st.Release()
+	wake := st.Subscribe()
+	defer wake.Close()
+	f := &follower{p: p, stream: s, id: s.Stream().ID, live: st, wake: wake, out: out, buf: make([]byte, bufferSize), quiet: p.o.Now()}
+	f.timer = time.NewTimer(stall)
+	defer f.timer.Stop()
+	err = f.run(ctx, sel)
+	return f.chunks, err
+}
+
+func (f *follower) run(ctx context.Context, sel kvs.Selector) error {
+	var err error
+	if f.after, err = f.start(ctx, sel); err != nil {
+		return f.stop(err)
+	}
+	if s, ok, err := f.p.o.Archive.Newest(ctx, f.id, f.p.horizon(f.stream)); err == nil && ok {
+		f.newestServer = s.Number.Server
+	}
+	for {
+		if err := f.step(ctx); err != nil {
+			return f.stop(err)
+		}
+	}
+}
+
+// stop ends the body: reasons that a reader can act on stand in a last document.
+func (f *follower) stop(err error) error {
+	switch {
+	case errors.Is(err, errIdle), errors.Is(err, errBroken), errors.Is(err, context.Canceled):
+		return f.out.Flush()
+	case errors.Is(err, errGone):
+		return f.write(appendError(f.scratch[:0], f.after, fragmentNotFound, "The stream was deleted."), true)
+	}
+	if e, ok := errors.AsType[*readError](err); ok {
+		_ = f.write(appendError(f.scratch[:0], f.after, internalError, "Stored media could not be read."), true)
+		return e.err
+	}
+	return err
+}
+
+// readError is a failure of the archive before any byte of a chunk was sent.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return e.err.Error() }
+
+// step sends the next chunk, or waits until something changes.
+func (f *follower) step(ctx context.Context) error {
+	select {
+	case <-f.stream.Gone():
+		return errGone
+	default:
+	}
+	// The live buffer is asked first: what it evicts before the archive is asked is in
+	// the archive by then.
+	l, gap := f.live.Next(f.after)
+	if gap {
+		s, ok, err := f.p.o.Archive.Next(ctx, f.id, f.after, f.p.horizon(f.stream))
+		if err != nil {
+			return &readError{err}
+		}
+		if ok && (l == nil || s.Number.Less(l.Info().Number)) {
+			return f.sendStored(ctx, s)
+		}
+	}
+	if l = f.ready(l); l != nil {
+		return f.sendLive(ctx, l)
+	}
+	return f.wait(ctx)
+}
+
+// ready returns the fragment to send now, or nil when it is better to wait. Fragments
+// leave in the order of their numbers; one that stopped growing is overtaken.
+func (f *follower) ready(l *live.Fragment) *live.Fragment {
+	for l != nil {
+		state, last := l.State()
+		if state == live.Complete || state == live.Arriving && l.FrameWise() && l.Published() > 0 {
+			return l
+		}
+		if state == live.Arriving && f.p.o.Now().Sub(last) < stall {
+			f.quiet = later(f.quiet, last)
+			return nil
+		}
+		l, _ = f.live.Next(l.Info().Number)
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// wait flushes and sleeps until the stream changes; it fails with errIdle when
+// nothing came for too long.
+func (f *follower) wait(ctx context.Context) error {
+	if err := f.out.Flush(); err != nil {
+		return err
+	}
+	limit := f.p.o.Idle
+	rest := stall
+	if limit > 0 {
+		if rest = limit - f.p.o.Now().Sub(f.quiet); rest <= 0 {
+			return errIdle
+		}
+	}
+	f.timer.Reset(rest)
+	select {
+	case <-f.wake.Wake():
+	case <-f.timer.C:
+	case <-f.stream.Gone():
+		return errGone
+	case <-ctx.Done():
+		return context.Canceled
+	}
+	return nil
+}
+
+// write sends b and notes that something was sent.
+func (f *follower) write(b []byte, flush bool) error {
+	if len(b) > 0 {
+		if _, err := f.out.Write(b); err != nil {
+			return err
+		}
+		f.quiet = f.p.o.Now()
+	}
+	if flush {
+		return f.out.Flush()
+	}
+	return nil
+}
+
+// head sends everything in front of the cluster.
+func (f *follower) head(header []byte, info kvs.Fragment) error {
+	if err := f.write(header, false); err != nil {
+		return err
+	}
+	f.scratch = appendHead(f.scratch[:0], info)
+	return f.write(f.scratch, false)
+}
+
+// tail ends a chunk that was sent whole.
+func (f *follower) tail(info kvs.Fragment) error {
+	f.newestServer = max(f.newestServer, info.Number.Server, f.live.Newest().Server)
+	f.scratch = appendTail(f.scratch[:0], info, int64(f.newestServer-info.Number.Server))
+	f.after = info.Number
+	f.chunks++
+	return f.write(f.scratch, false)
+}
+
+// sendStored sends one chunk from the archive.
+func (f *follower) sendStored(ctx context.Context, s archive.Stored) error {
+	r, err := f.p.o.Archive.OpenRecord(ctx, s)
+	if err != nil {
+		return f.lost(s.Number, err)
+	}
+	defer func() { _ = r.Close() }()
+	if err := f.head(r.Header(), s.Fragment); err != nil {
+		return err
+	}
+	if err := f.copyStored(ctx, r, 0); err != nil {
+		return err
+	}
+	return f.tail(s.Fragment)
+}
+
+// lost handles a record that cannot be opened: one that expired meanwhile is passed
+// over, anything else ends the session.
+func (f *follower) lost(n kvs.FragmentNumber, err error) error {
+	if kvs.KindOf(err) != kvs.NotFound {
+		return &readError{err}
+	}
+	f.after = n
+	return nil
+}
+
+// copyStored sends the body of a record from off on.
+func (f *follower) copyStored(ctx context.Context, r *archive.Reader, off int64) error {
+	for off < r.Size() {
+		if ctx.Err() != nil {
+			return context.Canceled
+		}
+		n, err := r.ReadAt(f.buf[:min(int64(len(f.buf)), r.Size()-off)], off)
+		if n == 0 && err != nil {
+			return err
+		}
+		if err := f.write(f.buf[:n], false); err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return nil
+}
+
+// sendLive sends one chunk from the live buffer, frame by frame while it grows.
+func (f *follower) sendLive(ctx context.Context, l *live.Fragment) error {
+	if err := f.head(l.Header().Bytes, l.Info()); err != nil {
+		return err
+	}
+	var off, edge int64
+	for {
+		state, last := l.State()
+		n, published, err := l.ReadAt(f.buf, off)
+		switch {
+		case err != nil:
+			return f.resume(ctx, l, off, off == edge)
+		case n > 0:
+			edge = published
+			off += int64(n)
+			if err := f.write(f.buf[:n], false); err != nil {
+				return err
+			}
+		case state == live.Complete:
+			return f.tail(l.Info())
+		default:
+			f.quiet = later(f.quiet, last)
+			if err := f.wait(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// resume goes on with a fragment that left the live buffer while it was being sent:
+// from the archive at the same byte, or not at all if it failed. boundary says that
+// what was sent ends with a whole element, so that the next chunk may follow.
+func (f *follower) resume(ctx context.Context, l *live.Fragment, off int64, boundary bool) error {
+	info := l.Info()
+	s, ok, err := f.p.o.Archive.Get(ctx, f.id, info.Number, 0)
+	if err != nil {
+		return err
+	}
+	if ok {
+		r, err := f.p.o.Archive.OpenRecord(ctx, s)
+		if err == nil {
+			defer func() { _ = r.Close() }()
+			if err := f.copyStored(ctx, r, off); err != nil {
+				return err
+			}
+			return f.tail(s.Fragment)
+		}
+	}
+	f.after = info.Number
+	if !boundary {
+		return errBroken
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package playback
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// Pick sends the listed fragments from the archive as whole documents, in the order
+// of the list, repeated ones repeatedly (GetMediaForFragmentList). A fragment that is
+// not there or cannot be read is answered by a document that says so; the others
+// follow. It returns the number of fragments sent.
+func (p *Player) Pick(ctx context.Context, s Stream, numbers []string, out Output) (sent int, err error) {
+	buf := make([]byte, bufferSize)
+	for _, text := range numbers {
+		if ctx.Err() != nil {
+			return sent, nil
+		}
+		ok, err := p.pickOne(ctx, s, text, out, buf)
+		if err != nil {
+			return sent, err
+		}
+		if ok {
+			sent++
+		}
+	}
+	return sent, out.Flush()
+}
+
+func (p *Player) pickOne(ctx context.Context, s Stream, text string, out Output, buf []byte) (bool, error) {
+	refuse := func(id errorID, why string) (bool, error) {
+		_, err := out.Write(appendPickError(nil, text, id, why))
+		return false, err
+	}
+	number, _ := kvs.ParseFragmentNumber(text)
+	stored, ok, err := p.o.Archive.Get(ctx, s.Stream().ID, number, p.horizon(s))
+	if err != nil {
+		return refuse(internalError, "The fragment could not be looked up.")
+	}
+	if !ok {
+		return refuse(fragmentNotFound, "The fragment does not exist or is no longer kept.")
+	}
+	r, err := p.o.Archive.OpenRecord(ctx, stored)
+	if err != nil {
+		return refuse(internalError, "The fragment could not be read.")
+	}
+	defer func() { _ = r.Close() }()
+	f := follower{p: p, out: out, buf: buf}
+	if err := f.head(r.Header(), stored.Fragment); err != nil {
+		return false, err
+	}
+	return true, f.copyStored(ctx, r, 0)
+}

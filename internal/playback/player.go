@@ -1,0 +1,69 @@
+// Package playback lays stored and arriving fragments out for consumers.
+//
+// A [Player] serves GetMedia ([Player.Follow]) and GetMediaForFragmentList
+// ([Player.Pick]): chunks of Matroska, each a whole document with one fragment and the
+// service's tags around it, in the exact shape of wire-media section 5.4. Follow reads
+// from the archive and from the live buffer and changes between them without a gap
+// and without sending anything twice.
+//
+// A Player may be used from many goroutines; one call serves one consumer.
+package playback
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/live"
+)
+
+// Archive is what a Player reads stored fragments from. Its methods hide fragments
+// whose server timestamp is older than the horizon.
+type Archive interface {
+	Next(ctx context.Context, id kvs.StreamID, after kvs.FragmentNumber, horizon kvs.Millis) (archive.Stored, bool, error)
+	Newest(ctx context.Context, id kvs.StreamID, horizon kvs.Millis) (archive.Stored, bool, error)
+	At(ctx context.Context, id kvs.StreamID, c kvs.Clock, t, horizon kvs.Millis) (archive.Stored, bool, error)
+	Get(ctx context.Context, id kvs.StreamID, n kvs.FragmentNumber, horizon kvs.Millis) (archive.Stored, bool, error)
+	OpenRecord(ctx context.Context, s archive.Stored) (*archive.Reader, error)
+}
+
+// Stream is the stream a consumer reads, as the catalog knows it.
+type Stream interface {
+	Stream() kvs.Stream    // its settings now
+	Gone() <-chan struct{} // closed when it is deleted
+}
+
+// Output is the consumer. A Write that takes too long must fail; Flush sends what was
+// written so far.
+type Output interface {
+	io.Writer
+	Flush() error
+}
+
+// Options are what a Player is made of.
+type Options struct {
+	Archive Archive
+	Live    *live.Store
+	Idle    time.Duration    // Follow ends after this time without media; 0 = never
+	Now     func() time.Time // nil = time.Now
+}
+
+// Player serves consumers.
+type Player struct {
+	o Options
+}
+
+// New makes a Player.
+func New(o Options) *Player {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Player{o: o}
+}
+
+// horizon is the oldest server timestamp the stream keeps now.
+func (p *Player) horizon(s Stream) kvs.Millis {
+	return s.Stream().Horizon(kvs.MillisOf(p.o.Now()))
+}
