@@ -1,0 +1,133 @@
+// Package archived serves what is stored: ListFragments and GetMediaForFragmentList
+// (media sheet, sections 6 and 7).
+package archived
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/playback"
+	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/wire"
+)
+
+// Lister finds fragments by time.
+type Lister interface {
+	List(ctx context.Context, id kvs.StreamID, q archive.Query) (fragments []kvs.Fragment, next archive.Position, more bool, err error)
+}
+
+// Options are what the room is made of.
+type Options struct {
+	Catalog *catalog.Catalog
+	Archive Lister
+	Player  *playback.Player
+	Slots   *quota.Slots // of GetMediaForFragmentList
+	Metrics *metrics.Set
+	// TokenKey seals page tokens; it should outlive the process.
+	TokenKey []byte
+	// WriteTimeout is how long a consumer may take no byte before it is cut.
+	WriteTimeout time.Duration
+	Now          func() time.Time
+}
+
+type room struct {
+	Options
+	tokens tokens
+}
+
+// Routes returns the operations served here.
+func Routes(o Options) []api.Route {
+	r := room{o, tokens{o.TokenKey}}
+	return []api.Route{
+		api.JSON("ListFragments", func(in *wire.ListFragmentsInput) api.Target {
+			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
+		}, r.list),
+		api.JSON("GetMediaForFragmentList", func(in *wire.GetMediaForFragmentListInput) api.Target {
+			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
+		}, r.pick),
+	}
+}
+
+// defaultPage is the page size of ListFragments.
+const defaultPage = 100
+
+func (r room) list(ctx context.Context, c *api.Call, in *wire.ListFragmentsInput) (any, error) {
+	q, err := r.query(c.Stream.ID, in)
+	if err != nil {
+		return nil, err
+	}
+	q.Horizon = c.Stream.Horizon(kvs.MillisOf(r.Now()))
+	q.Max = defaultPage
+	if in.MaxResults != nil {
+		q.Max = int(*in.MaxResults)
+	}
+	found, next, more, err := r.Archive.List(ctx, c.Stream.ID, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &wire.ListFragmentsOutput{Fragments: make([]wire.Fragment, len(found))}
+	for i := range found {
+		out.Fragments[i] = show(&found[i])
+	}
+	if more {
+		q.After = next
+		out.NextToken = new(r.tokens.seal(c.Stream.ID, q))
+	}
+	return out, nil
+}
+
+// query reads the selector, or the token that carries one.
+func (r room) query(id kvs.StreamID, in *wire.ListFragmentsInput) (archive.Query, error) {
+	if in.NextToken != nil {
+		q, ok := r.tokens.open(id, *in.NextToken)
+		if !ok {
+			return q, kvs.Errorf(kvs.InvalidArgument, "NextToken is not one that ListFragments returned for this stream.")
+		}
+		return q, nil
+	}
+	if in.FragmentSelector == nil {
+		return archive.Query{}, kvs.Errorf(kvs.InvalidArgument, "FragmentSelector is needed unless NextToken is given.")
+	}
+	s := in.FragmentSelector
+	q := archive.Query{Range: kvs.TimeRange{Start: *s.TimestampRange.StartTimestamp, End: *s.TimestampRange.EndTimestamp}}
+	if *s.FragmentSelectorType == wire.FragmentSelectorTypeProducerTimestamp {
+		q.Clock = kvs.ProducerClock
+	}
+	if q.Range.End < q.Range.Start {
+		return q, kvs.Errorf(kvs.InvalidArgument, "EndTimestamp must not be before StartTimestamp.")
+	}
+	return q, nil
+}
+
+func show(f *kvs.Fragment) wire.Fragment {
+	return wire.Fragment{
+		FragmentNumber: new(f.Number.String()), FragmentSizeInBytes: &f.Size, FragmentLengthInMilliseconds: &f.Duration,
+		ProducerTimestamp: &f.Producer, ServerTimestamp: &f.Number.Server,
+	}
+}
+
+// pick streams the listed fragments.
+func (r room) pick(ctx context.Context, c *api.Call, in *wire.GetMediaForFragmentListInput) (any, error) {
+	release, err := r.Slots.Take(c.Stream.ID, c.Stream.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	entry, err := r.Catalog.Open(ctx, c.Stream.ID)
+	if err != nil {
+		return nil, err
+	}
+	const operation = "GetMediaForFragmentList"
+	r.Metrics.GetSessions.WithLabelValues(operation).Inc()
+	defer r.Metrics.GetSessions.WithLabelValues(operation).Dec()
+	out := api.NewOutput(c, "video/webm", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues(operation))
+	sent, err := r.Player.Pick(ctx, entry, in.Fragments, out)
+	c.Note(slog.Int("fragments", sent), slog.Int64("bytes", out.Bytes()))
+	return nil, err
+}

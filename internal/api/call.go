@@ -1,0 +1,133 @@
+package api
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/wire"
+)
+
+// Call is one request on its way through the front: filled step by step, written to
+// the log at the end. It belongs to one goroutine.
+type Call struct {
+	ID        string // request id, also sent to the caller
+	Start     time.Time
+	Request   *http.Request
+	Writer    http.ResponseWriter
+	Operation *wire.Operation
+	Principal kvs.Principal
+	Input     wire.Input // nil for PutMedia
+	Stream    kvs.Stream // what the route's target names
+
+	body     []byte
+	status   int
+	streamed bool
+	failure  error
+	attrs    []slog.Attr
+}
+
+func newCall(w http.ResponseWriter, r *http.Request, now time.Time) *Call {
+	return &Call{ID: newRequestID(), Start: now, Request: r, Writer: w, status: http.StatusOK}
+}
+
+// newRequestID returns a random UUID.
+func newRequestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	s := hex.EncodeToString(b[:])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
+// Note adds attributes to the call's log line.
+func (c *Call) Note(attrs ...slog.Attr) { c.attrs = append(c.attrs, attrs...) }
+
+// Begin marks the answer as begun by the route itself: status 200 with the given
+// content type. Whatever goes wrong later can only be said in-band.
+func (c *Call) Begin(contentType string) {
+	c.streamed = true
+	c.Writer.Header().Set("Content-Type", contentType)
+}
+
+// decode reads and checks the input.
+func (c *Call) decode() error {
+	if c.Operation.Input == nil {
+		return nil
+	}
+	in := c.Operation.Input()
+	if err := wire.Decode(c.body, in); err != nil {
+		return c.invalid(err)
+	}
+	if err := in.Check(); err != nil {
+		return c.invalid(err)
+	}
+	c.Input = in
+	return nil
+}
+
+// invalid gives a broken rule its kind. Where the model has an exception of its own
+// for malformed ARNs, that one is meant.
+func (c *Call) invalid(err error) error {
+	kind := kvs.InvalidArgument
+	if e, ok := errors.AsType[*wire.CheckError](err); ok && e.Member == "StreamARN" {
+		kind = kvs.InvalidFormat
+	}
+	return &kvs.Error{Kind: kind, Message: err.Error()}
+}
+
+// answer writes a JSON output in one piece: some clients take a partial body for the
+// whole (wire-media section 1.3).
+func (c *Call) answer(out any) error {
+	b, err := wire.Encode(out)
+	if err != nil {
+		return err
+	}
+	c.write(http.StatusOK, b)
+	return nil
+}
+
+// write sends a whole JSON answer.
+func (c *Call) write(status int, body []byte) {
+	c.status = status
+	h := c.Writer.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.Writer.WriteHeader(status)
+	_, _ = c.Writer.Write(body)
+}
+
+// record writes the call's one log line and its measurements.
+func (f *Front) record(c *Call) {
+	name := "unknown"
+	if c.Operation != nil {
+		name = c.Operation.Name
+	}
+	now := f.o.Now()
+	f.o.Metrics.Requests.WithLabelValues(name, strconv.Itoa(c.status)).Inc()
+	f.o.Metrics.RequestSeconds.WithLabelValues(name).Observe(metrics.Since(c.Start, now))
+	attrs := []slog.Attr{
+		slog.String("id", c.ID), slog.String("operation", name), slog.Int("status", c.status),
+		slog.Duration("took", now.Sub(c.Start)), slog.String("client", c.Request.RemoteAddr),
+	}
+	if c.Principal.AccessKey != "" {
+		attrs = append(attrs, slog.String("key", c.Principal.AccessKey))
+	}
+	if c.Stream.Name != "" {
+		attrs = append(attrs, slog.String("stream", c.Stream.Name))
+	}
+	level := slog.LevelInfo
+	if c.failure != nil {
+		attrs = append(attrs, slog.String("error", c.failure.Error()))
+		if c.status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+	}
+	f.o.Logger.LogAttrs(c.Request.Context(), level, "request", append(attrs, c.attrs...)...)
+}

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/sigv4"
+)
+
+// names lists, for each kind of error, the exceptions that say it, best first. The
+// first one that the operation's model declares is used.
+var names = map[kvs.Kind][]string{
+	kvs.InvalidArgument:    {"InvalidArgumentException"},
+	kvs.InvalidFormat:      {"InvalidResourceFormatException", "InvalidArgumentException"},
+	kvs.NotFound:           {"ResourceNotFoundException"},
+	kvs.InUse:              {"ResourceInUseException"},
+	kvs.VersionMismatch:    {"VersionMismatchException"},
+	kvs.Denied:             {"NotAuthorizedException", "AccessDeniedException"},
+	kvs.TooManyRequests:    {"ClientLimitExceededException"},
+	kvs.TooManyConnections: {"ConnectionLimitExceededException", "ClientLimitExceededException"},
+	kvs.TooManyStreams:     {"AccountStreamLimitExceededException"},
+	kvs.TooManyTags:        {"TagsPerResourceExceededLimitException", "InvalidArgumentException"},
+	kvs.WrongEndpoint:      {"InvalidEndpointException", "InvalidArgumentException"},
+	kvs.NoRetention:        {"NoDataRetentionException", "InvalidArgumentException"},
+}
+
+// unmodelled are the answers of kinds that no model declares.
+var unmodelled = map[kvs.Kind]rendering{
+	kvs.NotImplemented: {http.StatusNotImplemented, "NotImplementedException", "", "Message"},
+	kvs.Unavailable:    {http.StatusServiceUnavailable, "ServiceUnavailableException", "", "Message"},
+	kvs.Denied:         {http.StatusForbidden, "AccessDeniedException", "", "Message"},
+}
+
+// rendering is an error as the wire shows it.
+type rendering struct {
+	status  int
+	name    string // x-amzn-ErrorType
+	message string
+	key     string // member that holds the message
+}
+
+// render translates an error for the given operation.
+func render(op *wire.Operation, err error) rendering {
+	if e, ok := errors.AsType[*sigv4.Error](err); ok {
+		// The signing layer writes "message", the service itself "Message"
+		// (wire-media section 9.2).
+		return rendering{e.Code.Status(), e.Code.Exception(), e.Message, "message"}
+	}
+	e, ok := errors.AsType[*kvs.Error](err)
+	if !ok || e.Kind == kvs.Internal {
+		return rendering{http.StatusInternalServerError, "InternalFailure", "Internal failure.", "Message"}
+	}
+	for _, name := range names[e.Kind] {
+		if x, ok := op.Exception(name); ok {
+			status := x.Status
+			if e.Kind == kvs.Denied {
+				status = http.StatusForbidden // decisions sheet, row 1
+			}
+			return rendering{status, name, e.Message, x.MessageKey}
+		}
+	}
+	if r, ok := unmodelled[e.Kind]; ok {
+		r.message = e.Message
+		return r
+	}
+	name := "InvalidArgumentException"
+	if all := names[e.Kind]; len(all) > 0 {
+		name = all[0]
+	}
+	return rendering{http.StatusBadRequest, name, e.Message, "Message"}
+}
+
+// fail answers with an error, unless an answer was begun already.
+func (c *Call) fail(err error) {
+	c.failure = err
+	if c.streamed {
+		return
+	}
+	r := render(c.Operation, err)
+	h := c.Writer.Header()
+	h["x-amzn-ErrorType"] = []string{r.name}
+	h["x-amz-ErrorType"] = []string{r.name}
+	body, _ := json.Marshal(map[string]string{r.key: r.message})
+	if c.Operation.Input == nil {
+		// The media body is not read: the connection cannot be used again.
+		h.Set("Connection", "close")
+	}
+	c.write(r.status, body)
+}
+
+// unknownOperation answers a path that no model has, as the real service does
+// (wire-media section 9.2).
+func (c *Call) unknownOperation() {
+	c.write(http.StatusOK, []byte(`{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}`))
+}

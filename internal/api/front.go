@@ -1,0 +1,166 @@
+// Package api is the front door: the one path every call takes.
+//
+// A [Front] takes a request through the same steps, written once: route, identify,
+// authorize, limit, call, answer, record. The rooms below it (api/video, api/media,
+// api/archived) contribute a [Route] for each operation they serve; they see decoded
+// input and the stream it names, never a signature. Errors are rendered here, once,
+// from their kind (errors sheet).
+package api
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/sigv4"
+)
+
+// maxBody bounds the JSON body of a call in bytes.
+const maxBody = 1 << 20
+
+// Streams finds the stream a call is about.
+type Streams interface {
+	ByName(ctx context.Context, account kvs.AccountID, name string) (kvs.Stream, error)
+	ByARN(ctx context.Context, account kvs.AccountID, arn kvs.ARN) (kvs.Stream, error)
+}
+
+// Keys finds the secret behind an access key. found is false when nobody has the key
+// or it is disabled.
+type Keys interface {
+	Secret(ctx context.Context, accessKey string) (p kvs.Principal, secret string, found bool, err error)
+}
+
+// Authorizer says whether a principal may do something; nil means yes, an error of
+// kind Denied means no.
+type Authorizer interface {
+	Authorize(ctx context.Context, p kvs.Principal, a kvs.Action, resource string) error
+}
+
+// Options are what a Front is made of. All fields are needed but Now.
+type Options struct {
+	Streams    Streams
+	Keys       Keys
+	Authorizer Authorizer
+	Rules      func() sigv4.Rules // asked for each call
+	Rates      *quota.Rates
+	Metrics    *metrics.Set
+	Logger     *slog.Logger
+	Now        func() time.Time
+}
+
+// Front routes requests to operations.
+type Front struct {
+	o      Options
+	routes map[*wire.Operation]Route
+}
+
+// New makes a Front that serves the given routes.
+func New(o Options, routes ...Route) *Front {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f := &Front{o: o, routes: map[*wire.Operation]Route{}}
+	for _, r := range routes {
+		f.routes[wire.ByName(r.Operation)] = r
+	}
+	return f
+}
+
+// Serves reports whether the Front has a route for an operation.
+func (f *Front) Serves(op *wire.Operation) bool {
+	_, ok := f.routes[op]
+	return ok
+}
+
+// ServeHTTP answers one request.
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := newCall(w, r, f.o.Now())
+	setCommonHeaders(c)
+	if r.Method == http.MethodOptions {
+		preflight(c)
+		return
+	}
+	op := wire.ByPath(r.Method, r.URL.EscapedPath())
+	if op == nil {
+		c.unknownOperation()
+		f.record(c)
+		return
+	}
+	c.Operation = op
+	if err := f.handle(r.Context(), c); err != nil {
+		c.fail(err)
+	}
+	f.record(c)
+}
+
+// handle takes the call through the steps between routing and recording.
+func (f *Front) handle(ctx context.Context, c *Call) error {
+	route, served := f.routes[c.Operation]
+	if err := c.readBody(); err != nil {
+		return err
+	}
+	if err := f.identify(ctx, c); err != nil {
+		return err
+	}
+	if !served {
+		return kvs.Errorf(kvs.NotImplemented, "%s is not served by this version of Millrace; docs/ref/coverage.md lists what is", c.Operation.Name)
+	}
+	if err := c.decode(); err != nil {
+		return err
+	}
+	if err := f.authorize(ctx, c, route); err != nil {
+		return err
+	}
+	if err := f.o.Rates.Allow(c.Operation.Name, c.Principal.Account, c.Stream.Name); err != nil {
+		return err
+	}
+	out, err := route.Call(ctx, c)
+	if err != nil || c.streamed {
+		return err
+	}
+	return c.answer(out)
+}
+
+// authorize finds the stream that the call is about and asks whether the caller may.
+// For a stream that is not there the answer is the same whoever asks.
+func (f *Front) authorize(ctx context.Context, c *Call, route Route) error {
+	resource := "*"
+	if route.Target != nil {
+		t, err := route.Target(c)
+		if err != nil {
+			return err
+		}
+		if c.Stream, err = f.resolve(ctx, c.Principal.Account, t); err != nil {
+			return err
+		}
+		resource = c.Stream.ARN().String()
+	}
+	return f.o.Authorizer.Authorize(ctx, c.Principal, kvs.Action("kinesisvideo:"+c.Operation.Name), resource)
+}
+
+// readBody reads the JSON body; that of PutMedia is media and stays unread.
+func (c *Call) readBody() error {
+	if c.Operation.Input == nil {
+		return nil
+	}
+	// A client that stalls in the middle of a small body must not hold a connection.
+	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
+	b, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
+	if err != nil {
+		return &kvs.Error{Kind: kvs.InvalidArgument, Message: "The request body could not be read.", Cause: err}
+	}
+	if len(b) > maxBody {
+		return kvs.Errorf(kvs.InvalidArgument, "The request body is larger than %d bytes.", maxBody)
+	}
+	c.body = b
+	return nil
+}
+
+// bodyTimeout is how long a JSON body may take.
+const bodyTimeout = 20 * time.Second

@@ -1,0 +1,81 @@
+package media
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/wire"
+)
+
+func getTarget(in *wire.GetMediaInput) api.Target {
+	return api.Target{Name: in.StreamName, ARN: in.StreamARN}
+}
+
+// getMedia streams chunks until the consumer leaves or nothing comes any more.
+func (r room) getMedia(ctx context.Context, c *api.Call, in *wire.GetMediaInput) (any, error) {
+	if err := r.checkHost(c.Request); err != nil {
+		return nil, err
+	}
+	sel, err := selector(in.StartSelector)
+	if err != nil {
+		return nil, err
+	}
+	release, err := r.Slots.Take(c.Stream.ID, c.Stream.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	entry, err := r.Catalog.Open(ctx, c.Stream.ID)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := r.session(ctx)
+	defer cancel()
+	r.Metrics.GetSessions.WithLabelValues("GetMedia").Inc()
+	defer r.Metrics.GetSessions.WithLabelValues("GetMedia").Dec()
+	out := api.NewOutput(c, "video/webm", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues("GetMedia"))
+	if err := out.Flush(); err != nil {
+		return nil, err
+	}
+	chunks, err := r.Player.Follow(ctx, entry, sel, out)
+	c.Note(slog.Int("fragments", chunks), slog.Int64("bytes", out.Bytes()))
+	return nil, err
+}
+
+// selector reads a start selector; each type needs its own member (media sheet,
+// section 5).
+func selector(s *wire.StartSelector) (kvs.Selector, error) {
+	switch *s.StartSelectorType {
+	case wire.StartSelectorTypeEarliest:
+		return kvs.Selector{Type: kvs.StartEarliest}, nil
+	case wire.StartSelectorTypeFragmentNumber:
+		return after(s.AfterFragmentNumber, "AfterFragmentNumber", "FRAGMENT_NUMBER")
+	case wire.StartSelectorTypeContinuationToken:
+		return after(s.ContinuationToken, "ContinuationToken", "CONTINUATION_TOKEN")
+	case wire.StartSelectorTypeServerTimestamp:
+		return at(s.StartTimestamp, kvs.ServerClock)
+	case wire.StartSelectorTypeProducerTimestamp:
+		return at(s.StartTimestamp, kvs.ProducerClock)
+	}
+	return kvs.Selector{Type: kvs.StartNow}, nil
+}
+
+func after(text *string, member, kind string) (kvs.Selector, error) {
+	if text == nil {
+		return kvs.Selector{}, kvs.Errorf(kvs.InvalidArgument, "%s is needed when StartSelectorType is %s.", member, kind)
+	}
+	n, ok := kvs.ParseFragmentNumber(*text)
+	if !ok {
+		return kvs.Selector{}, kvs.Errorf(kvs.InvalidArgument, "%s '%.128s' is not a fragment number: 1 to 128 digits.", member, *text)
+	}
+	return kvs.Selector{Type: kvs.StartAfter, Number: n}, nil
+}
+
+func at(t *kvs.Millis, c kvs.Clock) (kvs.Selector, error) {
+	if t == nil {
+		return kvs.Selector{}, kvs.Errorf(kvs.InvalidArgument, "StartTimestamp is needed when StartSelectorType names a timestamp.")
+	}
+	return kvs.Selector{Type: kvs.StartAt, Clock: c, Time: *t}, nil
+}

@@ -1,0 +1,60 @@
+// Package media serves PutMedia and GetMedia: long calls whose media flow while they
+// last (media sheet, sections 2 and 5).
+package media
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/ingest"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/playback"
+	"github.com/millrace/millrace/internal/quota"
+)
+
+// Options are what the room is made of.
+type Options struct {
+	Catalog *catalog.Catalog
+	Ingest  *ingest.Ingest
+	Player  *playback.Player
+	Slots   *quota.Slots // of GetMedia
+	Metrics *metrics.Set
+	// WriteTimeout is how long a consumer may take no byte before it is cut.
+	WriteTimeout time.Duration
+	// Here reports whether a media call may come to this Host.
+	Here func(host string) bool
+	// Closing is done when the server shuts down: sessions then end on their own.
+	Closing context.Context
+}
+
+type room struct {
+	Options
+}
+
+// Routes returns the operations served here.
+func Routes(o Options) []api.Route {
+	r := room{o}
+	return []api.Route{
+		{Operation: "PutMedia", Target: putTarget, Call: r.putMedia},
+		api.JSON("GetMedia", getTarget, r.getMedia),
+	}
+}
+
+// checkHost refuses calls that came to another host than GetDataEndpoint names.
+func (r room) checkHost(q *http.Request) error {
+	if r.Here(q.Host) {
+		return nil
+	}
+	return kvs.Errorf(kvs.WrongEndpoint, "This host serves no media; call GetDataEndpoint and use the endpoint it returns.")
+}
+
+// session is a context that ends with the request, or when the server shuts down.
+func (r room) session(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(r.Closing, cancel)
+	return ctx, func() { stop(); cancel() }
+}

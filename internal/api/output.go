@@ -1,0 +1,43 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Output streams media to a consumer. A write that the consumer does not take within
+// the timeout fails, so that a stalled consumer holds a connection but nothing else.
+type Output struct {
+	w       http.ResponseWriter
+	ctrl    *http.ResponseController
+	timeout time.Duration
+	counter prometheus.Counter
+	bytes   int64
+}
+
+// NewOutput begins the answer to c with status 200 and the given content type.
+func NewOutput(c *Call, contentType string, timeout time.Duration, counter prometheus.Counter) *Output {
+	c.Begin(contentType)
+	c.Writer.WriteHeader(http.StatusOK)
+	return &Output{w: c.Writer, ctrl: http.NewResponseController(c.Writer), timeout: timeout, counter: counter}
+}
+
+// Write sends b.
+func (o *Output) Write(b []byte) (int, error) {
+	_ = o.ctrl.SetWriteDeadline(time.Now().Add(o.timeout))
+	n, err := o.w.Write(b)
+	o.bytes += int64(n)
+	o.counter.Add(float64(n))
+	return n, err
+}
+
+// Flush sends what was written so far.
+func (o *Output) Flush() error {
+	_ = o.ctrl.SetWriteDeadline(time.Now().Add(o.timeout))
+	return o.ctrl.Flush()
+}
+
+// Bytes is how much was sent.
+func (o *Output) Bytes() int64 { return o.bytes }

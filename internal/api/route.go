@@ -1,0 +1,51 @@
+package api
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// Route serves one operation.
+type Route struct {
+	Operation string // name, as the model has it
+
+	// Target says which stream the call is about; nil when it is about none.
+	Target func(c *Call) (Target, error)
+
+	// Call does the work and returns the output, or streams it (see [Call.Begin]).
+	Call func(ctx context.Context, c *Call) (any, error)
+}
+
+// Target names a stream as callers do.
+type Target struct {
+	Name, ARN *string
+}
+
+// JSON makes the route of an operation with a JSON input of type T. target may be nil.
+func JSON[T any](operation string, target func(in *T) Target, call func(ctx context.Context, c *Call, in *T) (any, error)) Route {
+	r := Route{Operation: operation}
+	if target != nil {
+		r.Target = func(c *Call) (Target, error) { return target(any(c.Input).(*T)), nil }
+	}
+	r.Call = func(ctx context.Context, c *Call) (any, error) { return call(ctx, c, any(c.Input).(*T)) }
+	return r
+}
+
+// resolve finds the stream a target names. Both forms may be given if they agree.
+func (f *Front) resolve(ctx context.Context, account kvs.AccountID, t Target) (kvs.Stream, error) {
+	if t.ARN == nil && t.Name == nil {
+		return kvs.Stream{}, kvs.Errorf(kvs.InvalidArgument, "Either StreamName or StreamARN must be given.")
+	}
+	if t.ARN == nil {
+		return f.o.Streams.ByName(ctx, account, *t.Name)
+	}
+	arn, ok := kvs.ParseARN(*t.ARN)
+	if !ok {
+		return kvs.Stream{}, kvs.Errorf(kvs.InvalidFormat, "StreamARN '%.1024s' is malformed; a stream's ARN looks like arn:aws:kinesisvideo:REGION:ACCOUNT:stream/NAME/CODE.", *t.ARN)
+	}
+	if t.Name != nil && arn.Name != *t.Name {
+		return kvs.Stream{}, kvs.Errorf(kvs.InvalidArgument, "StreamName '%s' and StreamARN '%s' name different streams; give one of them.", *t.Name, *t.ARN)
+	}
+	return f.o.Streams.ByARN(ctx, account, arn)
+}

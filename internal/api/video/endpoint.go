@@ -1,0 +1,53 @@
+package video
+
+import (
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Endpoint says under which address the media of this server can be reached.
+type Endpoint struct {
+	Configured string          // answered as it is when set
+	Names      func() []string // the names and addresses of the server's certificate
+}
+
+// For is the DataEndpoint for the caller of r: the configured one; else the name the
+// caller used if the certificate carries it, else the certificate's first name, with
+// the scheme and port of the listener that took the call. Never a trailing slash: the
+// C producer appends "/putMedia" to it (wire-media section 1.1).
+func (e Endpoint) For(r *http.Request) string {
+	if e.Configured != "" {
+		return strings.TrimRight(e.Configured, "/")
+	}
+	name := hostName(r.Host)
+	if names := e.Names(); len(names) > 0 && !slices.Contains(names, name) {
+		name = names[0]
+	}
+	scheme, usual := "http", "80"
+	if r.TLS != nil {
+		scheme, usual = "https", "443"
+	}
+	port := usual
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		if _, p, err := net.SplitHostPort(a.String()); err == nil {
+			port = p
+		}
+	}
+	if strings.Contains(name, ":") {
+		name = "[" + name + "]"
+	}
+	if port == usual {
+		return scheme + "://" + name
+	}
+	return scheme + "://" + name + ":" + port
+}
+
+// hostName is a Host header without port and brackets, in lower case.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.Trim(host, "[]"))
+}

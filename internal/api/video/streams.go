@@ -1,0 +1,124 @@
+package video
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/wire"
+)
+
+// defaultPage is the page size of ListStreams (control sheet, section 6).
+const defaultPage = 10_000
+
+func (r room) streamRoutes() []api.Route {
+	return []api.Route{
+		api.JSON("CreateStream", nil, r.create),
+		api.JSON("ListStreams", nil, r.list),
+		api.JSON("DescribeStream", func(in *wire.DescribeStreamInput) api.Target {
+			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
+		}, r.describe),
+		api.JSON("UpdateStream", func(in *wire.UpdateStreamInput) api.Target { return api.Target{Name: in.StreamName, ARN: in.StreamARN} }, r.update),
+		api.JSON("DeleteStream", func(in *wire.DeleteStreamInput) api.Target { return api.Target{ARN: in.StreamARN} }, r.remove),
+		api.JSON("UpdateDataRetention", func(in *wire.UpdateDataRetentionInput) api.Target {
+			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
+		}, r.updateRetention),
+		api.JSON("DescribeStreamStorageConfiguration", func(in *wire.DescribeStreamStorageConfigurationInput) api.Target {
+			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
+		}, r.describeStorage),
+		api.JSON("UpdateStreamStorageConfiguration", func(in *wire.UpdateStreamStorageConfigurationInput) api.Target {
+			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
+		}, r.updateStorage),
+		api.JSON("GetDataEndpoint", func(in *wire.GetDataEndpointInput) api.Target {
+			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
+		}, r.endpoint),
+	}
+}
+
+func (r room) create(ctx context.Context, c *api.Call, in *wire.CreateStreamInput) (any, error) {
+	n := catalog.NewStream{
+		Account: c.Principal.Account, Name: *in.StreamName, DeviceName: value(in.DeviceName), MediaType: value(in.MediaType),
+		KmsKeyID: value(in.KmsKeyId), Retention: int(min(value(in.DataRetentionInHours), 1<<30)), Tier: kvs.Hot, Tags: in.Tags,
+	}
+	if in.StreamStorageConfiguration != nil {
+		n.Tier = kvs.StorageTier(*in.StreamStorageConfiguration.DefaultStorageTier)
+	}
+	s, err := r.Catalog.Create(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	return &wire.CreateStreamOutput{StreamARN: new(s.ARN().String())}, nil
+}
+
+func (r room) list(ctx context.Context, c *api.Call, in *wire.ListStreamsInput) (any, error) {
+	q := catalog.ListQuery{Token: value(in.NextToken), Max: defaultPage}
+	if in.MaxResults != nil {
+		q.Max = int(*in.MaxResults)
+	}
+	if in.StreamNameCondition != nil {
+		q.Prefix = value(in.StreamNameCondition.ComparisonValue)
+	}
+	streams, next, err := r.Catalog.List(ctx, c.Principal.Account, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &wire.ListStreamsOutput{NextToken: absent(next), StreamInfoList: make([]wire.StreamInfo, len(streams))}
+	for i, s := range streams {
+		out.StreamInfoList[i] = info(s)
+	}
+	return out, nil
+}
+
+func (r room) describe(_ context.Context, c *api.Call, _ *wire.DescribeStreamInput) (any, error) {
+	i := info(c.Stream)
+	return &wire.DescribeStreamOutput{StreamInfo: &i}, nil
+}
+
+// info is a stream as the wire shows it.
+func info(s kvs.Stream) wire.StreamInfo {
+	key := s.KmsKeyID
+	if key == "" {
+		key = "arn:aws:kms:" + s.Region + ":" + string(s.Account) + ":alias/aws/kinesisvideo"
+	}
+	return wire.StreamInfo{
+		CreationTime: &s.Created, DataRetentionInHours: new(int64(s.Retention)), DeviceName: absent(s.DeviceName),
+		KmsKeyId: &key, MediaType: absent(s.MediaType), Status: new(string(s.Status)),
+		StreamARN: new(s.ARN().String()), StreamName: &s.Name, Version: &s.Version,
+	}
+}
+
+func (r room) update(ctx context.Context, c *api.Call, in *wire.UpdateStreamInput) (any, error) {
+	return nil, r.Catalog.Update(ctx, c.Stream.ID, *in.CurrentVersion, in.DeviceName, in.MediaType)
+}
+
+func (r room) remove(ctx context.Context, c *api.Call, in *wire.DeleteStreamInput) (any, error) {
+	if err := r.Catalog.Delete(ctx, c.Stream.ID, value(in.CurrentVersion)); err != nil {
+		return nil, err
+	}
+	r.Deleted(c.Stream.ID)
+	return nil, nil
+}
+
+func (r room) updateRetention(ctx context.Context, c *api.Call, in *wire.UpdateDataRetentionInput) (any, error) {
+	delta := int(min(*in.DataRetentionChangeInHours, 1<<30))
+	if *in.Operation == wire.UpdateDataRetentionOperationDecreaseDataRetention {
+		delta = -delta
+	}
+	return nil, r.Catalog.UpdateRetention(ctx, c.Stream.ID, *in.CurrentVersion, delta)
+}
+
+func (r room) describeStorage(_ context.Context, c *api.Call, _ *wire.DescribeStreamStorageConfigurationInput) (any, error) {
+	return &wire.DescribeStreamStorageConfigurationOutput{
+		StreamName: &c.Stream.Name, StreamARN: new(c.Stream.ARN().String()),
+		StreamStorageConfiguration: &wire.StreamStorageConfiguration{DefaultStorageTier: new(string(c.Stream.Tier))},
+	}, nil
+}
+
+func (r room) updateStorage(ctx context.Context, c *api.Call, in *wire.UpdateStreamStorageConfigurationInput) (any, error) {
+	return nil, r.Catalog.UpdateTier(ctx, c.Stream.ID, *in.CurrentVersion, kvs.StorageTier(*in.StreamStorageConfiguration.DefaultStorageTier))
+}
+
+func (r room) endpoint(_ context.Context, c *api.Call, _ *wire.GetDataEndpointInput) (any, error) {
+	return &wire.GetDataEndpointOutput{DataEndpoint: new(r.Endpoint.For(c.Request))}, nil
+}
