@@ -81,16 +81,22 @@ func (e element) int(v *int64) error {
 	return nil
 }
 
-// float is the value of a float element.
+// float is the value of a float element. One that is not a finite number
+// means nothing here and is passed over like an empty one.
 func (e element) float(v *float64) error {
+	var got float64
 	switch len(e.data) {
 	case 0:
+		return nil
 	case 4:
-		*v = float64(math.Float32frombits(binary.BigEndian.Uint32(e.data)))
+		got = float64(math.Float32frombits(binary.BigEndian.Uint32(e.data)))
 	case 8:
-		*v = math.Float64frombits(binary.BigEndian.Uint64(e.data))
+		got = math.Float64frombits(binary.BigEndian.Uint64(e.data))
 	default:
 		return syntaxError(e.offset, "%s: a float has 0, 4 or 8 bytes, not %d", elementName(e.id), len(e.data))
+	}
+	if !math.IsNaN(got) && !math.IsInf(got, 0) {
+		*v = got
 	}
 	return nil
 }

@@ -16,20 +16,22 @@ var (
 	inCluster = cat(inSegment, open(mkv.IDCluster, 1), el(mkv.IDTimecode, 1, []byte{5})) // 53 bytes
 )
 
-// TestSyntaxErrors names for each fault the byte where it lies.
-func TestSyntaxErrors(t *testing.T) {
+// fault is a document that is wrong at one byte.
+type fault struct {
+	name   string
+	doc    []byte
+	offset int64
+	reason string // a part of it
+}
+
+func faults() []fault {
 	bigTag := bytes.Repeat(el(0x67C8, 1), 5000)
 	nested := el(0x67C8, 1)
 	for range 20 {
 		nested = el(0x67C8, 4, nested)
 	}
 	track := func(children ...[]byte) []byte { return el(mkv.IDTracks, 4, el(0xAE, 4, children...)) }
-	tests := []struct {
-		name   string
-		doc    []byte
-		offset int64
-		reason string
-	}{
+	return []fault{
 		{"id of 5 bytes", cat(top, []byte{0x08, 0, 0, 0, 0}), 40, "no element id begins with byte 08"},
 		{"id of zeros", cat(top, []byte{0x80, 0x80}), 40, "80 is no element id"},
 		{"id of ones", cat(top, []byte{0x7F, 0xFF, 0x80}), 40, "7FFF is no element id"},
@@ -95,7 +97,11 @@ func TestSyntaxErrors(t *testing.T) {
 		{"EBML frame below 0", cat(inCluster, simple(1, 1, 0, 6, []byte{2, 0x81, 0x80}, frame(1, 9))), 62, "laced frame of -62 bytes"},
 		{"EBML size of 9 bytes", cat(inCluster, simple(1, 1, 0, 6, []byte{2, 0}, frame(1, 9))), 61, "longer than 8 bytes"},
 	}
-	for _, test := range tests {
+}
+
+// TestSyntaxErrors names for each fault the byte where it lies.
+func TestSyntaxErrors(t *testing.T) {
+	for _, test := range faults() {
 		t.Run(test.name, func(t *testing.T) {
 			// Bytes behind the fault must not matter, nor must their absence.
 			for _, doc := range [][]byte{test.doc, cat(test.doc, make([]byte, 300))} {
