@@ -3,6 +3,7 @@ package mkv_test
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"testing"
 
@@ -17,7 +18,9 @@ func framesOf(doc []byte, o mkv.Options) (frames []string, err error) {
 		if err != nil {
 			return frames, err
 		}
-		frames = append(frames, fmt.Sprintf("%+v", *next))
+		data := next.Data
+		next.Data = nil
+		frames = append(frames, fmt.Sprintf("%+v %d bytes %08x", *next, len(data), crc32.ChecksumIEEE(data)))
 	}
 }
 
