@@ -1,0 +1,273 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// faultyDisk fails file operations on demand, and then goes on as if nothing was.
+type faultyDisk struct {
+	disk
+	mu    sync.Mutex
+	count int                         // operations so far
+	fail  func(n int, op string) bool // asked before each
+	hits  int
+}
+
+var errFault = fmt.Errorf("injected: %w", syscall.ENOSPC)
+
+func (d *faultyDisk) step(op string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.count++
+	if d.fail != nil && d.fail(d.count, op) {
+		d.hits++
+		return fmt.Errorf("%s: %w", op, errFault)
+	}
+	return nil
+}
+
+func (d *faultyDisk) failing(f func(n int, op string) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail, d.count, d.hits = f, 0, 0
+}
+
+func (d *faultyDisk) hit() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hits
+}
+
+func (d *faultyDisk) List(dir string) ([]string, error) {
+	if err := d.step("list"); err != nil {
+		return nil, err
+	}
+	return d.disk.List(dir)
+}
+
+func (d *faultyDisk) Create(name string) (file, error) {
+	if err := d.step("create"); err != nil {
+		return nil, err
+	}
+	f, err := d.disk.Create(name)
+	return &faultyFile{f, d}, err
+}
+
+func (d *faultyDisk) Open(name string) (file, error) {
+	if err := d.step("open"); err != nil {
+		return nil, err
+	}
+	f, err := d.disk.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyFile{f, d}, nil
+}
+
+func (d *faultyDisk) Remove(name string) error {
+	if err := d.step("remove"); err != nil {
+		return err
+	}
+	return d.disk.Remove(name)
+}
+
+func (d *faultyDisk) SyncDir(name string) error {
+	if err := d.step("syncdir"); err != nil {
+		return err
+	}
+	return d.disk.SyncDir(name)
+}
+
+type faultyFile struct {
+	file
+	disk *faultyDisk
+}
+
+// Write leaves half of the first pieces behind when it fails.
+func (f *faultyFile) Write(pieces [][]byte, off int64) error {
+	if err := f.disk.step("write"); err != nil {
+		return errors.Join(err, f.file.Write([][]byte{pieces[0][:len(pieces[0])/2]}, off))
+	}
+	return f.file.Write(pieces, off)
+}
+
+// Sync fails after the bytes were written: they may be found at the next start.
+func (f *faultyFile) Sync() error {
+	if err := f.disk.step("sync"); err != nil {
+		return err
+	}
+	return f.file.Sync()
+}
+
+func (f *faultyFile) Truncate(size int64) error {
+	if err := f.disk.step("truncate"); err != nil {
+		return err
+	}
+	return f.file.Truncate(size)
+}
+
+func (f *faultyFile) ReadAt(b []byte, off int64) (int, error) {
+	if err := f.disk.step("read"); err != nil {
+		return 0, err
+	}
+	return f.file.ReadAt(b, off)
+}
+
+// work stores fragments one by one over several segments and classes, expires between,
+// and returns those acknowledged.
+func work(a *running) (acked []Record) {
+	for n := int64(1); n <= 8; n++ {
+		r := sample(1, n, 1500)
+		r.Retention = []int{24, 8760}[n%2]
+		if a.store(r) == nil {
+			acked = append(acked, r)
+		}
+		gone := sample(2, n, 1500)
+		_ = a.store(gone) // its stream is deleted: how it ends does not matter
+		if n%3 == 0 {
+			_ = a.Expire(context.Background())
+		}
+	}
+	return acked
+}
+
+func onlyStreamOne(_ context.Context, id kvs.StreamID) (int, error) {
+	if id == 1 {
+		return 1 << 30, nil
+	}
+	return 0, kvs.Errorf(kvs.NotFound, "no stream")
+}
+
+// TestEveryFileOperationFailsOnce fails the first file operation, then the second, and
+// so on until a run needs no more. Whatever failed, exactly the acknowledged fragments
+// are there, at once and after reopening.
+func TestEveryFileOperationFailsOnce(t *testing.T) {
+	for n := 1; ; n++ {
+		d := &faultyDisk{disk: realDisk{}}
+		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Retention: onlyStreamOne, disk: d}
+		a := start(t, o)
+		d.failing(func(i int, _ string) bool { return i == n })
+		acked := work(a)
+		hit := d.hit()
+		d.failing(nil)
+		if len(acked) < 7 {
+			t.Fatalf("operation %d: only %d of 8 stored; the archive did not recover", n, len(acked))
+		}
+		wantStored(t, a.Archive, 1, acked...)
+		a.stop()
+		b := open(t, o)
+		wantStored(t, b, 1, acked...)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if hit == 0 {
+			t.Logf("%d operations", n-1)
+			return
+		}
+	}
+}
+
+// TestEveryOperationOfRecoveryFailsOnce: Open may fail, but the next one finds all.
+func TestEveryOperationOfRecoveryFailsOnce(t *testing.T) {
+	for n := 1; ; n++ {
+		d := &faultyDisk{disk: realDisk{}}
+		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, disk: d}
+		recs := numbered(1, 1, 5, 1500)
+		storeAll(t, o, recs...)
+		d.failing(func(i int, _ string) bool { return i == n })
+		a, err := Open(context.Background(), o)
+		if err == nil {
+			err = a.Close()
+		} else if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("operation %d: %v", n, err)
+		}
+		hit := d.hit()
+		d.failing(nil)
+		b := open(t, o)
+		wantStored(t, b, 1, recs...)
+		if err := errors.Join(b.Close(), err); err != nil && hit == 0 {
+			t.Fatal(err)
+		}
+		if hit == 0 {
+			t.Logf("%d operations", n-1)
+			return
+		}
+	}
+}
+
+// TestAFullDiskIsSurvived fails every write for a while: appends fail, nothing else
+// does, and when there is room again all goes on.
+func TestAFullDiskIsSurvived(t *testing.T) {
+	d := &faultyDisk{disk: realDisk{}}
+	o := Options{Dir: t.TempDir(), disk: d}
+	a := start(t, o)
+	a.mustStore(sample(1, 1, 1000))
+	d.failing(func(_ int, op string) bool { return op == "write" })
+	for n := int64(2); n <= 5; n++ {
+		if err := a.store(sample(1, n, 1000)); kvs.KindOf(err) != kvs.Internal || !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	d.failing(nil)
+	wantStored(t, a.Archive, 1, sample(1, 1, 1000))
+	a.mustStore(sample(1, 6, 1000))
+	wantStored(t, a.Archive, 1, sample(1, 1, 1000), sample(1, 6, 1000))
+	a.stop()
+	b := open(t, o)
+	wantStored(t, b, 1, sample(1, 1, 1000), sample(1, 6, 1000))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNothingWorks: even cutting and syncing fail, and later work again. A fragment
+// that was refused must not come back from the file.
+func TestNothingWorksForAWhile(t *testing.T) {
+	d := &faultyDisk{disk: realDisk{}}
+	o := Options{Dir: t.TempDir(), disk: d}
+	a := start(t, o)
+	a.mustStore(sample(1, 1, 1000))
+	d.failing(func(_ int, op string) bool { return op == "sync" || op == "truncate" || op == "syncdir" })
+	for n := int64(2); n <= 3; n++ {
+		if err := a.store(sample(1, n, 1000)); err == nil {
+			t.Fatal("stored without sync")
+		}
+	}
+	d.failing(nil)
+	a.mustStore(sample(1, 4, 1000))
+	a.stop()
+	b := open(t, o)
+	wantStored(t, b, 1, sample(1, 1, 1000), sample(1, 4, 1000))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAFailedCommitIsAFailedAppend closes the index under the writer: bytes that were
+// written and synced must not be found later, because their callers heard of failure.
+func TestAFailedCommitIsAFailedAppend(t *testing.T) {
+	o := Options{Dir: t.TempDir()}
+	a := start(t, o)
+	a.mustStore(sample(1, 1, 1000))
+	if err := a.index.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for n := int64(2); n <= 4; n++ {
+		if err := a.store(sample(1, n, 1000)); err == nil {
+			t.Fatal("stored without index")
+		}
+	}
+	a.stop()
+	b := open(t, o)
+	wantStored(t, b, 1, sample(1, 1, 1000))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

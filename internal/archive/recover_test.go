@@ -1,0 +1,180 @@
+package archive
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// storeAll stores the records in a new archive in dir, each batch alone, and closes it.
+func storeAll(t *testing.T, o Options, recs ...Record) {
+	t.Helper()
+	a := start(t, o)
+	for _, r := range recs {
+		a.mustStore(r)
+	}
+	a.stop()
+}
+
+// copyFile copies a closed file.
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func numbered(id kvs.StreamID, from, to int64, size int) (recs []Record) {
+	for n := from; n <= to; n++ {
+		recs = append(recs, sample(id, n, size))
+	}
+	return recs
+}
+
+func TestIndexIsRebuiltFromSegments(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Dir: dir, SegmentBytes: 8192}
+	recs := numbered(1, 1, 30, 1000)
+	storeAll(t, o, recs...)
+	if err := os.Remove(filepath.Join(dir, "index.db")); err != nil {
+		t.Fatal(err)
+	}
+	a := open(t, o)
+	wantStored(t, a, 1, recs...)
+	s, err := a.Stats(context.Background())
+	if err != nil || s.Fragments != 30 || s.Bytes != 30_000 || s.OpenSegments != 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if a.longest.Load() != 2000 {
+		t.Errorf("longest is %d", a.longest.Load())
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnIndexOlderThanTheSegmentsCatchesUp(t *testing.T) {
+	dir := t.TempDir()
+	index, saved := filepath.Join(dir, "index.db"), filepath.Join(dir, "saved")
+	o := Options{Dir: dir, SegmentBytes: 8192}
+	recs := numbered(1, 1, 40, 1000)
+	storeAll(t, o, recs[:13]...)
+	copyFile(t, index, saved)
+	storeAll(t, o, recs[13:]...)
+	copyFile(t, saved, index)
+	for range 2 { // the second time there is nothing left to do
+		a := open(t, o)
+		wantStored(t, a, 1, recs...)
+		if s, err := a.Stats(context.Background()); err != nil || s.Fragments != 40 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTornTailIsCutAndTheRestKept(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Dir: dir}
+	recs := numbered(1, 1, 4, 40)
+	storeAll(t, o, recs...)
+	name := segmentFiles(t, dir)[0]
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := recordHeadSize + int(tableSize(40)) + 40
+	for cut := len(whole) - last; cut < len(whole); cut += 7 {
+		if err := os.Remove(filepath.Join(dir, "index.db")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, whole[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a := open(t, o)
+		wantStored(t, a, 1, recs[:3]...)
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(name)
+		if want := int64(len(whole) - last + recordHeadSize); err != nil || info.Size() != want {
+			t.Fatalf("cut at %d: the sealed file has %d bytes, want %d", cut, info.Size(), want)
+		}
+	}
+}
+
+func TestASegmentOfAnotherArchiveIsRefused(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	storeAll(t, Options{Dir: dir}, sample(1, 1, 10))
+	storeAll(t, Options{Dir: other}, sample(1, 1, 10))
+	copyFile(t, segmentFiles(t, other)[0], segmentFiles(t, dir)[0])
+	if a, err := Open(context.Background(), Options{Dir: dir}); err == nil {
+		t.Error("opened")
+		_ = a.Close()
+	}
+}
+
+func TestFilesThatAreNoSegmentsAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	storeAll(t, Options{Dir: dir}, sample(1, 1, 10))
+	stray := filepath.Join(dir, "segments", "notes.txt")
+	headless := filepath.Join(dir, "segments", segmentName(3))
+	unborn := filepath.Join(dir, "segments", segmentName(4))
+	for name, size := range map[string]int{stray: 10, headless: 1000, unborn: 30} {
+		if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := open(t, Options{Dir: dir})
+	wantStored(t, a, 1, sample(1, 1, 10))
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{stray: true, headless: true, unborn: false} {
+		if _, err := os.Stat(name); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAMissingSegmentTakesOnlyItsOwnFragments(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Dir: dir, SegmentBytes: 2048}
+	storeAll(t, o, numbered(1, 1, 6, 1000)...)
+	if err := os.Remove(segmentFiles(t, dir)[0]); err != nil {
+		t.Fatal(err)
+	}
+	a := start(t, o)
+	ctx := context.Background()
+	s, ok, err := a.Oldest(ctx, 1, 0)
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if _, err := a.OpenRecord(ctx, s); kvs.KindOf(err) != kvs.NotFound {
+		t.Errorf("got %v", err)
+	}
+	newest, _, err := a.Newest(ctx, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := read(a.Archive, newest); err != nil {
+		t.Error(err)
+	}
+	if err := a.DeleteStream(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Expire(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := a.Stats(ctx); err != nil || st.Segments != 0 {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
