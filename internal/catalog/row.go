@@ -1,0 +1,85 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// columns is what scan reads, in its order.
+const columns = "id, account, region, name, created, version, revision, retention, device, media_type, kms_key, tier, tags"
+
+// row is a stream as it is stored.
+type row struct {
+	kvs.Stream
+	revision int64
+}
+
+// scanner is a *sql.Row or *sql.Rows.
+type scanner interface{ Scan(...any) error }
+
+// scan reads the columns of one stream.
+func scan(s scanner) (row, error) {
+	r := row{Stream: kvs.Stream{Status: kvs.Active}}
+	var tags string
+	err := s.Scan(&r.ID, &r.Account, &r.Region, &r.Name, &r.Created, &r.Version, &r.revision,
+		&r.Retention, &r.DeviceName, &r.MediaType, &r.KmsKeyID, &r.Tier, &tags)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, errNotFound()
+	}
+	if err == nil && tags != "{}" {
+		err = json.Unmarshal([]byte(tags), &r.Tags)
+	}
+	return r, err
+}
+
+// encodeTags writes tags as they are stored.
+func encodeTags(tags map[string]string) (string, error) {
+	if len(tags) == 0 {
+		return "{}", nil
+	}
+	text, err := json.Marshal(tags)
+	return string(text), err
+}
+
+// querier is a *sql.DB or *sql.Tx.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// byID reads one stream of any account.
+func byID(ctx context.Context, q querier, id kvs.StreamID) (row, error) {
+	return scan(q.QueryRowContext(ctx, "SELECT "+columns+" FROM stream WHERE id = $1", id))
+}
+
+// ByName returns the stream of that name, NotFound if there is none.
+func (c *Catalog) ByName(ctx context.Context, account kvs.AccountID, name string) (kvs.Stream, error) {
+	r, err := scan(c.db.Read().QueryRowContext(ctx,
+		"SELECT "+columns+" FROM stream WHERE account = $1 AND region = $2 AND name = $3", account, c.region, name))
+	if err != nil {
+		return kvs.Stream{}, err
+	}
+	return r.Stream, nil
+}
+
+// ByARN returns the stream with exactly that ARN, NotFound if there is none. The ARN of
+// a deleted stream does not find a new one of the same name, and an account does not
+// find the streams of another.
+func (c *Catalog) ByARN(ctx context.Context, account kvs.AccountID, arn kvs.ARN) (kvs.Stream, error) {
+	s, err := c.ByName(ctx, account, arn.Name)
+	if err != nil {
+		return kvs.Stream{}, err
+	}
+	if s.ARN() != arn {
+		return kvs.Stream{}, errNotFound()
+	}
+	return s, nil
+}
+
+// errNotFound is what callers of the service know for a stream that is not there.
+func errNotFound() error {
+	return kvs.Errorf(kvs.NotFound, "The requested stream is not found or not active.")
+}
