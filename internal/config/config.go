@@ -1,0 +1,149 @@
+// Package config parses the settings of the server into plain structs.
+//
+// Settings come, in rising precedence, from the defaults ([Default]), a YAML file
+// ([Config.File]), variables named MILLRACE_... ([Config.Environment]) and flags, which
+// the command sets itself. millrace.yml in the project's root shows every setting with
+// its default. Only the command and the server read these structs.
+package config
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/millrace/millrace/internal/quota"
+)
+
+// Config is every setting of the server.
+type Config struct {
+	Data     string        `yaml:"data"`     // directory of everything the server keeps
+	HTTP     string        `yaml:"http"`     // address of the plain listener, "" = none
+	HTTPS    string        `yaml:"https"`    // address of the TLS listener, "" = none
+	Metrics  string        `yaml:"metrics"`  // address that serves metrics without a signature, "" = none
+	Endpoint string        `yaml:"endpoint"` // what GetDataEndpoint answers, "" = found from the call
+	Profile  quota.Profile `yaml:"profile"`  // open or aws
+	Regions  []string      `yaml:"regions"`  // regions that signatures may name; the first is in ARNs
+	Account  string        `yaml:"account"`  // account made at the first start, "" = a random number
+	TLS      TLS           `yaml:"tls"`
+	Log      Log           `yaml:"log"`
+	Memory   Memory        `yaml:"memory"`
+	Archive  Archive       `yaml:"archive"`
+	GetMedia GetMedia      `yaml:"get_media"`
+	Shutdown time.Duration `yaml:"shutdown"` // how long sessions may take to end
+	Clock    time.Duration `yaml:"clock"`    // allowed distance of a signature's time
+
+	Dev bool `yaml:"-"` // loopback only, fixed keys, a demo stream; a flag, never a setting
+}
+
+// TLS says which certificate the server shows.
+type TLS struct {
+	Cert  string   `yaml:"cert"`  // PEM file, "" = one signed by a CA made in the data directory
+	Key   string   `yaml:"key"`   // PEM file
+	Names []string `yaml:"names"` // further names and addresses of the server's own certificate
+}
+
+// Log says what is written to standard error.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // text or json
+}
+
+// Memory bounds what media may take.
+type Memory struct {
+	Budget Size `yaml:"budget"` // 0 = a quarter of the machine's memory
+}
+
+// Archive says how fragments are stored.
+type Archive struct {
+	SegmentBytes Size          `yaml:"segment_bytes"` // a segment file is closed at this size
+	ExpireEvery  time.Duration `yaml:"expire_every"`  // time between two looks for expired fragments
+}
+
+// GetMedia says how consumers are served.
+type GetMedia struct {
+	Idle         time.Duration `yaml:"idle"`          // end of an answer without media, 0 = never
+	WriteTimeout time.Duration `yaml:"write_timeout"` // a consumer that takes nothing this long is cut
+}
+
+// Default returns the settings of a server that nobody configured.
+func Default() Config {
+	return Config{
+		Data: "millrace-data", HTTP: "127.0.0.1:8080", HTTPS: ":8443", Profile: quota.Open, Regions: []string{"us-east-1"},
+		Log:      Log{Level: "info", Format: "text"},
+		Archive:  Archive{SegmentBytes: 256 << 20, ExpireEvery: time.Minute},
+		GetMedia: GetMedia{Idle: 3 * time.Second, WriteTimeout: 2 * time.Minute},
+		Shutdown: 10 * time.Second,
+		Clock:    5 * time.Minute,
+	}
+}
+
+// ForDev changes the settings to those of a development server: loopback only, known
+// account, any data directory that was not asked for being a temporary one's job.
+func (c *Config) ForDev() {
+	c.Dev = true
+	c.HTTP, c.HTTPS = "127.0.0.1:8080", "127.0.0.1:8443"
+	c.Account = DevAccount
+	c.Regions = []string{"us-east-1"}
+}
+
+// The fixed identity of a development server.
+const (
+	DevAccount   = "000000000000"
+	DevAccessKey = "AKIAMILLRACEDEV00000"
+	DevSecret    = "millrace-dev-secret"
+	DevStream    = "demo"
+)
+
+// Check returns the first setting that cannot work, and what would.
+func (c *Config) Check() error {
+	if _, err := quota.For(c.Profile); err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	if c.HTTP == "" && c.HTTPS == "" {
+		return fmt.Errorf("http and https are both empty: the server would listen nowhere")
+	}
+	if len(c.Regions) == 0 {
+		return fmt.Errorf("regions: name at least one, such as us-east-1")
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return fmt.Errorf("tls.cert and tls.key belong together: give both or none")
+	}
+	if b := int64(c.Memory.Budget); b != 0 && b < 128<<20 {
+		return fmt.Errorf("memory.budget is %d bytes: a fragment may have 50 MB, give at least 128MiB", b)
+	}
+	if c.Account != "" && !isAccount(c.Account) {
+		return fmt.Errorf("account %q: an account is a number of twelve digits", c.Account)
+	}
+	for name, addr := range map[string]string{"http": c.HTTP, "https": c.HTTPS, "metrics": c.Metrics} {
+		if err := checkAddr(addr, c.Dev); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func isAccount(s string) bool {
+	for _, r := range s {
+		if r < '0' || r > '9' {
+			return false
+		}
+	}
+	return len(s) == 12
+}
+
+// checkAddr checks a listening address. A development server has keys that everybody
+// knows, so it may be reached from this machine only.
+func checkAddr(addr string, dev bool) error {
+	if addr == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("address %q: %w; write HOST:PORT or :PORT", addr, err)
+	}
+	ip := net.ParseIP(host)
+	if dev && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("address %q: with --dev the server listens on loopback only, because its keys are public; leave --dev out to serve others", addr)
+	}
+	return nil
+}
