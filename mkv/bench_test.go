@@ -5,6 +5,8 @@ import (
 	"io"
 	"testing"
 
+	"github.com/at-wat/ebml-go"
+
 	"github.com/millrace/millrace/mkv"
 )
 
@@ -78,6 +80,19 @@ func BenchmarkFrames(b *testing.B) {
 			} else if err != nil {
 				b.Fatal(err)
 			}
+		}
+	}
+}
+
+// BenchmarkEBMLGo reads the same video with the library of the second opinion.
+func BenchmarkEBMLGo(b *testing.B) {
+	doc, _ := video(5)
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		var d theirs
+		if err := ebml.Unmarshal(bytes.NewReader(doc), &d); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
