@@ -1,0 +1,96 @@
+// Command millrace is the server and its tools: it serves streams of video, sends media
+// to them, reads media from them and lists what they keep.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes. Scripts may rely on them.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it was tried and did not work
+	exitUsage  = 2 // it was not tried: the command line is wrong
+)
+
+// cli has one field for each subcommand, in the order of the help.
+type cli struct {
+	List listCmd `cmd:"" help:"List the fragments that a stream keeps."`
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
+}
+
+// stdio is where a command reads and writes.
+type stdio struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks the command to end; a second one ends the process.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+}
+
+// run carries out one command line and returns the exit code.
+func run(ctx context.Context, args []string, std stdio) int {
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("millrace"),
+		kong.Description("Self-hosted video streams that speak the protocol of Kinesis Video Streams."),
+		kong.UsageOnError(),
+		kong.Writers(std.out, std.err),
+		kong.Vars{"version": "millrace " + version()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(std),
+	)
+	if err != nil {
+		fmt.Fprintln(std.err, "millrace:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(std.err, "millrace: %v\nTry \"millrace --help\", or --help behind a command.\n", err)
+		return exitUsage
+	}
+	return report(std, parsed.Run())
+}
+
+// report tells a command's error and makes it an exit code.
+func report(std stdio, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(std.err, "millrace:", explain(err))
+	if wrong, ok := errors.AsType[*usageError](err); ok {
+		fmt.Fprintf(std.err, "Try \"millrace %s --help\".\n", wrong.command)
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError says that a command was called in a way that cannot work.
+type usageError struct{ command, reason string }
+
+func (e *usageError) Error() string { return e.reason }
+
+// version is the module version or the commit that the program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(unknown version)"
+	}
+	return info.Main.Version + " " + info.GoVersion
+}
