@@ -54,7 +54,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	acked := map[kvs.StreamID]int64{}
 	for round := range 5 {
-		killAfter(t, dir, 60+40*round, acked)
+		killAfter(t, dir, 30+20*round, acked)
 		a := open(t, Options{Dir: dir})
 		for id, last := range acked {
 			newest, _, err := a.Newest(context.Background(), id, 0)

@@ -3,7 +3,6 @@ package archive
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"math"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -49,28 +48,40 @@ type queries struct {
 	at, after, list              [2]*sql.Stmt // per clock
 }
 
+// statements returns the text of each statement of q.
+func statements(q *queries) map[**sql.Stmt]string {
+	const from = `SELECT ` + columns + ` FROM fragments WHERE stream = $1 AND `
+	return map[**sql.Stmt]string{
+		&q.byNumber:   from + `n >= $2 ORDER BY n LIMIT 2`,
+		&q.notExpired: from + `n >= $2 AND server >= $3 ORDER BY server, n LIMIT 2`,
+		&q.newest:     from + `n > $2 ORDER BY n DESC LIMIT 1`,
+
+		// Nothing that started before $3 lasts until $2.
+		&q.at[kvs.ServerClock]: from + `server >= $3 AND server <= $2 AND (server + duration > $2 OR server = $2)
+			AND server >= $4 ORDER BY server DESC, n DESC LIMIT 1`,
+		&q.at[kvs.ProducerClock]: from + `producer >= $3 AND producer <= $2 AND (producer + duration > $2 OR producer = $2)
+			AND server >= $4 ORDER BY n DESC LIMIT 1`,
+
+		&q.after[kvs.ServerClock]:   from + `server > $2 AND server >= $3 ORDER BY server, n LIMIT 1`,
+		&q.after[kvs.ProducerClock]: from + `producer > $2 AND server >= $3 ORDER BY producer, n DESC LIMIT 1`,
+
+		&q.list[kvs.ServerClock]: from + `(server, n) > ($3, $4) AND server <= $2 AND server >= $5
+			ORDER BY server, n LIMIT $6`,
+		&q.list[kvs.ProducerClock]: from + `(producer, n) > ($3, $4) AND producer <= $2 AND server >= $5
+			ORDER BY producer, n LIMIT $6`,
+	}
+}
+
 // prepareQueries prepares the statements; closing the database closes them.
 func prepareQueries(ctx context.Context, pool *sql.DB) (*queries, error) {
-	const from = `SELECT ` + columns + ` FROM fragments WHERE stream = $1 AND `
-	var q queries
-	var failed error
-	prepare := func(s **sql.Stmt, text string) {
-		stmt, err := pool.PrepareContext(ctx, text)
-		*s = stmt
-		failed = errors.Join(failed, err)
+	q := &queries{}
+	for stmt, text := range statements(q) {
+		var err error
+		if *stmt, err = pool.PrepareContext(ctx, text); err != nil {
+			return nil, err
+		}
 	}
-	prepare(&q.byNumber, from+`n >= $2 ORDER BY n LIMIT 2`)
-	prepare(&q.notExpired, from+`n >= $2 AND server >= $3 ORDER BY server, n LIMIT 2`)
-	prepare(&q.newest, from+`n > $2 ORDER BY n DESC LIMIT 1`)
-	prepare(&q.at[kvs.ServerClock], from+`server <= $2 AND server >= $3 AND (server + duration > $2 OR server = $2)
-		AND server >= $4 ORDER BY server DESC, n DESC LIMIT 1`)
-	prepare(&q.at[kvs.ProducerClock], from+`producer <= $2 AND producer >= $3 AND (producer + duration > $2 OR producer = $2)
-		AND server >= $4 ORDER BY n DESC LIMIT 1`)
-	prepare(&q.after[kvs.ServerClock], from+`server > $2 AND server >= $3 ORDER BY server, n LIMIT 1`)
-	prepare(&q.after[kvs.ProducerClock], from+`producer > $2 AND server >= $3 ORDER BY producer, n DESC LIMIT 1`)
-	prepare(&q.list[kvs.ServerClock], from+`server <= $2 AND (server, n) > ($3, $4) AND server >= $5 ORDER BY server, n LIMIT $6`)
-	prepare(&q.list[kvs.ProducerClock], from+`producer <= $2 AND (producer, n) > ($3, $4) AND server >= $5 ORDER BY producer, n LIMIT $6`)
-	return &q, failed
+	return q, nil
 }
 
 // first returns the first row that fits, among the few a statement returns.
