@@ -34,6 +34,7 @@ type Set struct {
 	ArchiveFragments prometheus.Counter
 	ArchiveFailures  prometheus.Counter
 	ExpiredFragments prometheus.Counter
+	DamagedRecords   prometheus.Counter
 }
 
 // latencyBuckets run from 100 microseconds to 13 seconds.
@@ -71,6 +72,7 @@ func (s *Set) addArchive() {
 	s.ArchiveFragments = s.counter("millrace_archive_fragments_total", "Fragments made durable.")
 	s.ArchiveFailures = s.counter("millrace_archive_failures_total", "Fragments that could not be made durable.")
 	s.ExpiredFragments = s.counter("millrace_archive_expired_fragments_total", "Fragments removed because their retention ended or their stream was deleted.")
+	s.DamagedRecords = s.counter("millrace_archive_damaged_records_total", "Stored records found with a wrong checksum.")
 }
 
 // Func registers a gauge that is read when it is asked for.

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// formatVersion is the version of the data directory's layout.
+const formatVersion = 1
+
+// The files of the data directory that several rooms name.
+const (
+	keyFile  = "key-file" // wraps the secrets; losing it loses them
+	lockFile = "lock"
+)
+
+// dataDir is the locked data directory.
+type dataDir struct {
+	root string
+	lock *os.File
+}
+
+// openDataDir makes or opens the directory, takes its lock and checks its version.
+func openDataDir(root string) (*dataDir, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	d := &dataDir{root: root}
+	if d.lock, err = lock(d.path(lockFile)); err != nil {
+		return nil, err
+	}
+	if err := d.checkFormat(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// lock takes an advisory lock that ends with the process, however that ends.
+func lock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("data directory %s is in use by another millrace: stop it first, or give another --data", filepath.Dir(path))
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// checkFormat reads the layout's version, or writes it in a new directory.
+func (d *dataDir) checkFormat() error {
+	path := d.path("format")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if others, _ := filepath.Glob(d.path("*.db")); len(others) > 0 {
+			return fmt.Errorf("data directory %s has databases but no file named format: it is damaged or not a data directory", d.root)
+		}
+		return writeSynced(path, []byte("millrace "+strconv.Itoa(formatVersion)+"\n"), 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	text, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "millrace ")
+	v, err := strconv.Atoi(text)
+	switch {
+	case !ok || err != nil:
+		return fmt.Errorf("%s does not hold a format version: %s is not a data directory of millrace", path, d.root)
+	case v > formatVersion:
+		return fmt.Errorf("data directory %s has format %d, this program knows %d: use a newer millrace", d.root, v, formatVersion)
+	}
+	return nil
+}
+
+func (d *dataDir) path(name string) string { return filepath.Join(d.root, name) }
+
+// secret reads 32 random bytes from a file, made when they are first needed.
+func (d *dataDir) secret(name string) ([]byte, error) {
+	b, err := os.ReadFile(d.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		b = make([]byte, 32)
+		_, _ = rand.Read(b) // never fails
+		err = writeSynced(d.path(name), b, 0o600)
+	}
+	if err == nil && len(b) != 32 {
+		err = fmt.Errorf("%s is damaged: it must hold 32 bytes", d.path(name))
+	}
+	return b, err
+}
+
+// close gives up the lock.
+func (d *dataDir) close() error { return d.lock.Close() }
+
+// writeSynced writes a file so that it is there whole or not at all, also after a
+// power failure.
+func writeSynced(path string, b []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

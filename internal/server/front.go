@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/api/archived"
+	"github.com/millrace/millrace/internal/api/media"
+	"github.com/millrace/millrace/internal/api/video"
+	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/sigv4"
+)
+
+// openFront puts the doors together.
+func (s *Server) openFront(context.Context) error {
+	tokenKey, err := s.data.secret("token-key")
+	if err != nil {
+		return err
+	}
+	var routes []api.Route
+	routes = append(routes, video.Routes(video.Options{
+		Catalog: s.catalog, Deleted: s.deleted, Endpoint: video.Endpoint{Configured: s.config.Endpoint, Names: s.names},
+	})...)
+	routes = append(routes, media.Routes(media.Options{
+		Catalog: s.catalog, Ingest: s.ingest, Player: s.player, Metrics: s.metrics, Slots: quota.NewSlots("GetMedia", s.limits.GetSessions),
+		WriteTimeout: s.config.GetMedia.WriteTimeout, Here: s.here, Closing: s.closing,
+	})...)
+	routes = append(routes, archived.Routes(archived.Options{
+		Catalog: s.catalog, Archive: s.archive, Player: s.player, Metrics: s.metrics,
+		Slots: quota.NewSlots("GetMediaForFragmentList", s.limits.ListSessions), TokenKey: tokenKey,
+		WriteTimeout: s.config.GetMedia.WriteTimeout, Now: time.Now,
+	})...)
+	s.front = api.New(api.Options{
+		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: fullRights{}, Rules: s.rules,
+		Rates: quota.NewRates(s.limits, time.Now), Metrics: s.metrics, Logger: s.log,
+	}, routes...)
+	return nil
+}
+
+// fullRights is the policy while there are no others: every key may do everything in
+// its account.
+type fullRights struct{}
+
+func (fullRights) Authorize(context.Context, kvs.Principal, kvs.Action, string) error { return nil }
+
+// keyring shows the stored keys to the front: a disabled key is as good as none.
+type keyring struct{ *iam.Store }
+
+func (k keyring) Secret(ctx context.Context, accessKey string) (kvs.Principal, string, bool, error) {
+	key, err := k.Lookup(ctx, accessKey)
+	if err != nil {
+		if kvs.KindOf(err) == kvs.NotFound {
+			err = nil
+		}
+		return kvs.Principal{}, "", false, err
+	}
+	if key.Active {
+		k.Used(accessKey)
+	}
+	return key.Principal, key.Secret, key.Active, nil
+}
+
+// rules are the signatures the server takes.
+func (s *Server) rules() sigv4.Rules {
+	r := sigv4.Rules{Regions: s.config.Regions, Services: []string{"kinesisvideo"}, Window: s.config.Clock}
+	if slices.Contains(r.Regions, "any") {
+		r.Regions = nil
+	}
+	return r
+}
+
+// names are the names of the certificate; without one any name the caller used is
+// right.
+func (s *Server) names() []string {
+	if s.certs == nil {
+		return nil
+	}
+	return s.certs.names()
+}
+
+// here reports whether media calls may come to the given Host. With a configured
+// endpoint the aws profile refuses others, as the original service does.
+func (s *Server) here(host string) bool {
+	if s.config.Endpoint == "" || s.config.Profile != quota.AWS {
+		return true
+	}
+	u, err := url.Parse(s.config.Endpoint)
+	if err != nil {
+		return true
+	}
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	return strings.EqualFold(strings.Trim(name, "[]"), u.Hostname())
+}
+
+// handler serves what is not an operation beside the front.
+func (s *Server) handler() http.Handler {
+	measurements := s.metrics.Handler()
+	if !s.config.Dev {
+		measurements = s.front.Signed("millrace:GetMetrics", measurements)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.EscapedPath() {
+		case "/healthz":
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = w.Write([]byte("ok\n"))
+		case "/metrics":
+			measurements.ServeHTTP(w, r)
+		default:
+			s.front.ServeHTTP(w, r)
+		}
+	})
+}

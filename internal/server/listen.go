@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// listener is one address the server answers on.
+type listener struct {
+	name string
+	net  net.Listener
+	http *http.Server
+}
+
+// listen binds all addresses, so that a busy one is an error of the start.
+func (s *Server) listen(context.Context) error {
+	if s.config.HTTP != "" {
+		if err := s.bind("http", s.config.HTTP, s.handler(), nil); err != nil {
+			return err
+		}
+	}
+	if s.config.HTTPS != "" {
+		if err := s.bind("https", s.config.HTTPS, s.handler(), s.certs.config()); err != nil {
+			return err
+		}
+	}
+	if s.config.Metrics != "" {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", s.metrics.Handler())
+		return s.bind("metrics", s.config.Metrics, mux, nil)
+	}
+	return nil
+}
+
+func (s *Server) bind(name, addr string, h http.Handler, t *tls.Config) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if t != nil {
+		l = tls.NewListener(l, t)
+	}
+	s.listeners = append(s.listeners, listener{name, l, &http.Server{
+		Handler: h,
+		// The head of a request is small and comes at once; media and answers have
+		// deadlines of their own.
+		ReadHeaderTimeout: 15 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return context.Background() },
+	}})
+	return nil
+}
+
+func (l listener) serve() error {
+	if err := l.http.Serve(l.net); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("%s: %w", l.name, err)
+	}
+	return nil
+}
+
+// Addr is the address a listener ("http", "https", "metrics") is bound to, "" if
+// there is none.
+func (s *Server) Addr(name string) string {
+	for _, l := range s.listeners {
+		if l.name == name {
+			return l.net.Addr().String()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,49 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace/millrace/internal/metrics"
+)
+
+// observer turns what the archive does into measurements.
+type observer struct{ m *metrics.Set }
+
+func (o observer) Synced(fragments int, bytes int64, took, _ time.Duration) {
+	o.m.SyncSeconds.Observe(took.Seconds())
+	o.m.ArchiveFragments.Add(float64(fragments))
+	o.m.ArchiveBytes.Add(float64(bytes))
+}
+
+func (o observer) Failed(fragments int)     { o.m.ArchiveFailures.Add(float64(fragments)) }
+func (o observer) Expired(fragments, _ int) { o.m.ExpiredFragments.Add(float64(fragments)) }
+func (o observer) Damaged()                 { o.m.DamagedRecords.Inc() }
+
+// measure registers what is read when it is asked for.
+func (s *Server) measure() {
+	s.metrics.Func("millrace_memory_used_bytes", "Memory that media take now, of the budget.", func() float64 {
+		used, _, _, _ := s.budget.Use()
+		return float64(used)
+	})
+	s.metrics.Func("millrace_memory_peak_bytes", "The most memory that media ever took since the start.", func() float64 {
+		_, peak, _, _ := s.budget.Use()
+		return float64(peak)
+	})
+	s.metrics.Func("millrace_memory_budget_bytes", "Memory that media may take.", func() float64 {
+		_, _, limit, _ := s.budget.Use()
+		return float64(limit)
+	})
+	s.metrics.Func("millrace_memory_waiting", "Producers that wait for memory.", func() float64 {
+		_, _, _, waiting := s.budget.Use()
+		return float64(waiting)
+	})
+	s.metrics.Func("millrace_live_streams", "Streams with live fragments, readers or writers.", func() float64 { return float64(s.live.Streams()) })
+	s.metrics.Func("millrace_archive_queue", "Fragments that wait to be made durable.", func() float64 {
+		st, err := s.archive.Stats(context.Background())
+		if err != nil {
+			return -1
+		}
+		return float64(st.Queued)
+	})
+}

@@ -1,0 +1,216 @@
+// Package server builds everything, starts it, and stops it in reverse.
+//
+// [New] opens the data directory and its stores and starts nothing but their writers;
+// [Server.Run] listens until its context ends, lets open sessions finish and closes
+// the stores. Only the command uses this package.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/ingest"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/live"
+	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/playback"
+	"github.com/millrace/millrace/internal/quota"
+)
+
+// Version is the program's, set by the command.
+var Version = "devel"
+
+// Server is one running installation.
+type Server struct {
+	config  config.Config
+	limits  quota.Limits
+	log     *slog.Logger
+	metrics *metrics.Set
+
+	data      *dataDir
+	rows      []*db.DB // closed in reverse
+	catalog   *catalog.Catalog
+	keys      *iam.Store
+	budget    *quota.Budget
+	live      *live.Store
+	archive   *archive.Archive
+	ingest    *ingest.Ingest
+	player    *playback.Player
+	certs     *certificates
+	front     *api.Front
+	listeners []listener
+
+	closing context.Context // done when sessions should end
+	close   context.CancelFunc
+	purge   chan kvs.StreamID
+	root    *iam.RootKey
+}
+
+// New opens the data directory and binds the addresses. Close it with Run.
+func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error) {
+	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024)}
+	s.closing, s.close = context.WithCancel(context.Background())
+	var err error
+	if s.limits, err = quota.For(c.Profile); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{s.openData, s.openStores, s.openMedia, s.openCertificates, s.openFront, s.listen} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, s.shut())
+		}
+	}
+	return s, nil
+}
+
+func (s *Server) openData(context.Context) (err error) {
+	s.data, err = openDataDir(s.config.Data)
+	return err
+}
+
+// openStores opens what must not be lost: streams and keys.
+func (s *Server) openStores(ctx context.Context) error {
+	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
+	if err != nil {
+		return err
+	}
+	s.catalog, err = catalog.Open(ctx, catalog.Options{DB: rows, Region: s.config.Regions[0], Logger: s.log,
+		MaxStreams: func() int { return s.limits.Streams }})
+	if err != nil {
+		return err
+	}
+	if rows, err = s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()}); err != nil {
+		return err
+	}
+	if s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(keyFile), Logger: s.log}); err != nil {
+		return err
+	}
+	return s.openAccount(ctx)
+}
+
+func (s *Server) openRows(ctx context.Context, o db.Options) (*db.DB, error) {
+	o.Logger = s.log
+	d, err := db.Open(ctx, o)
+	if err == nil {
+		s.rows = append(s.rows, d)
+	}
+	return d, err
+}
+
+// openAccount makes the account of the first start, or the known one of a development
+// server.
+func (s *Server) openAccount(ctx context.Context) (err error) {
+	if s.config.Dev {
+		return s.keys.EnsureKey(ctx, config.DevAccount, config.DevAccessKey, config.DevSecret)
+	}
+	s.root, err = s.keys.Bootstrap(ctx, kvs.AccountID(s.config.Account))
+	return err
+}
+
+// reserve is the memory kept for the oldest waiting fragment: the largest there is,
+// and a page for its head.
+const reserve = 51 << 20
+
+// openMedia opens the rooms that media pass through.
+func (s *Server) openMedia(ctx context.Context) (err error) {
+	budget := int64(s.config.Memory.Budget)
+	if budget == 0 {
+		budget = max(totalMemory()/4, 128<<20)
+	}
+	s.budget = quota.NewBudget(budget, reserve)
+	s.live = live.New(live.Options{Budget: s.budget, HostBufferBytes: s.limits.HostBufferBytes, HostBufferAge: s.limits.HostBufferAge})
+	s.archive, err = archive.Open(ctx, archive.Options{
+		Dir: s.data.path("archive"), Retention: (&retentions{catalog: s.catalog}).of, ExpireEvery: s.config.Archive.ExpireEvery,
+		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics}, Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Limits: func() quota.Limits { return s.limits }, Metrics: s.metrics, Logger: s.log, Newest: s.newest})
+	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.config.GetMedia.Idle})
+	s.measure()
+	return nil
+}
+
+func (s *Server) openCertificates(context.Context) (err error) {
+	if s.config.HTTPS == "" {
+		return nil
+	}
+	s.certs, err = openCertificates(s.data, s.config.TLS, s.config.Dev)
+	return err
+}
+
+// Run serves until ctx ends, then lets sessions finish for the configured time and
+// closes everything. It may be called once.
+func (s *Server) Run(ctx context.Context) error {
+	// The rooms behind the doors go on until the last session has its answers.
+	rooms, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var behind errgroup.Group
+	behind.Go(func() error { return s.archive.Run(rooms) })
+	behind.Go(func() error { return s.live.Run(rooms) })
+	behind.Go(func() error { return s.keys.Run(rooms) })
+	behind.Go(func() error { return s.purgeDeleted(rooms) })
+
+	doors, ctx := errgroup.WithContext(ctx)
+	for _, l := range s.listeners {
+		doors.Go(l.serve)
+	}
+	if s.config.Dev {
+		doors.Go(func() error { return s.runCamera(ctx) })
+	}
+	doors.Go(func() error {
+		<-ctx.Done()
+		return s.closeDoors()
+	})
+	err := doors.Wait()
+	stop()
+	return errors.Join(err, behind.Wait(), s.shut())
+}
+
+// closeDoors stops listening, asks sessions to end and waits for them, then cuts what
+// is left.
+func (s *Server) closeDoors() error {
+	s.log.Info("stopping: open sessions end", "within", s.config.Shutdown)
+	s.close()
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.Shutdown)
+	defer cancel()
+	var g errgroup.Group
+	for _, l := range s.listeners {
+		g.Go(func() error {
+			if err := l.http.Shutdown(ctx); err != nil {
+				return l.http.Close()
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// shut closes the stores in reverse order of opening.
+func (s *Server) shut() error {
+	var errs []error
+	s.close()
+	for _, l := range s.listeners {
+		_ = l.net.Close()
+	}
+	if s.archive != nil {
+		errs = append(errs, s.archive.Close())
+	}
+	for i := len(s.rows) - 1; i >= 0; i-- {
+		errs = append(errs, s.rows[i].Close())
+	}
+	if s.data != nil {
+		errs = append(errs, s.data.close())
+	}
+	return errors.Join(errs...)
+}
