@@ -1,0 +1,99 @@
+package iam
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestKeyFileIsPrivate(t *testing.T) {
+	h := newHouse(t)
+	info, err := os.Stat(h.keyFile())
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	text, err := os.ReadFile(h.keyFile())
+	if err != nil || !strings.HasPrefix(string(text), "millrace wrapping key 1\n") {
+		t.Errorf("%v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(h.dir, ".key-*")); left != nil {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestKeyFileProblems: each says what is wrong and what to do, and none is repaired by
+// making another key, which would cost all secrets.
+func TestKeyFileProblems(t *testing.T) {
+	other := newHouse(t)
+	for _, c := range []struct {
+		name  string
+		spoil func(t *testing.T, path string)
+		want  string
+	}{
+		{"missing", func(t *testing.T, path string) { must(t, os.Remove(path)) }, "is missing"},
+		{"of another store", func(t *testing.T, path string) {
+			b, err := os.ReadFile(other.keyFile())
+			must(t, err)
+			must(t, os.WriteFile(path, b, 0o600))
+		}, "is not the one the secrets of the access keys were sealed under"},
+		{"readable by others", func(t *testing.T, path string) { must(t, os.Chmod(path, 0o640)) }, "run chmod 600"},
+		{"something else", func(t *testing.T, path string) { must(t, os.WriteFile(path, []byte("hello"), 0o600)) }, "it is no key file"},
+		{"cut off", func(t *testing.T, path string) { must(t, os.Truncate(path, 40)) }, "is damaged"},
+		{"a folder", func(t *testing.T, path string) {
+			must(t, os.Remove(path))
+			must(t, os.Mkdir(path, 0o700))
+		}, "directory"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t)
+			h.bootstrap()
+			c.spoil(t, h.keyFile())
+			err := h.reopen()
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), h.keyFile()) {
+				t.Errorf("%v, want %q and the path", err, c.want)
+			}
+		})
+	}
+}
+
+func TestKeyFileInMissingFolder(t *testing.T) {
+	if _, err := makeKeyFile(filepath.Join(t.TempDir(), "no", "key")); err == nil {
+		t.Error("made a key file in a folder that is not there")
+	}
+}
+
+// TestKeyFileIsNeverReplaced: of two that make it, the first wins and both use its key.
+func TestKeyFileIsNeverReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	first, err := makeKeyFile(path)
+	must(t, err)
+	second, err := makeKeyFile(path)
+	must(t, err)
+	if string(first) != string(second) {
+		t.Error("the second maker uses another key than the first")
+	}
+}
+
+// TestKeptKeyFile: a crash between the key file and the database is harmless.
+func TestKeptKeyFile(t *testing.T) {
+	h := newHouse(t)
+	tamper(t, h.db, "DELETE FROM meta")
+	before, err := os.ReadFile(h.keyFile())
+	must(t, err)
+	must(t, h.reopen())
+	after, err := os.ReadFile(h.keyFile())
+	must(t, err)
+	if string(before) != string(after) {
+		t.Error("the key file was replaced")
+	}
+	h.bootstrap()
+	must(t, h.reopen())
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,84 @@
+package iam
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/millrace/millrace/internal/db"
+)
+
+// sealer seals secrets under the wrapping key: a random nonce, the ciphertext, the tag.
+// What a secret belongs to is its associated data, so that one row's secret opens in no
+// other row.
+type sealer struct{ aead cipher.AEAD }
+
+func newSealer(key []byte) (sealer, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return sealer{}, err
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	return sealer{aead}, err
+}
+
+func (s sealer) seal(owner, secret string) []byte {
+	return s.aead.Seal(nil, nil, []byte(secret), []byte(owner))
+}
+
+func (s sealer) open(owner string, sealed []byte) (string, error) {
+	secret, err := s.aead.Open(nil, nil, sealed, []byte(owner))
+	return string(secret), err
+}
+
+// The row of meta that tells whether the wrapping key is the right one.
+const (
+	checkName = "key check"
+	checkText = "sealed under the wrapping key of this store"
+)
+
+// openSealer reads the wrapping key, or makes one for a store that never had any.
+func openSealer(ctx context.Context, d *db.DB, path string, log *slog.Logger) (sealer, error) {
+	var check []byte
+	err := d.Read().QueryRowContext(ctx, "SELECT value FROM meta WHERE name = $1", checkName).Scan(&check)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return sealer{}, err
+	}
+	key, err := readKeyFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && check != nil:
+		return sealer{}, fmt.Errorf("key file %s is missing, and the secrets of the access keys cannot be read without it; restore it from a backup", path)
+	case errors.Is(err, fs.ErrNotExist):
+		if key, err = makeKeyFile(path); err == nil {
+			log.Info("made a wrapping key", "file", path)
+		}
+	}
+	if err != nil {
+		return sealer{}, err
+	}
+	s, err := newSealer(key)
+	if err != nil {
+		return sealer{}, err
+	}
+	if check == nil {
+		return s, s.writeCheck(ctx, d)
+	}
+	if text, err := s.open(checkName, check); err != nil || text != checkText {
+		return sealer{}, fmt.Errorf("key file %s is not the one the secrets of the access keys were sealed under; restore that one from a backup", path)
+	}
+	return s, nil
+}
+
+// writeCheck ties the database to the wrapping key.
+func (s sealer) writeCheck(ctx context.Context, d *db.DB) error {
+	check := s.seal(checkName, checkText)
+	return d.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec("INSERT INTO meta (name, value) VALUES ($1, $2)", checkName, check)
+		return err
+	})
+}

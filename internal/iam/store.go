@@ -1,0 +1,69 @@
+// Package iam keeps accounts and access keys: who a caller is, and the secret that proves it.
+//
+// Keys stand in a database, their secrets sealed with AES-256-GCM under a wrapping key
+// that lies in a file of its own: neither file alone gives a secret away. A secret
+// leaves the package in two ways only, from the call that made it and from Lookup for
+// the check of a signature.
+//
+// Until there are users and policies every key has all rights in its account, so every
+// key's principal is the account's root. All methods may be called from any number of
+// goroutines; the package starts none (see [Store.Run]).
+package iam
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations returns the schema, for the [db.Options] of the store's database, which
+// should be durable: a key that was printed must exist after a power failure.
+func Migrations() fs.FS { return migrations }
+
+// Options say what a store stands on. DB and KeyFile are needed.
+type Options struct {
+	DB      *db.DB           // opened with [Migrations]
+	KeyFile string           // the wrapping key, mode 0600; made when the store is new
+	Now     func() time.Time // nil = time.Now
+	Logger  *slog.Logger     // nil = silent
+}
+
+// Store is the list of accounts and keys. Make it with [Open].
+type Store struct {
+	db   *db.DB
+	now  func() time.Time
+	log  *slog.Logger
+	seal sealer
+
+	mu    sync.RWMutex
+	fixed map[string]Key // of EnsureKey
+	cache cache
+
+	used usage
+}
+
+// Open returns the store kept in the database. A new store gets a new wrapping key; for
+// one that holds secrets the file they were sealed under must be there.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{db: o.DB, now: o.Now, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), fixed: map[string]Key{}}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	var err error
+	if s.seal, err = openSealer(ctx, o.DB, o.KeyFile, s.log); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) millis() kvs.Millis { return kvs.MillisOf(s.now()) }
