@@ -1,0 +1,101 @@
+package iam
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+	"regexp"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// Key is what the check of a signature needs.
+type Key struct {
+	Principal kvs.Principal // who the key stands for
+	Secret    string
+	Active    bool // false: disabled; a request signed with it must be refused
+}
+
+// RootKey is a key as it was just made, the only time its secret is shown.
+type RootKey struct {
+	Account kvs.AccountID
+	ID      string
+	Secret  string
+}
+
+// String leaves the secret out.
+func (k RootKey) String() string { return "access key " + k.ID + " of account " + string(k.Account) }
+
+// String leaves the secret out.
+func (k Key) String() string { return "access key " + k.Principal.AccessKey }
+
+// GoString leaves the secret out, for %#v.
+func (k RootKey) GoString() string { return k.String() }
+
+// GoString leaves the secret out, for %#v.
+func (k Key) GoString() string { return k.String() }
+
+// KeyInfo describes a key without its secret.
+type KeyInfo struct {
+	ID      string
+	Account kvs.AccountID
+	Root    bool // given out by the first start or by ResetRoot
+	Active  bool
+	Created kvs.Millis
+	Used    kvs.Millis // last use, to the minute; 0 = never
+}
+
+// principal is the caller a key stands for.
+func principal(account kvs.AccountID, id string) kvs.Principal {
+	return kvs.Principal{Account: account, ARN: "arn:aws:iam::" + string(account) + ":root", AccessKey: id}
+}
+
+// newKey makes a key in the form AWS gives them: "AKIA" and 16 characters of base32,
+// and a secret of 40 characters of base64, 240 bits.
+func newKey(account kvs.AccountID) *RootKey {
+	var b [40]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return &RootKey{
+		Account: account,
+		ID:      "AKIA" + base32.StdEncoding.EncodeToString(b[:10]),
+		Secret:  base64.StdEncoding.EncodeToString(b[10:]),
+	}
+}
+
+// newAccountID makes 12 digits that do not begin with a zero, so that no program that
+// takes them for a number shortens them.
+func newAccountID() (kvs.AccountID, error) {
+	n, err := rand.Int(rand.Reader, big.NewInt(900_000_000_000))
+	if err != nil {
+		return "", err
+	}
+	return kvs.AccountID(fmt.Sprint(n.Int64() + 100_000_000_000)), nil
+}
+
+var accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
+
+func checkAccount(a kvs.AccountID) error {
+	if !accountPattern.MatchString(string(a)) {
+		return kvs.Errorf(kvs.InvalidArgument, "account %q must be 12 digits", string(a))
+	}
+	return nil
+}
+
+// validID reports whether id may be an access key id (IAM: 16 to 128 word characters).
+// Everything else is unknown without asking the database.
+func validID(id string) bool {
+	if len(id) < 16 || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+func unknownKey() error { return kvs.Errorf(kvs.NotFound, "there is no such access key") }
