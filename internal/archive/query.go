@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"math"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -34,12 +35,48 @@ type Position struct {
 	N    int64      // counter part of the fragment number; 0 = before the first
 }
 
-// columns of a fragment, in the order scan wants them.
-const columns = `stream, n, server, random, producer, duration, size, timecode, segment, position, length, header`
+// The columns of a fragment, first those a list needs.
+const (
+	factColumns = `stream, n, server, random, producer, duration, size`
+	factCount   = 7
+	columns     = factColumns + `, timecode, segment, position, length, header`
+)
 
-func (s *Stored) scan(row interface{ Scan(...any) error }) error {
-	return row.Scan(&s.Stream, &s.Number.N, &s.Number.Server, &s.Number.Random, &s.Producer, &s.Duration, &s.Size,
-		&s.Timecode, &s.segment, &s.position, &s.length, &s.header)
+// cells takes the columns of one row after the other. database/sql would go by way of
+// text and allocate for every number it puts into an int64 itself.
+type cells struct {
+	values [12]any
+	dest   [12]any // pointers to values
+}
+
+func newCells() *cells {
+	c := new(cells)
+	for i := range c.values {
+		c.dest[i] = &c.values[i]
+	}
+	return c
+}
+
+// scan reads the first n columns into s.
+func (c *cells) scan(rows *sql.Rows, s *Stored, n int) error {
+	if err := rows.Scan(c.dest[:n]...); err != nil {
+		return err
+	}
+	var v [12]int64
+	for i := range n {
+		k, ok := c.values[i].(int64)
+		if !ok {
+			return fmt.Errorf("column %d of a fragment is a %T, not a number", i, c.values[i])
+		}
+		v[i] = k
+	}
+	s.Fragment = kvs.Fragment{
+		Stream:   kvs.StreamID(v[0]),
+		Number:   kvs.FragmentNumber{N: v[1], Server: kvs.Millis(v[2]), Random: uint32(v[3])},
+		Producer: kvs.Millis(v[4]), Duration: v[5], Size: v[6],
+	}
+	s.Timecode, s.segment, s.position, s.length, s.header = v[7], v[8], v[9], v[10], v[11]
+	return nil
 }
 
 // queries are the prepared statements of the readers.
@@ -50,7 +87,9 @@ type queries struct {
 
 // statements returns the text of each statement of q.
 func statements(q *queries) map[**sql.Stmt]string {
-	const from = `SELECT ` + columns + ` FROM fragments WHERE stream = $1 AND `
+	const where = ` FROM fragments WHERE stream = $1 AND `
+	const from = `SELECT ` + columns + where
+	const facts = `SELECT ` + factColumns + where
 	return map[**sql.Stmt]string{
 		&q.byNumber:   from + `n >= $2 ORDER BY n LIMIT 2`,
 		&q.notExpired: from + `n >= $2 AND server >= $3 ORDER BY server, n LIMIT 2`,
@@ -65,9 +104,9 @@ func statements(q *queries) map[**sql.Stmt]string {
 		&q.after[kvs.ServerClock]:   from + `server > $2 AND server >= $3 ORDER BY server, n LIMIT 1`,
 		&q.after[kvs.ProducerClock]: from + `producer > $2 AND server >= $3 ORDER BY producer, n DESC LIMIT 1`,
 
-		&q.list[kvs.ServerClock]: from + `(server, n) > ($3, $4) AND server <= $2 AND server >= $5
+		&q.list[kvs.ServerClock]: facts + `(server, n) > ($3, $4) AND server <= $2 AND server >= $5
 			ORDER BY server, n LIMIT $6`,
-		&q.list[kvs.ProducerClock]: from + `(producer, n) > ($3, $4) AND producer <= $2 AND server >= $5
+		&q.list[kvs.ProducerClock]: facts + `(producer, n) > ($3, $4) AND producer <= $2 AND server >= $5
 			ORDER BY producer, n LIMIT $6`,
 	}
 }
@@ -91,8 +130,8 @@ func first(ctx context.Context, stmt *sql.Stmt, fits func(*Stored) bool, args ..
 		return Stored{}, false, err
 	}
 	defer rows.Close()
-	for rows.Next() {
-		if err := s.scan(rows); err != nil {
+	for c := newCells(); rows.Next(); {
+		if err := c.scan(rows, &s, len(c.dest)); err != nil {
 			return Stored{}, false, err
 		}
 		if fits(&s) {
@@ -102,7 +141,7 @@ func first(ctx context.Context, stmt *sql.Stmt, fits func(*Stored) bool, args ..
 	return Stored{}, false, rows.Err()
 }
 
-func any1(*Stored) bool { return true }
+func every(*Stored) bool { return true }
 
 // Next returns the fragment with the smallest number greater than after whose server
 // timestamp is not before horizon. It reports false when there is none yet.
@@ -119,7 +158,7 @@ func (a *Archive) Next(ctx context.Context, id kvs.StreamID, after kvs.FragmentN
 
 // Oldest returns the fragment with the smallest number.
 func (a *Archive) Oldest(ctx context.Context, id kvs.StreamID, horizon kvs.Millis) (Stored, bool, error) {
-	return first(ctx, a.queries.notExpired, any1, int64(id), int64(math.MinInt64), int64(horizon))
+	return first(ctx, a.queries.notExpired, every, int64(id), int64(math.MinInt64), int64(horizon))
 }
 
 // Newest returns the fragment with the greatest number.
@@ -133,11 +172,11 @@ func (a *Archive) Newest(ctx context.Context, id kvs.StreamID, horizon kvs.Milli
 // again and clocks are set: then it is the one with the greatest number.
 func (a *Archive) At(ctx context.Context, id kvs.StreamID, c kvs.Clock, t, horizon kvs.Millis) (Stored, bool, error) {
 	earliest := int64(t) - a.longest.Load() // nothing that started before reaches t
-	s, ok, err := first(ctx, a.queries.at[c], any1, int64(id), int64(t), earliest, int64(horizon))
+	s, ok, err := first(ctx, a.queries.at[c], every, int64(id), int64(t), earliest, int64(horizon))
 	if err != nil || ok {
 		return s, ok, err
 	}
-	return first(ctx, a.queries.after[c], any1, int64(id), int64(t), int64(horizon))
+	return first(ctx, a.queries.after[c], every, int64(id), int64(t), int64(horizon))
 }
 
 // Get returns the fragment with exactly this number.
@@ -162,13 +201,13 @@ func (a *Archive) List(ctx context.Context, id kvs.StreamID, q Query) (fragments
 		return nil, last, false, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for c := newCells(); rows.Next(); {
 		if len(fragments) == q.Max {
 			more = true
 			break
 		}
 		var s Stored
-		if err := s.scan(rows); err != nil {
+		if err := c.scan(rows, &s, factCount); err != nil {
 			return nil, last, false, err
 		}
 		fragments = append(fragments, s.Fragment)

@@ -1,0 +1,173 @@
+package archive
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// BenchmarkAppend stores fragments of 250 KB of 100 streams, and writes the same bytes
+// plainly in pieces of 8 MiB with fdatasync after each, both in one run.
+func BenchmarkAppend(b *testing.B) {
+	const size = 250_000
+	rec := sample(1, 1, size)
+	b.Run("archive", func(b *testing.B) {
+		a := open(b, Options{Dir: b.TempDir()})
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- a.Run(ctx) }()
+		b.SetBytes(size)
+		b.ReportAllocs()
+		answers := make(chan error, 64) // so many are on their way at a time
+		var failed error
+		for i := 0; b.Loop(); i++ {
+			if i >= cap(answers) {
+				if err := <-answers; err != nil {
+					failed = err
+				}
+			}
+			r := rec
+			r.Fragment.Stream, r.Fragment.Number.N = kvs.StreamID(i%100+1), int64(i/100+1)
+			a.Append(r, func(err error) { answers <- err })
+		}
+		cancel()
+		for range min(b.N, cap(answers)) {
+			if err := <-answers; err != nil {
+				failed = err
+			}
+		}
+		if err := <-ended; err != nil || failed != nil {
+			b.Fatal(err, failed)
+		}
+		if err := a.Close(); err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.Run("plain", func(b *testing.B) {
+		f, err := realDisk{}.Create(filepath.Join(b.TempDir(), "plain"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer f.Close()
+		b.SetBytes(size)
+		var off, synced int64
+		for b.Loop() {
+			if err := f.Write(append([][]byte(nil), rec.Body...), off); err != nil {
+				b.Fatal(err)
+			}
+			if off += size; off-synced >= 8<<20 {
+				if err := f.Sync(); err != nil {
+					b.Fatal(err)
+				}
+				synced = off
+			}
+		}
+	})
+}
+
+// filled returns an archive whose index has so many rows of one stream; there is no
+// media behind them.
+func filled(b *testing.B, rows int) *Archive {
+	b.Helper()
+	a := open(b, Options{Dir: b.TempDir()})
+	b.Cleanup(func() {
+		if err := a.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	err := a.index.db.Write(context.Background(), func(tx *sql.Tx) error {
+		in, err := newInserter(context.Background(), tx)
+		if err != nil {
+			return err
+		}
+		for n := 1; n <= rows; n++ {
+			s := Stored{Fragment: sample(1, int64(n), 0).Fragment, segment: int64(n / 1000), position: int64(n%1000) * 250_000}
+			if _, err := in.insert(context.Background(), &s); err != nil {
+				return err
+			}
+		}
+		return in.Close()
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	a.raiseLongest(2000)
+	return a
+}
+
+const benchRows = 100_000
+
+// BenchmarkNext steps through a stream of 100,000 fragments.
+func BenchmarkNext(b *testing.B) {
+	a := filled(b, benchRows)
+	b.ReportAllocs()
+	var after kvs.FragmentNumber
+	for b.Loop() {
+		s, _, err := a.Next(context.Background(), 1, after, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		after = s.Number // wraps around: behind the last comes none, number 0
+	}
+}
+
+// BenchmarkAt finds a fragment by producer time among 100,000.
+func BenchmarkAt(b *testing.B) {
+	a := filled(b, benchRows)
+	for i := int64(0); b.Loop(); i++ {
+		t := kvs.Millis(500_000 + i*7919%benchRows*2000 + 1000)
+		if _, _, err := a.At(context.Background(), 1, kvs.ProducerClock, t, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkList reads pages of 1,000 of a stream of 100,000 fragments.
+func BenchmarkList(b *testing.B) {
+	a := filled(b, benchRows)
+	b.ReportAllocs()
+	for i := int64(0); b.Loop(); i++ {
+		q := Query{Clock: kvs.ProducerClock, Max: 1000, Range: kvs.TimeRange{
+			Start: kvs.Millis(500_000 + i*7919%(benchRows-1000)*2000), End: kvs.MaxMillis}}
+		f, _, _, err := a.List(context.Background(), 1, q)
+		if err != nil || len(f) != 1000 {
+			b.Fatal(len(f), err)
+		}
+	}
+}
+
+// BenchmarkRead reads a fragment of 250 KB that the system has cached, checksums
+// included.
+func BenchmarkRead(b *testing.B) {
+	a := open(b, Options{Dir: b.TempDir()})
+	a.Append(sample(1, 1, 250_000), func(error) {})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := a.Run(ctx); err != nil {
+		b.Fatal(err)
+	}
+	s, _, err := a.Newest(context.Background(), 1, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(250_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := a.OpenRecord(context.Background(), s)
+		if err == nil {
+			_, err = r.WriteTo(discard{})
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
