@@ -31,7 +31,8 @@ func NewBudget(limit, reserve int64) *Budget {
 }
 
 // OnPressure sets the function that is asked to give up want bytes (by calling
-// [Budget.Give]) before anybody has to wait. It is called without locks held.
+// [Budget.Give]) before anybody has to wait, and again whenever a waiting fragment was
+// woken in vain. It is called without locks held.
 func (b *Budget) OnPressure(reclaim func(want int64)) { b.reclaim = reclaim }
 
 // Ticket returns the age mark of a new fragment: smaller is older.
@@ -48,13 +49,14 @@ func (b *Budget) Take(ctx context.Context, ticket, n int64) error {
 	if b.try(ticket, n) {
 		return nil
 	}
-	if b.reclaim != nil {
-		b.reclaim(n)
-	}
 	for {
-		wake, ok := b.enqueue(ticket, n)
-		if ok {
+		wake, missing := b.enqueue(ticket, n)
+		if missing == 0 {
 			return nil
+		}
+		// What is given up here has woken us by the time we wait.
+		if b.reclaim != nil {
+			b.reclaim(missing)
 		}
 		select {
 		case <-wake:
@@ -70,6 +72,14 @@ func (b *Budget) Give(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= n
+	b.wakeAll()
+}
+
+// Retry wakes everybody in line: there may be more to give up now than when they began
+// to wait.
+func (b *Budget) Retry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.wakeAll()
 }
 
@@ -94,40 +104,40 @@ func (b *Budget) Use() (used, peak, limit int64, waiting int) {
 func (b *Budget) try(ticket, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.tryLocked(ticket, n)
+	return b.tryLocked(ticket, n) == 0
 }
 
-func (b *Budget) tryLocked(ticket, n int64) bool {
+// tryLocked takes n bytes, or says how many would have to be given back before.
+func (b *Budget) tryLocked(ticket, n int64) (missing int64) {
 	limit := b.limit - b.reserve
 	if b.elder == ticket {
 		limit = b.limit
 	}
 	if b.used+n > limit {
-		return false
+		return b.used + n - limit
 	}
 	b.used += n
 	b.peak = max(b.peak, b.used)
-	return true
+	return 0
 }
 
 // enqueue tries again and else waits in line. The oldest in line becomes the elder
 // when there is none.
-func (b *Budget) enqueue(ticket, n int64) (<-chan struct{}, bool) {
+func (b *Budget) enqueue(ticket, n int64) (wake chan struct{}, missing int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.elder == 0 && b.oldest(ticket) {
 		b.elder = ticket
 	}
-	if b.tryLocked(ticket, n) {
+	if missing = b.tryLocked(ticket, n); missing == 0 {
 		delete(b.waiting, ticket)
-		return nil, true
+		return nil, 0
 	}
-	wake := b.waiting[ticket]
-	if wake == nil {
+	if wake = b.waiting[ticket]; wake == nil {
 		wake = make(chan struct{}, 1)
 		b.waiting[ticket] = wake
 	}
-	return wake, false
+	return wake, missing
 }
 
 func (b *Budget) oldest(ticket int64) bool {
