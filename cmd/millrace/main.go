@@ -24,7 +24,9 @@ const (
 
 // cli has one field for each subcommand, in the order of the help.
 type cli struct {
-	List listCmd `cmd:"" help:"List the fragments that a stream keeps."`
+	Serve serveCmd `cmd:"" help:"Run the server."`
+	Key   keyCmd   `cmd:"" help:"Manage access keys."`
+	List  listCmd  `cmd:"" help:"List the fragments that a stream keeps."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }

@@ -15,11 +15,11 @@ import (
 // formatVersion is the version of the data directory's layout.
 const formatVersion = 1
 
-// The files of the data directory that several rooms name.
-const (
-	keyFile  = "key-file" // wraps the secrets; losing it loses them
-	lockFile = "lock"
-)
+// KeyFile is the file of the data directory that secrets are sealed under: losing it
+// loses them.
+const KeyFile = "key-file"
+
+const lockFile = "lock"
 
 // dataDir is the locked data directory.
 type dataDir struct {

@@ -66,13 +66,21 @@ func (l listener) serve() error {
 	return nil
 }
 
-// Addr is the address a listener ("http", "https", "metrics") is bound to, "" if
-// there is none.
-func (s *Server) Addr(name string) string {
+// URL is the base URL of a listener ("http" or "https"), "" if there is none. A
+// listener on all addresses is named by localhost.
+func (s *Server) URL(name string) string {
 	for _, l := range s.listeners {
-		if l.name == name {
-			return l.net.Addr().String()
+		if l.name != name {
+			continue
 		}
+		host, port, err := net.SplitHostPort(l.net.Addr().String())
+		if err != nil {
+			return ""
+		}
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			host = "localhost"
+		}
+		return name + "://" + net.JoinHostPort(host, port)
 	}
 	return ""
 }

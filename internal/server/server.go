@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -91,7 +90,7 @@ func (s *Server) openStores(ctx context.Context) error {
 	if rows, err = s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()}); err != nil {
 		return err
 	}
-	if s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(keyFile), Logger: s.log}); err != nil {
+	if s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Logger: s.log}); err != nil {
 		return err
 	}
 	return s.openAccount(ctx)

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/server"
+)
+
+// keyCmd manages access keys in a data directory of this machine. A running server
+// notices changes within seconds.
+type keyCmd struct {
+	Create    keyCreateCmd  `cmd:"" help:"Make an access key and print its secret, once."`
+	List      keyListCmd    `cmd:"" help:"List access keys, never their secrets."`
+	Disable   keyDisableCmd `cmd:"" help:"Refuse a key until it is enabled again."`
+	Enable    keyEnableCmd  `cmd:"" help:"Accept a disabled key again."`
+	Delete    keyDeleteCmd  `cmd:"" help:"Delete a key for good."`
+	ResetRoot keyResetCmd   `cmd:"" help:"Replace the root key, with the server stopped."`
+}
+
+// Help shows examples.
+func (keyCmd) Help() string {
+	return `Examples:
+  millrace key create --data /var/lib/millrace
+  millrace key disable AKIAEXAMPLEEXAMPLE00 --data /var/lib/millrace
+  millrace key reset-root --data /var/lib/millrace
+A running server notices changes within ten seconds.`
+}
+
+// dataFlags say whose keys are meant.
+type dataFlags struct {
+	Data   *string `placeholder:"DIR" help:"Data directory of the server (default: as millrace serve finds it)."`
+	Config string  `type:"existingfile" placeholder:"FILE" help:"Settings file of the server."`
+}
+
+// open opens the keys of the data directory; with offline true only if no server runs.
+func (d dataFlags) open(ctx context.Context, offline bool) (*iam.Store, func() error, error) {
+	c := config.Default()
+	if d.Config != "" {
+		if err := c.File(d.Config); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := c.Environment(os.Environ()); err != nil {
+		return nil, nil, err
+	}
+	if d.Data != nil {
+		c.Data = *d.Data
+	}
+	return server.OpenKeys(ctx, c.Data, offline)
+}
+
+type keyCreateCmd struct {
+	dataFlags
+}
+
+// Run makes a key in the account of the installation.
+func (k *keyCreateCmd) Run(ctx context.Context, std stdio) error {
+	return k.with(ctx, false, func(s *iam.Store) error {
+		account, err := s.Account(ctx)
+		if err != nil {
+			return err
+		}
+		key, err := s.Create(ctx, account)
+		if err != nil {
+			return err
+		}
+		printKey(std.out, key)
+		return nil
+	})
+}
+
+// with opens the keys, calls f and closes them.
+func (d dataFlags) with(ctx context.Context, offline bool, f func(*iam.Store) error) (err error) {
+	store, done, err := d.open(ctx, offline)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := done(); err == nil {
+			err = e
+		}
+	}()
+	return f(store)
+}
+
+func printKey(w io.Writer, k *iam.RootKey) {
+	fmt.Fprintf(w, "AWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\n", k.ID, k.Secret)
+}
+
+type keyListCmd struct {
+	dataFlags
+}
+
+// Run prints a table.
+func (k *keyListCmd) Run(ctx context.Context, std stdio) error {
+	return k.with(ctx, false, func(s *iam.Store) error {
+		account, err := s.Account(ctx)
+		if err != nil {
+			return err
+		}
+		keys, err := s.List(ctx, account)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "KEY\tKIND\tSTATUS\tCREATED\tLAST USED")
+		for _, i := range keys {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.ID, choose(i.Root, "root", "key"), choose(i.Active, "active", "disabled"), when(i.Created), when(i.Used))
+		}
+		return w.Flush()
+	})
+}
+
+func choose(b bool, yes, no string) string {
+	if b {
+		return yes
+	}
+	return no
+}
+
+func when(m kvs.Millis) string {
+	if m == 0 {
+		return "never"
+	}
+	return m.Time().Format(time.RFC3339)
+}
+
+// oneKey names the key that a command is about.
+type oneKey struct {
+	dataFlags
+	ID string `arg:"" name:"KEY" help:"Access key id."`
+}
+
+type keyDisableCmd struct{ oneKey }
+
+// Run disables the key.
+func (k *keyDisableCmd) Run(ctx context.Context) error {
+	return k.with(ctx, false, func(s *iam.Store) error { return s.Disable(ctx, k.ID) })
+}
+
+type keyEnableCmd struct{ oneKey }
+
+// Run enables the key.
+func (k *keyEnableCmd) Run(ctx context.Context) error {
+	return k.with(ctx, false, func(s *iam.Store) error { return s.Enable(ctx, k.ID) })
+}
+
+type keyDeleteCmd struct{ oneKey }
+
+// Run deletes the key.
+func (k *keyDeleteCmd) Run(ctx context.Context) error {
+	return k.with(ctx, false, func(s *iam.Store) error { return s.Delete(ctx, k.ID) })
+}
+
+type keyResetCmd struct {
+	dataFlags
+}
+
+// Run replaces the root key.
+func (k *keyResetCmd) Run(ctx context.Context, std stdio) error {
+	return k.with(ctx, true, func(s *iam.Store) error {
+		key, err := s.ResetRoot(ctx)
+		if err != nil {
+			return err
+		}
+		printKey(std.out, key)
+		fmt.Fprintf(std.err, "The old root key is gone. Secrets stay sealed under %s.\n", filepath.Base(server.KeyFile))
+		return nil
+	})
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/server"
+)
+
+// serveCmd runs the server. Flags win over the environment, which wins over the file.
+type serveCmd struct {
+	Config   string  `type:"existingfile" placeholder:"FILE" help:"Settings in YAML; millrace.yml in the source shows all of them."`
+	Data     *string `placeholder:"DIR" help:"Directory of everything the server keeps."`
+	HTTP     *string `name:"http" placeholder:"ADDR" help:"Address of the plain listener, \"\" for none."`
+	HTTPS    *string `name:"https" placeholder:"ADDR" help:"Address of the TLS listener, \"\" for none."`
+	Metrics  *string `placeholder:"ADDR" help:"Address that serves /metrics without a signature."`
+	Endpoint *string `placeholder:"URL" help:"What GetDataEndpoint answers."`
+	Profile  *string `placeholder:"NAME" help:"open: only limits that protect the server; aws: the quotas of the original service."`
+	LogLevel *string `placeholder:"LEVEL" help:"debug, info, warn or error."`
+	Dev      bool    `help:"Development server: loopback only, fixed keys, a demo stream, a data directory that is removed at the end unless --data names one."`
+}
+
+// Help shows examples.
+func (serveCmd) Help() string {
+	return `Examples:
+  millrace serve --dev
+      Try it out on this machine; the block it prints says how to go on.
+  millrace serve --data /var/lib/millrace
+      Serve the network. The first start prints the root key, once.
+  millrace serve --config /etc/millrace.yml --profile aws
+      Settings from a file, with the limits of the original service.
+Every setting can also be a variable: MILLRACE_TLS_CERT is tls.cert of the file.`
+}
+
+// Run serves until a signal ends it.
+func (s *serveCmd) Run(ctx context.Context, std stdio) error {
+	c, err := s.settings(os.Environ())
+	if err != nil {
+		return &usageError{"serve", err.Error()}
+	}
+	if c.Dev && s.Data == nil {
+		dir, err := os.MkdirTemp("", "millrace-dev-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		c.Data = dir
+	}
+	log, err := newLogger(std.err, c.Log)
+	if err != nil {
+		return &usageError{"serve", err.Error()}
+	}
+	srv, err := server.New(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	announce(std.out, c, srv)
+	return srv.Run(ctx)
+}
+
+// settings puts defaults, file, environment and flags together.
+func (s *serveCmd) settings(environ []string) (config.Config, error) {
+	c := config.Default()
+	if s.Dev {
+		c.ForDev()
+	}
+	if s.Config != "" {
+		if err := c.File(s.Config); err != nil {
+			return c, err
+		}
+	}
+	if err := c.Environment(environ); err != nil {
+		return c, err
+	}
+	for flag, setting := range map[*string]*string{s.Data: &c.Data, s.HTTP: &c.HTTP, s.HTTPS: &c.HTTPS,
+		s.Metrics: &c.Metrics, s.Endpoint: &c.Endpoint, s.LogLevel: &c.Log.Level} {
+		if flag != nil {
+			*setting = *flag
+		}
+	}
+	if s.Profile != nil {
+		c.Profile = quota.Profile(*s.Profile)
+	}
+	return c, c.Check()
+}
+
+// newLogger makes the logger that the settings ask for.
+func newLogger(w io.Writer, l config.Log) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return nil, fmt.Errorf("log.level %q: use debug, info, warn or error", l.Level)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch l.Format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, fmt.Errorf("log.format %q: use text or json", l.Format)
+}
+
+// announce prints where the server is and, at the first start, the root key.
+func announce(w io.Writer, c config.Config, srv *server.Server) {
+	data, err := filepath.Abs(c.Data)
+	if err != nil {
+		data = c.Data
+	}
+	if c.Dev {
+		announceDev(w, c, srv, data)
+		return
+	}
+	fmt.Fprintf(w, "Millrace serves %s\n", join(srv.URL("https"), srv.URL("http")))
+	if c.HTTPS != "" && c.TLS.Cert == "" {
+		fmt.Fprintf(w, "CA for clients: %s\n", filepath.Join(data, "ca.pem"))
+	}
+	if k := srv.RootKey(); k != nil {
+		fmt.Fprintf(w, `
+This is the first start. The root key of account %s, shown this once:
+
+  AWS_ACCESS_KEY_ID=%s
+  AWS_SECRET_ACCESS_KEY=%s
+
+Secrets are stored sealed under %s: keep a copy of that file,
+without it no key of this installation can be used again.
+`, k.Account, k.ID, k.Secret, filepath.Join(data, server.KeyFile))
+	}
+}
+
+func announceDev(w io.Writer, c config.Config, srv *server.Server, data string) {
+	ca := filepath.Join(data, "ca.pem")
+	fmt.Fprintf(w, `Millrace development server: this machine only, keys that everybody knows.
+
+  endpoints   %s
+  region      %s
+  account     %s
+  access key  %s
+  secret key  %s
+  CA file     %s
+  data        %s
+
+`, join(srv.URL("https"), srv.URL("http")), c.Regions[0], config.DevAccount, config.DevAccessKey, config.DevSecret, ca, data)
+	keys := fmt.Sprintf("export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s", config.DevAccessKey, config.DevSecret, c.Regions[0])
+	fmt.Fprintf(w, "For the AWS CLI, boto3 and millrace itself:\n  %s\n  export AWS_ENDPOINT_URL=%s AWS_CA_BUNDLE=%s\n\n", keys, first(srv.URL("https"), srv.URL("http")), ca)
+	fmt.Fprintf(w, "For kvssink and the C producer samples:\n  %s\n  export CONTROL_PLANE_URI=%s KVSSINK_CA_CERT_PATH=%s AWS_KVS_CACERT_PATH=%s\n\n", keys, first(srv.URL("https"), srv.URL("http")), ca, ca)
+	fmt.Fprintf(w, "The stream %q shows the built-in camera. Try next, after the first export lines:\n  millrace list %s\n  millrace get %s --start NOW -o - | ffplay -\n", config.DevStream, config.DevStream, config.DevStream)
+}
+
+func first(urls ...string) string {
+	for _, u := range urls {
+		if u != "" {
+			return u
+		}
+	}
+	return ""
+}
+
+func join(urls ...string) string {
+	text := ""
+	for _, u := range urls {
+		if u != "" && text != "" {
+			text += " and "
+		}
+		text += u
+	}
+	return text
+}
