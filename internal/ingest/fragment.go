@@ -50,7 +50,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	f := &fragment{header: h, timecode: it.Timecode, limit: s.limits.FragmentBytes, fail: s.failFragment}
 	bad := s.checkTimes(f)
 	var err error
-	next := func() (kvs.FragmentNumber, error) { return s.entry.NextNumber(ctx, 0) }
+	next := func() (kvs.FragmentNumber, error) { return s.entry.NextNumber(ctx, s.floor) }
 	if f.live, err = s.live.Begin(next, f.producer, h, !s.known); err != nil {
 		return &Fault{Code: InternalError, Reason: "no fragment number could be reserved", Cause: err}
 	}
@@ -86,6 +86,9 @@ func (s *session) admit(ctx context.Context) error {
 		return nil
 	}
 	s.begun = true
+	if s.g.o.Newest != nil {
+		s.floor = s.g.o.Newest(ctx, s.entry.Stream().ID)
+	}
 	if err := s.entry.BeginSession(ctx); err != nil {
 		return &Fault{Code: InternalError, Reason: "no fragment numbers could be reserved", Cause: err}
 	}

@@ -30,6 +30,10 @@ type Options struct {
 	Metrics *metrics.Set
 	Logger  *slog.Logger
 	Now     func() time.Time
+
+	// Newest returns the server timestamp of a stream's newest stored fragment, so that
+	// a clock that stepped back lowers none; nil = unknown.
+	Newest func(ctx context.Context, id kvs.StreamID) kvs.Millis
 }
 
 // Ingest runs PutMedia sessions.

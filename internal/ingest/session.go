@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/mkv"
@@ -34,8 +35,9 @@ type session struct {
 	pending   metadata // tags in front of the next cluster
 	current   *fragment
 	last      previous
-	known     bool // the cluster now arriving has a known size
-	begun     bool // BeginSession was called
+	known     bool       // the cluster now arriving has a known size
+	begun     bool       // BeginSession was called
+	floor     kvs.Millis // server timestamps must not be lower
 	summary   Summary
 	displaced atomic.Bool // set by a newer session
 	inFlight  atomic.Bool // a fragment is arriving; read by a newer session
