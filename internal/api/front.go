@@ -42,6 +42,12 @@ type Authorizer interface {
 	Authorize(ctx context.Context, p kvs.Principal, a kvs.Action, resource string) error
 }
 
+// Slots holds the open connections of one operation: Take fails with an error of kind
+// TooManyConnections, or holds one until release is called.
+type Slots interface {
+	Take(id kvs.StreamID, name string) (release func(), err error)
+}
+
 // Options are what a Front is made of. All fields are needed but Now.
 type Options struct {
 	Streams    Streams

@@ -13,7 +13,6 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/playback"
-	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -27,7 +26,7 @@ type Options struct {
 	Catalog *catalog.Catalog
 	Archive Lister
 	Player  *playback.Player
-	Slots   *quota.Slots // of GetMediaForFragmentList
+	Slots   api.Slots // of GetMediaForFragmentList
 	Metrics *metrics.Set
 	// TokenKey seals page tokens; it should outlive the process.
 	TokenKey []byte

@@ -13,7 +13,6 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/playback"
-	"github.com/millrace/millrace/internal/quota"
 )
 
 // Options are what the room is made of.
@@ -21,7 +20,7 @@ type Options struct {
 	Catalog *catalog.Catalog
 	Ingest  *ingest.Ingest
 	Player  *playback.Player
-	Slots   *quota.Slots // of GetMedia
+	Slots   api.Slots // of GetMedia
 	Metrics *metrics.Set
 	// WriteTimeout is how long a consumer may take no byte before it is cut.
 	WriteTimeout time.Duration
