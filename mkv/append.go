@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // masterSize is the length of the size of every master this package writes
@@ -97,7 +98,9 @@ func AppendVoid(b []byte, n int) []byte {
 	length := sizeLength(uint64(n))
 	data := n - 1 - length
 	b = appendSize(appendID(b, IDVoid), uint64(data), length)
-	return append(b, make([]byte, data)...)
+	b = slices.Grow(b, data)
+	clear(b[len(b) : len(b)+data])
+	return b[:len(b)+data]
 }
 
 // AppendClusterUnknown appends the head of a Cluster of unknown size, in its

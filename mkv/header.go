@@ -67,7 +67,7 @@ type Tag struct {
 
 // Targets says what a Tag is about (RFC 9559 section 5.1.8.1.1).
 type Targets struct {
-	TypeValue uint64   // 50 (whole movie) when absent
+	TypeValue uint64   // 50 (whole movie) when absent or 0
 	Type      string   // such as "MOVIE"; "" when absent
 	TrackUIDs []uint64 // the tracks the tag is about; empty means all
 }

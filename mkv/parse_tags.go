@@ -35,7 +35,7 @@ func (p *tagParser) tag(e element) (t Tag, err error) {
 	err = e.children(func(c element) error {
 		switch c.id {
 		case idTargets:
-			t.Targets = &Targets{TypeValue: 50}
+			t.Targets = &Targets{}
 			return p.targets(c, t.Targets)
 		case idSimpleTag:
 			return p.simple(c, &t.Simple, 1)
@@ -45,8 +45,11 @@ func (p *tagParser) tag(e element) (t Tag, err error) {
 	return t, err
 }
 
+// defaultTargetType means a whole movie (RFC 9559 section 5.1.8.1.1.1).
+const defaultTargetType = 50
+
 func (p *tagParser) targets(e element, t *Targets) error {
-	return e.children(func(c element) error {
+	err := e.children(func(c element) error {
 		switch c.id {
 		case idTargetTypeValue:
 			return c.uint(&t.TypeValue)
@@ -61,6 +64,10 @@ func (p *tagParser) targets(e element, t *Targets) error {
 		}
 		return nil
 	})
+	if t.TypeValue == 0 {
+		t.TypeValue = defaultTargetType
+	}
+	return err
 }
 
 // simple appends the SimpleTag e to list; depth counts the SimpleTags around

@@ -2,6 +2,7 @@ package mkv_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -128,7 +129,8 @@ func (d *theirs) lines() []string {
 	for _, tags := range d.Segment.Tags {
 		for _, t := range tags.Tag {
 			if t.Targets != nil {
-				l = append(l, fmt.Sprintf("targets %d %q %d", t.Targets.TargetTypeValue, t.Targets.TargetType, t.Targets.TagTrackUID))
+				// Absent means 50, which ebml-go does not know.
+				l = append(l, fmt.Sprintf("targets %d %q %d", cmp.Or(t.Targets.TargetTypeValue, 50), t.Targets.TargetType, t.Targets.TagTrackUID))
 			}
 			for _, s := range t.SimpleTag {
 				l = append(l, fmt.Sprintf("tag %q %q %q %x", s.TagName, s.TagString, s.TagLanguage, s.TagBinary))
