@@ -46,18 +46,17 @@ func (b *Budget) Ticket() int64 {
 // Take takes n bytes for the fragment with the given ticket. It waits while the
 // budget is spent, until ctx ends. A fragment must call [Budget.Done] in the end.
 func (b *Budget) Take(ctx context.Context, ticket, n int64) error {
-	if b.try(ticket, n) {
+	missing := b.try(ticket, n)
+	if missing == 0 {
 		return nil
 	}
+	b.press(missing) // before the reserve is touched
 	for {
-		wake, missing := b.enqueue(ticket, n)
-		if missing == 0 {
+		var wake <-chan struct{}
+		if wake, missing = b.enqueue(ticket, n); missing == 0 {
 			return nil
 		}
-		// What is given up here has woken us by the time we wait.
-		if b.reclaim != nil {
-			b.reclaim(missing)
-		}
+		b.press(missing) // what is given up here has woken us by the time we wait
 		select {
 		case <-wake:
 		case <-ctx.Done():
@@ -101,10 +100,16 @@ func (b *Budget) Use() (used, peak, limit int64, waiting int) {
 	return b.used, b.peak, b.limit, len(b.waiting)
 }
 
-func (b *Budget) try(ticket, n int64) bool {
+func (b *Budget) press(missing int64) {
+	if b.reclaim != nil {
+		b.reclaim(missing)
+	}
+}
+
+func (b *Budget) try(ticket, n int64) (missing int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.tryLocked(ticket, n) == 0
+	return b.tryLocked(ticket, n)
 }
 
 // tryLocked takes n bytes, or says how many would have to be given back before.
@@ -122,18 +127,21 @@ func (b *Budget) tryLocked(ticket, n int64) (missing int64) {
 }
 
 // enqueue tries again and else waits in line. The oldest in line becomes the elder
-// when there is none.
-func (b *Budget) enqueue(ticket, n int64) (wake chan struct{}, missing int64) {
+// when there is none, but not while it can do without.
+func (b *Budget) enqueue(ticket, n int64) (<-chan struct{}, int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.elder == 0 && b.oldest(ticket) {
+	missing := b.tryLocked(ticket, n)
+	if missing > 0 && b.elder == 0 && b.oldest(ticket) {
 		b.elder = ticket
+		missing = b.tryLocked(ticket, n)
 	}
-	if missing = b.tryLocked(ticket, n); missing == 0 {
+	if missing == 0 {
 		delete(b.waiting, ticket)
 		return nil, 0
 	}
-	if wake = b.waiting[ticket]; wake == nil {
+	wake := b.waiting[ticket]
+	if wake == nil {
 		wake = make(chan struct{}, 1)
 		b.waiting[ticket] = wake
 	}
