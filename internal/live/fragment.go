@@ -152,8 +152,9 @@ func (f *Fragment) Complete(info kvs.Fragment, host bool) (net.Buffers, bool) {
 	f.info, f.state, f.host = info, Complete, host
 	f.completed = f.st.store.o.Now()
 	if host {
-		f.st.hostSize += f.size
+		f.st.hostSize += f.held()
 		f.st.boundHost()
+		f.st.store.o.Budget.Retry()
 	}
 	f.st.wake()
 	return body, true
@@ -179,6 +180,7 @@ func (f *Fragment) Archived() {
 	if f.state == Failed { // the stream was dropped while the archive was writing
 		f.release()
 	}
+	f.st.store.o.Budget.Retry()
 }
 
 // Fail ends the fragment without success and frees its bytes.
@@ -221,11 +223,16 @@ func (f *Fragment) hide() {
 	f.hidden = true
 }
 
+// held is the memory the fragment takes, which is more than its size: the host buffer
+// of a stream with tiny fragments must not take memory that nobody counts. It is for
+// those who may change the fragment.
+func (f *Fragment) held() int64 { return int64(len(f.pages)) * PageSize }
+
 // release gives the pages back; nobody may be writing or reading them any more.
 func (f *Fragment) release() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := int64(len(f.pages)) * PageSize
+	n := f.held()
 	f.st.store.pages.put(f.pages)
 	f.pages = nil
 	f.st.store.o.Budget.Give(n)

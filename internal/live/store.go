@@ -30,6 +30,7 @@ type Budget interface {
 	Ticket() int64
 	Take(ctx context.Context, ticket, n int64) error
 	Give(n int64)
+	Retry() // there is more to reclaim than there was
 	Done(ticket int64)
 	OnPressure(reclaim func(want int64))
 }

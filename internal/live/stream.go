@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -17,9 +18,9 @@ type Stream struct {
 	beginning sync.Mutex // held while a number is taken and its fragment added
 
 	mu       sync.Mutex
-	frags    []*Fragment // by number; arriving and complete ones
-	begun    bool        // any fragment was begun here
-	floor    int64       // the archive may know numbers up to this counter that are not in frags
+	frags    []*Fragment        // by number; arriving and complete ones
+	begun    bool               // any fragment was begun here
+	floor    kvs.FragmentNumber // the archive may know numbers up to this one that are not in frags
 	newest   kvs.FragmentNumber
 	sessions int // PutMedia sessions open now
 	hostSize int64
@@ -63,7 +64,7 @@ func (st *Stream) Begin(next func() (kvs.FragmentNumber, error), producer kvs.Mi
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if !st.begun {
-		st.begun, st.floor = true, n.N-1
+		st.begun, st.floor = true, n.Before()
 	}
 	st.frags = append(st.frags, f)
 	st.newest = n
@@ -101,7 +102,7 @@ func (st *Stream) Next(after kvs.FragmentNumber) (f *Fragment, gap bool) {
 	if i < len(st.frags) {
 		f = st.frags[i]
 	}
-	return f, !st.begun || after.N < st.floor
+	return f, !st.begun || after.Less(st.floor)
 }
 
 // All returns the live fragments by number.
@@ -130,9 +131,9 @@ func (st *Stream) remove(f *Fragment) {
 	if i == len(st.frags) || st.frags[i] != f {
 		return
 	}
-	st.frags = append(st.frags[:i], st.frags[i+1:]...)
+	st.frags = slices.Delete(st.frags, i, i+1)
 	if f.host {
-		st.hostSize -= f.size
+		st.hostSize -= f.held()
 	}
 	f.hide()
 	st.wake()
@@ -140,7 +141,9 @@ func (st *Stream) remove(f *Fragment) {
 
 // evict removes an evictable fragment and frees its pages. Callers hold st.mu.
 func (st *Stream) evict(f *Fragment) int64 {
-	st.floor = max(st.floor, f.info.Number.N)
+	if st.floor.Less(f.info.Number) {
+		st.floor = f.info.Number
+	}
 	st.remove(f)
 	return f.release()
 }
