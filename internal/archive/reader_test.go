@@ -139,24 +139,26 @@ func TestManyAtOnce(t *testing.T) {
 	a := start(t, o)
 	ctx := context.Background()
 	var wg sync.WaitGroup
+	acked := make(chan struct{}, count) // of stream 1
 	for id := kvs.StreamID(1); id <= streams; id++ {
 		wg.Go(func() {
 			for n := int64(1); n <= count; n++ {
 				if err := a.store(sample(id, n, 5000)); err != nil {
 					t.Error(err)
 				}
+				if id == 1 {
+					acked <- struct{}{}
+				}
 			}
 		})
 	}
 	wg.Go(func() {
 		for after := (kvs.FragmentNumber{}); after.N < count; {
+			<-acked
 			s, ok, err := a.Next(ctx, 1, after, 0)
-			if err != nil {
-				t.Error(err)
+			if err != nil || !ok {
+				t.Errorf("after %d: found %v, %v; what is acknowledged is visible", after.N, ok, err)
 				return
-			}
-			if !ok {
-				continue
 			}
 			_, body, err := read(a.Archive, s)
 			if err != nil || s.Number.N != after.N+1 || !bytes.Equal(body, bytes.Join(media(1, s.Number.N, 5000), nil)) {
