@@ -93,20 +93,19 @@ func (g *Ingest) Run(ctx context.Context, r Request, body Body, acks AckWriter) 
 	g.o.Metrics.PutSessions.Inc()
 	defer g.o.Metrics.PutSessions.Dec()
 
-	var group errgroup.Group
-	group.Go(func() error {
-		defer s.acks.close()
-		s.summary.End = s.read(ctx)
-		return nil
-	})
-	group.Go(func() error {
+	// Reading happens on the caller's goroutine: thousands of sessions are open at a
+	// time, and a stack that reads through TLS is the largest part of one.
+	var writer errgroup.Group
+	writer.Go(func() error {
 		if err := s.acks.run(acks); err != nil {
 			// Nobody reads the answers: what is not acknowledged will be sent again.
 			cancel(&Fault{Code: StreamReadError, Reason: "acknowledgements cannot be written", Cause: err})
 		}
 		return nil
 	})
-	_ = group.Wait()
+	s.summary.End = s.read(ctx)
+	s.acks.close()
+	_ = writer.Wait()
 	s.summary.Persisted = s.acks.persisted
 	s.summary.Failed = s.acks.failed
 	return s.summary
