@@ -69,6 +69,7 @@ bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PKGS)
 
 e2e: build
+	cd test/signers && $(GO) test -count=1 ./...
 	cd test/e2e && npm ci --no-audit --no-fund && $(GO) test -count=1 -timeout 30m ./...
 
 clean:
