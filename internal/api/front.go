@@ -156,7 +156,11 @@ func (c *Call) readBody() error {
 		return nil
 	}
 	// A client that stalls in the middle of a small body must not hold a connection.
-	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
+	ctrl := http.NewResponseController(c.Writer)
+	_ = ctrl.SetReadDeadline(time.Now().Add(bodyTimeout))
+	// While a long answer runs the server listens for the client's end: a deadline that
+	// passes then would be taken for it.
+	defer func() { _ = ctrl.SetReadDeadline(time.Time{}) }()
 	b, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
 	if err != nil {
 		return &kvs.Error{Kind: kvs.InvalidArgument, Message: "The request body could not be read.", Cause: err}
