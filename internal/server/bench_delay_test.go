@@ -1,0 +1,160 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/mkv"
+)
+
+// The load of BenchmarkGetMediaDelay: 50 streams of 4 Mbit/s.
+const (
+	delayStreams = 50
+	delayTime    = 20 * time.Second
+)
+
+var delaySource = source{frame: 20_000, rate: 25, perGroup: 50}
+
+// BenchmarkGetMediaDelay compares the time from a frame written by a producer to the
+// same frame read by a consumer with a TLS echo of the same frames.
+func BenchmarkGetMediaDelay(b *testing.B) {
+	s := startBench(b)
+	names := s.streams(b, delayStreams, 1)
+	for b.Loop() {
+		echo := s.echoDelay(b)
+		media := s.mediaDelay(b, names)
+		b.ReportMetric(ms(echo.at(.5)), "echo-p50-ms")
+		b.ReportMetric(ms(echo.at(.99)), "echo-p99-ms")
+		b.ReportMetric(ms(media.at(.5)), "media-p50-ms")
+		b.ReportMetric(ms(media.at(.99)), "media-p99-ms")
+		b.ReportMetric(float64(media.at(.5))/float64(echo.at(.5)), "p50-ratio")
+		b.ReportMetric(float64(media.at(.99))/float64(echo.at(.99)), "p99-ratio")
+		b.ReportMetric(float64(len(media.all)), "frames")
+	}
+}
+
+// mediaDelay runs a producer and a consumer on each stream.
+func (s *bench) mediaDelay(b *testing.B, names []string) *latencies {
+	ctx, cancel := context.WithTimeout(context.Background(), delayTime)
+	defer cancel()
+	var delays, unused latencies
+	var g errgroup.Group
+	for i, name := range names {
+		src := delaySource
+		src.phase = time.Duration(i) * time.Second / time.Duration(src.rate*len(names))
+		g.Go(func() error { return s.produce(ctx, name, src, &unused, &unused) })
+		g.Go(func() error { return s.consume(ctx, name, &delays) })
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return &delays
+}
+
+// consume follows a stream and measures each frame by the time it carries.
+func (s *bench) consume(ctx context.Context, name string, delays *latencies) error {
+	in := &wire.GetMediaInput{StreamName: &name, StartSelector: &wire.StartSelector{StartSelectorType: new("NOW")}}
+	for ctx.Err() == nil {
+		resp, err := s.client.Stream(ctx, wire.ByName("GetMedia"), in)
+		if err != nil {
+			return ignoreEnd(ctx, err)
+		}
+		frames := mkv.NewFrames(mkv.NewReader(resp.Body, mkv.Options{}))
+		for err == nil {
+			var f *mkv.Frame
+			if f, err = frames.Next(); err == nil {
+				delays.add(time.Duration(time.Now().UnixNano() - int64(binary.BigEndian.Uint64(f.Data))))
+			}
+		}
+		_ = resp.Body.Close()
+		if !errors.Is(err, io.EOF) {
+			return ignoreEnd(ctx, err)
+		}
+	}
+	return nil
+}
+
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// echoDelay sends the same frames through a TLS server that returns each of them.
+func (s *bench) echoDelay(b *testing.B) *latencies {
+	l, err := tls.Listen("tcp", "127.0.0.1:0", s.certs.config())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	go echo(l, delaySource.frame)
+	ctx, cancel := context.WithTimeout(context.Background(), delayTime)
+	defer cancel()
+	var delays latencies
+	var g errgroup.Group
+	for i := range delayStreams {
+		phase := time.Duration(i) * time.Second / time.Duration(delaySource.rate*delayStreams)
+		g.Go(func() error { return echoClient(ctx, l.Addr().String(), phase, &delays) })
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return &delays
+}
+
+func echo(l net.Listener, size int) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer func() { _ = c.Close() }()
+			buf := make([]byte, size)
+			for {
+				if _, err := io.ReadFull(c, buf); err != nil {
+					return
+				}
+				if _, err := c.Write(buf); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
+
+func echoClient(ctx context.Context, addr string, phase time.Duration, delays *latencies) error {
+	c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		return err
+	}
+	go func() {
+		buf := make([]byte, delaySource.frame)
+		for {
+			if _, err := io.ReadFull(c, buf); err != nil {
+				return
+			}
+			delays.add(time.Duration(time.Now().UnixNano() - int64(binary.BigEndian.Uint64(buf))))
+		}
+	}()
+	defer func() { _ = c.Close() }()
+	payload := make([]byte, delaySource.frame)
+	start := time.Now().Add(phase)
+	for n := 0; waitUntil(ctx, start.Add(time.Duration(n)*time.Second/time.Duration(delaySource.rate))); n++ {
+		binary.BigEndian.PutUint64(payload, uint64(time.Now().UnixNano()))
+		if _, err := c.Write(payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
