@@ -2,8 +2,11 @@ package archive
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -264,5 +267,87 @@ func TestAFailedCommitIsAFailedAppend(t *testing.T) {
 	wantStored(t, b, 1, sample(1, 1, 1000))
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestARefusedBatchStaysAwayWithoutIndex fails the sync of one batch, then takes the
+// index away: the file alone must not bring the batch back.
+func TestARefusedBatchStaysAwayWithoutIndex(t *testing.T) {
+	d := &faultyDisk{disk: realDisk{}}
+	o := Options{Dir: t.TempDir(), disk: d}
+	a := start(t, o)
+	a.mustStore(sample(1, 1, 1000))
+	syncs := 0
+	d.failing(func(_ int, op string) bool {
+		if op == "sync" {
+			syncs++
+		}
+		return op == "sync" && syncs == 1
+	})
+	batch := []pending{}
+	refused := 0
+	for n := int64(2); n <= 5; n++ {
+		p, err := prepare(sample(1, n, 1000), func(err error) {
+			if err != nil {
+				refused++
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch = append(batch, p)
+	}
+	a.Archive.store(batch)
+	if refused != len(batch) {
+		t.Fatalf("%d of %d refused", refused, len(batch))
+	}
+	a.stop()
+	if err := os.Remove(filepath.Join(o.Dir, "index.db")); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, o)
+	wantStored(t, b, 1, sample(1, 1, 1000))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAFailureThatCannotBeSettledStopsAppending lets index and cutting fail together.
+// Nothing may be stored until one of them worked, or a start would find refused bytes.
+func TestAFailureThatCannotBeSettledStopsAppending(t *testing.T) {
+	d := &faultyDisk{disk: realDisk{}}
+	o := Options{Dir: t.TempDir(), disk: d}
+	a := start(t, o)
+	a.mustStore(sample(1, 1, 1000))
+	a.exec(`CREATE TRIGGER broken BEFORE UPDATE ON segments BEGIN SELECT RAISE(ABORT, 'injected'); END`)
+	d.failing(func(_ int, op string) bool { return op == "truncate" })
+	for n := int64(2); n <= 3; n++ {
+		if err := a.store(sample(1, n, 1000)); err == nil {
+			t.Fatal("stored without index")
+		}
+	}
+	if files := segmentFiles(t, o.Dir); len(files) != 1 {
+		t.Errorf("another segment was opened: %v", files)
+	}
+	a.exec(`DROP TRIGGER broken`)
+	a.mustStore(sample(1, 4, 1000))
+	d.failing(nil)
+	a.stop()
+	b := open(t, o)
+	wantStored(t, b, 1, sample(1, 1, 1000), sample(1, 4, 1000))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exec changes the index behind the archive's back.
+func (r *running) exec(statement string) {
+	r.t.Helper()
+	err := r.index.db.Write(context.Background(), func(tx *sql.Tx) error {
+		_, err := tx.Exec(statement)
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
 	}
 }

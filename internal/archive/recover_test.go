@@ -178,3 +178,25 @@ func TestAMissingSegmentTakesOnlyItsOwnFragments(t *testing.T) {
 		t.Errorf("%+v, %v", st, err)
 	}
 }
+
+// TestAStartReadsOnlyWhatTheIndexLacks: the committed length is where the file ends.
+func TestAStartReadsOnlyWhatTheIndexLacks(t *testing.T) {
+	dir := t.TempDir()
+	a := start(t, Options{Dir: dir})
+	for n := int64(1); n <= 3; n++ {
+		a.mustStore(sample(1, n, 1000))
+		info, err := os.Stat(segmentFiles(t, dir)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := a.index.segments(context.Background())
+		if err != nil || len(rows) != 1 {
+			t.Fatal(len(rows), err)
+		}
+		for _, row := range rows {
+			if row.length != info.Size() || row.live != n || row.bytes != n*1000 || row.longest != 2000 {
+				t.Errorf("%+v, the file has %d bytes", row, info.Size())
+			}
+		}
+	}
+}
