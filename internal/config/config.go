@@ -33,6 +33,8 @@ type Config struct {
 	Clock    time.Duration `yaml:"clock"`    // allowed distance of a signature's time
 
 	Dev bool `yaml:"-"` // loopback only, fixed keys, a demo stream; a flag, never a setting
+
+	Now func() time.Time `yaml:"-"` // the server's clock, nil = time.Now; for tests, never a setting
 }
 
 // TLS says which certificate the server shows.

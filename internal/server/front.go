@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/api/archived"
@@ -36,11 +35,11 @@ func (s *Server) openFront(context.Context) error {
 	routes = append(routes, archived.Routes(archived.Options{
 		Catalog: s.catalog, Archive: s.archive, Player: s.player, Metrics: s.metrics,
 		Slots: quota.NewSlots("GetMediaForFragmentList", s.limits.ListSessions), TokenKey: tokenKey,
-		WriteTimeout: s.config.GetMedia.WriteTimeout, Now: time.Now,
+		WriteTimeout: s.config.GetMedia.WriteTimeout, Now: s.config.Now,
 	})...)
 	s.front = api.New(api.Options{
 		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: fullRights{}, Rules: s.rules,
-		Rates: quota.NewRates(s.limits, time.Now), Metrics: s.metrics, Logger: s.log,
+		Rates: quota.NewRates(s.limits, s.config.Now), Metrics: s.metrics, Logger: s.log, Now: s.config.Now,
 	}, routes...)
 	return nil
 }
@@ -70,7 +69,7 @@ func (k keyring) Secret(ctx context.Context, accessKey string) (kvs.Principal, s
 
 // rules are the signatures the server takes.
 func (s *Server) rules() sigv4.Rules {
-	r := sigv4.Rules{Regions: s.config.Regions, Services: []string{"kinesisvideo"}, Window: s.config.Clock}
+	r := sigv4.Rules{Regions: s.config.Regions, Services: []string{"kinesisvideo"}, Window: s.config.Clock, Now: s.config.Now}
 	if slices.Contains(r.Regions, "any") {
 		r.Regions = nil
 	}

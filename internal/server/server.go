@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,6 +58,9 @@ type Server struct {
 
 // New opens the data directory and binds the addresses. Close it with Run.
 func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024)}
 	s.closing, s.close = context.WithCancel(context.Background())
 	var err error
@@ -82,7 +86,7 @@ func (s *Server) openStores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.catalog, err = catalog.Open(ctx, catalog.Options{DB: rows, Region: s.config.Regions[0], Logger: s.log,
+	s.catalog, err = catalog.Open(ctx, catalog.Options{DB: rows, Region: s.config.Regions[0], Now: s.config.Now, Logger: s.log,
 		MaxStreams: func() int { return s.limits.Streams }})
 	if err != nil {
 		return err
@@ -90,7 +94,7 @@ func (s *Server) openStores(ctx context.Context) error {
 	if rows, err = s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()}); err != nil {
 		return err
 	}
-	if s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Logger: s.log}); err != nil {
+	if s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Now, Logger: s.log}); err != nil {
 		return err
 	}
 	return s.openAccount(ctx)
@@ -126,16 +130,16 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 		budget = max(totalMemory()/4, 128<<20)
 	}
 	s.budget = quota.NewBudget(budget, reserve)
-	s.live = live.New(live.Options{Budget: s.budget, HostBufferBytes: s.limits.HostBufferBytes, HostBufferAge: s.limits.HostBufferAge})
+	s.live = live.New(live.Options{Budget: s.budget, HostBufferBytes: s.limits.HostBufferBytes, HostBufferAge: s.limits.HostBufferAge, Now: s.config.Now})
 	s.archive, err = archive.Open(ctx, archive.Options{
 		Dir: s.data.path("archive"), Retention: (&retentions{catalog: s.catalog}).of, ExpireEvery: s.config.Archive.ExpireEvery,
-		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics}, Logger: s.log,
+		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics}, Now: s.config.Now, Logger: s.log,
 	})
 	if err != nil {
 		return err
 	}
-	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Limits: func() quota.Limits { return s.limits }, Metrics: s.metrics, Logger: s.log, Newest: s.newest})
-	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.config.GetMedia.Idle})
+	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Limits: func() quota.Limits { return s.limits }, Metrics: s.metrics, Logger: s.log, Now: s.config.Now, Newest: s.newest})
+	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.config.GetMedia.Idle, Now: s.config.Now})
 	s.measure()
 	return nil
 }
