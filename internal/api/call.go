@@ -93,9 +93,15 @@ func (c *Call) answer(out any) error {
 	return nil
 }
 
+// writeTimeout is how long a JSON answer may take to be read.
+const writeTimeout = 30 * time.Second
+
 // write sends a whole JSON answer.
 func (c *Call) write(status int, body []byte) {
 	c.status = status
+	ctrl := http.NewResponseController(c.Writer)
+	_ = ctrl.SetWriteDeadline(time.Now().Add(writeTimeout))
+	defer func() { _ = ctrl.SetWriteDeadline(time.Time{}) }()
 	h := c.Writer.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

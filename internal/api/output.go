@@ -39,5 +39,12 @@ func (o *Output) Flush() error {
 	return o.ctrl.Flush()
 }
 
+// End sends the rest and lifts the deadline, so that the connection can serve another
+// call.
+func (o *Output) End() {
+	_ = o.Flush()
+	_ = o.ctrl.SetWriteDeadline(time.Time{})
+}
+
 // Bytes is how much was sent.
 func (o *Output) Bytes() int64 { return o.bytes }

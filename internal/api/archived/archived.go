@@ -126,6 +126,7 @@ func (r room) pick(ctx context.Context, c *api.Call, in *wire.GetMediaForFragmen
 	r.Metrics.GetSessions.WithLabelValues(operation).Inc()
 	defer r.Metrics.GetSessions.WithLabelValues(operation).Dec()
 	out := api.NewOutput(c, "video/webm", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues(operation))
+	defer out.End()
 	sent, err := r.Player.Pick(ctx, entry, in.Fragments, out)
 	c.Note(slog.Int("fragments", sent), slog.Int64("bytes", out.Bytes()))
 	return nil, err

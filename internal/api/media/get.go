@@ -36,6 +36,7 @@ func (r room) getMedia(ctx context.Context, c *api.Call, in *wire.GetMediaInput)
 	r.Metrics.GetSessions.WithLabelValues("GetMedia").Inc()
 	defer r.Metrics.GetSessions.WithLabelValues("GetMedia").Dec()
 	out := api.NewOutput(c, "video/webm", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues("GetMedia"))
+	defer out.End()
 	if err := out.Flush(); err != nil {
 		return nil, err
 	}
