@@ -82,6 +82,8 @@ async function run({ id, service, operation, who, input, port }) {
     if (port) {
       await pipeline(output.Payload, connect(port, '127.0.0.1'), { signal: abort.signal });
       answer({ id, ended: true });
+    } else {
+      output.Payload?.destroy();
     }
   } catch (e) {
     answer({ ...note, ended: true, error: { name: e.name, message: e.message, fault: e.$fault ?? '', status: e.$metadata?.httpStatusCode ?? 0 } });

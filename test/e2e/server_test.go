@@ -342,3 +342,29 @@ func eventually(t *testing.T, what string, ask func() error) {
 
 // temporary is a new path in a directory of the test.
 func temporary(t *testing.T, name string) string { return filepath.Join(t.TempDir(), name) }
+
+// parallel calls f for 0 to n-1, so many at a time, and returns an error of one of them.
+func parallel(atOnce, n int, f func(i int) error) error {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	failed := make(chan error, atOnce)
+	for range atOnce {
+		wg.Go(func() {
+			for i := range next {
+				if err := f(i); err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
+				}
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	close(failed)
+	return <-failed
+}
