@@ -22,6 +22,7 @@ type trackTime struct {
 
 	frames      int
 	first, last int64
+	before      int64 // start of the block before
 	explicit    int64 // BlockDuration of the last frame, -1 = none
 }
 
@@ -71,7 +72,10 @@ func (t *timeline) block(b *mkv.BlockHeader) (*trackTime, bool) {
 		tt.first, tt.last = at, at
 	}
 	tt.first = min(tt.first, at)
-	tt.frames += b.Frames
+	if tt.frames == 0 || at != tt.before { // else another part of the same frame
+		tt.frames += b.Frames
+	}
+	tt.before = at
 	if end := at + int64(b.Frames-1)*tt.fixed; end >= tt.last {
 		tt.last, tt.explicit = end, -1
 	}

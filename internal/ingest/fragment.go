@@ -52,7 +52,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	var err error
 	next := func() (kvs.FragmentNumber, error) { return s.entry.NextNumber(ctx, s.floor) }
 	if f.live, err = s.live.Begin(next, f.producer, h, !s.known); err != nil {
-		return &Fault{Code: InternalError, Reason: "no fragment number could be reserved", Cause: err}
+		return noNumber(err)
 	}
 	f.number = f.live.Info().Number
 	f.metadata, s.pending = s.pending, metadata{}
@@ -74,8 +74,11 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 // fragments to a session that was displaced.
 func (s *session) admit(ctx context.Context) error {
 	s.inFlight.Store(true)
-	if s.displaced.Load() {
-		return &Fault{Code: StreamReadError, Reason: errDisplaced.Error(), Cause: errDisplaced, silent: true}
+	if err := s.yield(); err != nil {
+		return err
+	}
+	if err := s.acks.room(ctx); err != nil {
+		return err
 	}
 	if s.pace != nil {
 		if err := s.pace.Wait(ctx); err != nil {
@@ -90,9 +93,18 @@ func (s *session) admit(ctx context.Context) error {
 		s.floor = s.g.o.Newest(ctx, s.entry.Stream().ID)
 	}
 	if err := s.entry.BeginSession(ctx); err != nil {
-		return &Fault{Code: InternalError, Reason: "no fragment numbers could be reserved", Cause: err}
+		return noNumber(err)
 	}
 	return nil
+}
+
+// noNumber is why a fragment cannot begin. The stream's deletion may be noticed here
+// before anywhere else.
+func noNumber(err error) *Fault {
+	if kvs.KindOf(err) == kvs.NotFound {
+		return fault(StreamNotActive, "the stream was deleted")
+	}
+	return &Fault{Code: InternalError, Reason: "no fragment number could be reserved", Cause: err}
 }
 
 // checkTimes sets the producer timestamp (media sheet, section 1) and says what is

@@ -36,6 +36,10 @@ const embeddedName = "KVS APP"
 func (h *header) element(it *mkv.Item, tracks int) *Fault {
 	raw := it.Raw
 	switch it.Kind {
+	case mkv.EBML:
+		if len(h.all) > 0 {
+			return fault(InvalidMKV, "a second EBML header at byte %d; one request carries one document", it.Offset)
+		}
 	case mkv.SegmentStart:
 		h.segments++
 		// The service gives every chunk a Segment of unknown size, whatever the

@@ -40,9 +40,8 @@ func (s *session) headerItem(it *mkv.Item) error {
 	if f := s.header.element(it, s.limits.Tracks); f != nil {
 		return f
 	}
-	if it.Kind == mkv.TagsElement && s.header.ownTags {
-		s.pending.add(it.Tags, &s.limits)
-	}
+	// The Info that says whose tags these are may still follow.
+	s.pending.add(it.Tags, &s.limits)
 	return nil
 }
 
@@ -53,12 +52,15 @@ func (s *session) clusterStart(ctx context.Context, it *mkv.Item) error {
 			return f
 		}
 		s.frags = newTimeline(s.header.tracks, s.header.scale)
+		if !s.header.ownTags {
+			s.pending = metadata{}
+		}
 	}
 	if s.current != nil {
 		s.endFragment(ctx)
 	}
-	if s.displaced.Load() {
-		return &Fault{Code: StreamReadError, Reason: errDisplaced.Error(), Cause: errDisplaced, silent: true}
+	if err := s.yield(); err != nil {
+		return err
 	}
 	s.known = it.Size >= 0
 	return s.addLead(it)
@@ -88,6 +90,7 @@ func (s *session) tags(ctx context.Context, it *mkv.Item) error {
 	case closes(it.Tags):
 		s.current.metadata.add(it.Tags, &s.limits)
 		s.endFragment(ctx)
+		return s.yield()
 	case s.header.tagsNext:
 		s.pending.add(it.Tags, &s.limits)
 	default:
@@ -107,12 +110,13 @@ func (s *session) clusterItem(ctx context.Context, it *mkv.Item) error {
 	case mkv.BlockDuration:
 		f.group.setDuration(it.Duration, s.header.scale)
 	}
-	if it.ClusterEnd {
-		f.whole = true
-	}
 	// Readers may be left with what was published, so a block of a group becomes
 	// visible with the whole group only.
-	return f.append(ctx, it.Raw, !it.More && (!it.InGroup || it.GroupEnd))
+	if err := f.append(ctx, it.Raw, !it.More && (!it.InGroup || it.GroupEnd)); err != nil {
+		return err
+	}
+	f.whole = f.whole || it.ClusterEnd
+	return nil
 }
 
 // block accounts for a block and fails its fragment when it may not stand there.

@@ -49,8 +49,8 @@ func (m *metadata) item(s mkv.SimpleTag, l *quota.Limits) {
 		m.fault = fault(InvalidMetadata, "metadata name %.64q begins with AWS, which is reserved", s.Name)
 	case len(s.Name) > l.FragmentTagName:
 		m.fault = fault(MetadataLimit, "a metadata name has %d bytes, %d are allowed", len(s.Name), l.FragmentTagName)
-	case len(s.Value) > l.FragmentTagValue:
-		m.fault = fault(MetadataLimit, "the value of metadata %.64q has %d bytes, %d are allowed", s.Name, len(s.Value), l.FragmentTagValue)
+	case len(s.Value)+len(s.Binary) > l.FragmentTagValue:
+		m.fault = fault(MetadataLimit, "the value of metadata %.64q has %d bytes, %d are allowed", s.Name, len(s.Value)+len(s.Binary), l.FragmentTagValue)
 	case m.items > l.FragmentTags:
 		m.fault = fault(MetadataLimit, "a fragment has more than %d metadata items", l.FragmentTags)
 	}

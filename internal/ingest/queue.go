@@ -16,9 +16,12 @@ const (
 	idleEvery = time.Second
 )
 
+// maxQueued is how many acknowledgements may wait before no fragment is taken any more:
+// a producer that does not read them must not fill the memory with tiny fragments.
+const maxQueued = 1000
+
 // ackQueue carries acknowledgements from the reading goroutine and the archive to the
-// goroutine that writes them. It is bounded by the fragments in flight, which the
-// memory budget bounds.
+// goroutine that writes them.
 type ackQueue struct {
 	g      *Ingest
 	gone   <-chan struct{} // the stream was deleted
@@ -26,6 +29,7 @@ type ackQueue struct {
 	cancel context.CancelCauseFunc
 	begun  time.Time
 	ring   chan struct{} // wakes the writer
+	taken  chan struct{} // wakes the reading goroutine when there is room again
 
 	mu       sync.Mutex
 	queue    []Ack
@@ -33,6 +37,7 @@ type ackQueue struct {
 	expected int  // fragments whose PERSISTED or ERROR is still to come
 	closed   bool // the reading goroutine ended
 	lastData time.Time
+	asked    time.Time // since when the reading goroutine waits for data; zero while it does not
 
 	// Of the writing goroutine, read after it ended.
 	persisted, failed int
@@ -41,7 +46,7 @@ type ackQueue struct {
 
 func newAckQueue(g *Ingest, gone <-chan struct{}, l quota.Limits, cancel context.CancelCauseFunc) *ackQueue {
 	now := g.o.Now()
-	return &ackQueue{g: g, gone: gone, limits: l, cancel: cancel, begun: now, lastData: now, ring: make(chan struct{}, 1)}
+	return &ackQueue{g: g, gone: gone, limits: l, cancel: cancel, begun: now, lastData: now, ring: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
 }
 
 // add queues an acknowledgement.
@@ -71,11 +76,34 @@ func (q *ackQueue) settle(a Ack) {
 	q.wake()
 }
 
-// data notes that the producer sent something.
+// room waits, until ctx ends, while too many acknowledgements are not yet written.
+func (q *ackQueue) room(ctx context.Context) error {
+	for {
+		q.mu.Lock()
+		n := len(q.queue)
+		q.mu.Unlock()
+		if n < maxQueued {
+			return nil
+		}
+		select {
+		case <-q.taken:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// asks notes that data are waited for, data that they came.
+func (q *ackQueue) asks(now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.asked = now
+}
+
 func (q *ackQueue) data(now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.lastData = now
+	q.lastData, q.asked = now, time.Time{}
 }
 
 // close says that no fragment will come any more.
@@ -86,9 +114,12 @@ func (q *ackQueue) close() {
 	q.wake()
 }
 
-func (q *ackQueue) wake() {
+func (q *ackQueue) wake() { signal(q.ring) }
+
+// signal wakes who waits on c, or the next who will.
+func signal(c chan struct{}) {
 	select {
-	case q.ring <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -134,6 +165,7 @@ func (q *ackQueue) take() (batch []Ack, done bool) {
 	defer q.mu.Unlock()
 	batch = q.queue
 	q.queue, q.spare = q.spare[:0], batch
+	signal(q.taken)
 	return batch, len(batch) == 0 && q.closed && q.expected == 0
 }
 
@@ -147,16 +179,26 @@ func (q *ackQueue) tick() time.Duration {
 	}
 	if age := q.limits.PutSessionAge; age > 0 && now.Sub(q.begun) >= age {
 		q.cancel(fault(MaxConnectionDuration, "the session is older than %v", age))
+		return idleAfter
 	}
 	silence := now.Sub(q.lastData)
 	if silence < idleAfter {
 		return idleAfter - silence
 	}
 	q.queue = append(q.queue, Ack{Type: Idle})
-	if end := q.limits.PutIdle; end > 0 && silence >= end {
+	if end := q.limits.PutIdle; end > 0 && silence >= end && q.unanswered(now) > end-idleEvery {
 		q.cancel(&Fault{Code: StreamReadError, Reason: "no data for " + end.String(), silent: true})
 	}
 	return idleEvery
+}
+
+// unanswered is how long the producer has been asked in vain. A producer that could
+// send but is held up, for want of memory or by the archive, is not silent.
+func (q *ackQueue) unanswered(now time.Time) time.Duration {
+	if q.asked.IsZero() {
+		return 0
+	}
+	return now.Sub(q.asked)
 }
 
 // write sends one acknowledgement and measures how late it is.

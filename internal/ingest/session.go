@@ -48,7 +48,7 @@ func newSession(g *Ingest, r Request, body Body, cancel context.CancelCauseFunc)
 	s := &session{g: g, request: r, limits: l, entry: r.Stream, cancel: cancel, body: body}
 	s.live = g.o.Live.Acquire(r.Stream.Stream().ID)
 	s.acks = newAckQueue(g, r.Stream.Gone(), l, cancel)
-	s.reader = mkv.NewReader(&countingReader{body: body, s: s}, mkv.Options{MaxFrame: maxBlock})
+	s.reader = mkv.NewReader(&countingReader{body: body, s: s}, mkv.Options{Buffer: readBuffer, MaxFrame: maxBlock})
 	if l.FragmentsPerSecond > 0 {
 		s.pace = rate.NewLimiter(rate.Limit(l.FragmentsPerSecond), l.FragmentsPerSecond)
 	}
@@ -62,6 +62,7 @@ type countingReader struct {
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
+	c.s.acks.asks(c.s.g.o.Now())
 	n, err := c.body.Read(p)
 	if n > 0 {
 		c.s.summary.Bytes += int64(n)
@@ -157,9 +158,20 @@ func (s *session) displace() {
 	}
 }
 
+// yield ends a session between two fragments when a newer one took over.
+func (s *session) yield() error {
+	if s.displaced.Load() {
+		return &Fault{Code: StreamReadError, Reason: errDisplaced.Error(), Cause: errDisplaced, silent: true}
+	}
+	return nil
+}
+
 // errDisplaced ends a session in favour of a newer one on the same stream.
 var errDisplaced = errors.New("a newer session of the stream took over")
 
 // maxBlock is no real bound: blocks come in pieces, and a fragment's size is checked
 // as they do, with an answer of its own.
 const maxBlock = 1 << 40
+
+// readBuffer is the memory one session reads through, in bytes.
+const readBuffer = 8 << 10
