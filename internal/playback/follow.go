@@ -60,22 +60,25 @@ func (p *Player) Follow(ctx context.Context, s Stream, sel kvs.Selector, out Out
 func (f *follower) run(ctx context.Context, sel kvs.Selector) error {
 	var err error
 	if f.after, err = f.start(ctx, sel); err != nil {
-		return f.stop(err)
+		return f.stop(ctx, err)
 	}
 	if s, ok, err := f.p.o.Archive.Newest(ctx, f.id, f.p.horizon(f.stream)); err == nil && ok {
 		f.newestServer = s.Number.Server
 	}
 	for {
 		if err := f.step(ctx); err != nil {
-			return f.stop(err)
+			return f.stop(ctx, err)
 		}
 	}
 }
 
 // stop ends the body: reasons that a reader can act on stand in a last document.
-func (f *follower) stop(err error) error {
+func (f *follower) stop(ctx context.Context, err error) error {
 	switch {
-	case errors.Is(err, errIdle), errors.Is(err, errBroken), errors.Is(err, context.Canceled):
+	case ctx.Err() != nil:
+		_ = f.out.Flush() // the consumer left, or the server is about to
+		return nil
+	case errors.Is(err, errIdle), errors.Is(err, errBroken):
 		return f.out.Flush()
 	case errors.Is(err, errGone):
 		return f.write(appendError(f.scratch[:0], f.after, fragmentNotFound, "The stream was deleted."), true)
@@ -87,51 +90,58 @@ func (f *follower) stop(err error) error {
 	return err
 }
 
-// readError is a failure of the archive before any byte of a chunk was sent.
+// readError is a failure of the archive where a reader can be told: no cluster was begun.
 type readError struct{ err error }
 
 func (e *readError) Error() string { return e.err.Error() }
 
-// step sends the next chunk, or waits until something changes.
+// step sends the next chunk, or waits until something changes. Chunks leave in the
+// order of their numbers, but a fragment that stopped growing is overtaken.
 func (f *follower) step(ctx context.Context) error {
 	select {
 	case <-f.stream.Gone():
 		return errGone
 	default:
 	}
-	// The live buffer is asked first: what it evicts before the archive is asked is in
-	// the archive by then.
-	l, gap := f.live.Next(f.after)
-	if gap {
-		s, ok, err := f.p.o.Archive.Next(ctx, f.id, f.after, f.p.horizon(f.stream))
-		if err != nil {
-			return &readError{err}
+	for after := f.after; ; {
+		// The live buffer is asked first: what it evicts before the archive is asked is in
+		// the archive by then.
+		l, gap := f.live.Next(after)
+		if gap {
+			s, ok, err := f.p.o.Archive.Next(ctx, f.id, after, f.p.horizon(f.stream))
+			if err != nil {
+				return &readError{err}
+			}
+			if ok && (l == nil || s.Number.Less(l.Info().Number)) {
+				return f.sendStored(ctx, s)
+			}
 		}
-		if ok && (l == nil || s.Number.Less(l.Info().Number)) {
-			return f.sendStored(ctx, s)
+		switch {
+		case l == nil:
+			return f.wait(ctx)
+		case sendable(l):
+			return f.sendLive(ctx, l)
+		case f.grows(l):
+			return f.wait(ctx)
 		}
+		after = l.Info().Number
 	}
-	if l = f.ready(l); l != nil {
-		return f.sendLive(ctx, l)
-	}
-	return f.wait(ctx)
 }
 
-// ready returns the fragment to send now, or nil when it is better to wait. Fragments
-// leave in the order of their numbers; one that stopped growing is overtaken.
-func (f *follower) ready(l *live.Fragment) *live.Fragment {
-	for l != nil {
-		state, last := l.State()
-		if state == live.Complete || state == live.Arriving && l.FrameWise() && l.Published() > 0 {
-			return l
-		}
-		if state == live.Arriving && f.p.o.Now().Sub(last) < stall {
-			f.quiet = later(f.quiet, last)
-			return nil
-		}
-		l, _ = f.live.Next(l.Info().Number)
+// sendable reports whether bytes of l may leave now.
+func sendable(l *live.Fragment) bool {
+	state, _ := l.State()
+	return state == live.Complete || state == live.Arriving && l.FrameWise() && l.Published() > 0
+}
+
+// grows reports whether l is worth waiting for: it arrives and did not stop growing.
+func (f *follower) grows(l *live.Fragment) bool {
+	state, last := l.State()
+	if state != live.Arriving || f.p.o.Now().Sub(last) >= stall {
+		return false
 	}
-	return nil
+	f.quiet = later(f.quiet, last)
+	return true
 }
 
 func later(a, b time.Time) time.Time {
@@ -231,7 +241,10 @@ func (f *follower) copyStored(ctx context.Context, r *archive.Reader, off int64)
 			return context.Canceled
 		}
 		n, err := r.ReadAt(f.buf[:min(int64(len(f.buf)), r.Size()-off)], off)
-		if n == 0 && err != nil {
+		switch {
+		case n == 0 && err != nil && off == 0:
+			return &readError{err} // whole elements only were sent: the reader can be told
+		case n == 0 && err != nil:
 			return err
 		}
 		if err := f.write(f.buf[:n], false); err != nil {
@@ -249,9 +262,11 @@ func (f *follower) sendLive(ctx context.Context, l *live.Fragment) error {
 	}
 	var off, edge int64
 	for {
-		state, last := l.State()
+		state, _ := l.State()
 		n, published, err := l.ReadAt(f.buf, off)
 		switch {
+		case err != nil && state == live.Complete && off == l.Info().Size:
+			return f.tail(l.Info()) // it left when it had been sent
 		case err != nil:
 			return f.resume(ctx, l, off, off == edge)
 		case n > 0:
@@ -262,13 +277,21 @@ func (f *follower) sendLive(ctx context.Context, l *live.Fragment) error {
 			}
 		case state == live.Complete:
 			return f.tail(l.Info())
+		case !f.grows(l) && f.overtaken(l):
+			f.after = l.Info().Number // it may be whole one day; nobody waits for that
+			return nil
 		default:
-			f.quiet = later(f.quiet, last)
 			if err := f.wait(ctx); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// overtaken reports whether a later fragment is worth leaving l for.
+func (f *follower) overtaken(l *live.Fragment) bool {
+	next, gap := f.live.Next(l.Info().Number)
+	return gap || next != nil && (sendable(next) || f.grows(next))
 }
 
 // resume goes on with a fragment that left the live buffer while it was being sent:

@@ -33,17 +33,18 @@ func (f *follower) startNow(ctx context.Context) (kvs.FragmentNumber, error) {
 	return newest.Before(), nil
 }
 
-// newest is the greatest number that can be read; zero if there is none.
-func (f *follower) newest(ctx context.Context) (kvs.FragmentNumber, error) {
-	all := f.live.All()
-	if len(all) > 0 {
-		return all[len(all)-1].Info().Number, nil
+// newest is the greatest number that can be read; zero if there is none. With several
+// sessions a late fragment may be live when a greater number is archived already.
+func (f *follower) newest(ctx context.Context) (n kvs.FragmentNumber, err error) {
+	// The live buffer is asked first: what it evicts meanwhile is in the archive by then.
+	if all := f.live.All(); len(all) > 0 {
+		n = all[len(all)-1].Info().Number
 	}
 	s, ok, err := f.p.o.Archive.Newest(ctx, f.id, f.p.horizon(f.stream))
-	if err != nil || !ok {
-		return kvs.FragmentNumber{}, err
+	if err == nil && ok && n.Less(s.Number) {
+		n = s.Number
 	}
-	return s.Number, nil
+	return n, err
 }
 
 // startAt begins with the fragment that contains the time, else with the first that
