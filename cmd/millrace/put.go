@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/millrace/millrace/producer"
+)
+
+// putCmd is "millrace put".
+type putCmd struct {
+	Stream string `arg:"" help:"Name or ARN of the stream."`
+	File   string `arg:"" type:"existingfile" help:"Matroska (.mkv, .webm); - reads the standard input."`
+
+	Create    bool   `help:"Create the stream if it does not exist."`
+	Retention int64  `default:"24" placeholder:"HOURS" help:"With --create: how long fragments are kept, 0 for not at all. Default ${default}."`
+	Realtime  bool   `help:"Send at the speed at which it was recorded."`
+	StartTime moment `placeholder:"TIME" help:"When recording began: RFC 3339 or epoch seconds. Default: now, unless the timestamps in the file count from 1970 already."`
+	Acks      bool   `help:"Print each acknowledgement as it was received."`
+	Raw       bool   `help:"Send the bytes as they are, whatever they are."`
+
+	connection
+}
+
+// Help is the end of the help text.
+func (*putCmd) Help() string {
+	return `Matroska goes out unchanged when each cluster begins with a video key frame and lasts 1
+to 20 seconds. Otherwise new clusters are cut at key frames; frames are never changed.
+
+The exit code is 0 only when every fragment is PERSISTED, that is, durable (RECEIVED when
+the stream's retention is 0).
+
+Examples:
+  millrace put holiday holiday.mkv --create
+  millrace put garden recording.mkv --start-time 2026-01-02T15:04:05Z --acks
+  ffmpeg -i rtsp://camera/stream -c copy -f matroska - | millrace put garden - --create`
+}
+
+// errInterrupted is why the input ended when a signal ended it.
+var errInterrupted = errors.New("interrupted")
+
+// Run sends the media.
+func (c *putCmd) Run(ctx context.Context, std stdio) error {
+	if c.Retention < 0 || c.Retention > 87600 {
+		return &usageError{"put", "--retention is 0 to 87600 hours"}
+	}
+	cl, err := c.open()
+	if err != nil {
+		return err
+	}
+	target := target{client: cl, stream: c.Stream, create: c.Create, retention: c.Retention}
+	retention, err := target.ready(ctx)
+	if err != nil {
+		return err
+	}
+	source, err := openSource(ctx, std, c.File, c.Raw)
+	if err != nil {
+		return err
+	}
+	defer source.Close() //nolint:errcheck // it was only read
+	media, start, err := c.prepare(ctx, source)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, std, media, producer.Config{
+		Endpoint: cl.Endpoint, Region: cl.Region, Credentials: cl.Credentials, HTTP: cl.HTTP, UserAgent: cl.UserAgent,
+		Stream: c.Stream, Start: start, AcceptReceived: retention == 0,
+	})
+}
+
+// prepare reads the beginning of the media and finds out what its timestamps count from;
+// the zero time is 1970.
+func (c *putCmd) prepare(ctx context.Context, s *source) (media io.Reader, start time.Time, err error) {
+	first, media, err := producer.Peek(s.media())
+	if err != nil && !errors.Is(err, errInterrupted) {
+		return nil, start, fmt.Errorf("reading the media: %w", err)
+	}
+	switch {
+	case c.StartTime.set && first.Absolute():
+		return nil, start, &usageError{"put", "the timestamps of the media count from 1970 already; leave --start-time out"}
+	case c.StartTime.set:
+		start = c.StartTime.at.Time()
+	case !first.Absolute():
+		start = s.began()
+	}
+	if c.Realtime {
+		media = producer.NewPacer(ctx, media)
+	}
+	return media, start, nil
+}
+
+// send sends the media and waits for the last acknowledgement. The session outlives ctx:
+// a signal ends the input, and what was sent before is waited for.
+func (c *putCmd) send(ctx context.Context, std stdio, media io.Reader, config producer.Config) error {
+	if c.Acks {
+		config.OnAck = func(a producer.Ack) { fmt.Fprintf(std.out, "%s\n", a.Raw) }
+	}
+	session, err := producer.Open(context.WithoutCancel(ctx), config)
+	if err != nil {
+		return err
+	}
+	meter := startMeter(std.err, session)
+	input := &countingReader{from: media, n: &meter.bytes}
+	_, copied := io.Copy(session, input)
+	meter.note("waiting for the last acknowledgements")
+	closed := session.Close()
+	meter.stop()
+	return c.outcome(std, session.Progress(), input.err, copied, closed)
+}
+
+// outcome says how it went: first what the server did not take, then why the input ended.
+func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed error) error {
+	interrupted := errors.Is(input, errInterrupted) || errors.Is(input, context.Canceled)
+	switch {
+	case closed != nil && interrupted:
+		return fmt.Errorf("interrupted: %w", closed)
+	case closed != nil:
+		return closed
+	case interrupted && c.File != "-":
+		return fmt.Errorf("interrupted; %d fragments are durable", p.Done)
+	case input != nil && !interrupted:
+		return fmt.Errorf("reading the media: %w; %d fragments before that are durable", input, p.Done)
+	case input == nil && copied != nil:
+		return copied
+	case p.Sent == 0:
+		return errors.New("the input has no cluster: nothing was sent")
+	}
+	state := producer.Persisted
+	if p.Persisted < p.Sent {
+		state = producer.Received
+	}
+	fmt.Fprintf(std.err, "%d fragments are %s\n", p.Done, state)
+	return nil
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/producer"
+)
+
+// pipePatience is how long a pipe may go on after a signal: the program that writes into
+// it mostly got the same signal and ends its document in good order.
+const pipePatience = 2 * time.Second
+
+// source is the media that is sent.
+type source struct {
+	input  arrival
+	file   *os.File // nil for a pipe
+	cutter *producer.Reclusterer
+}
+
+// openSource opens a file, or takes the standard input for "-". Unless raw, media whose
+// clusters would not do is cut anew.
+func openSource(ctx context.Context, std stdio, name string, raw bool) (*source, error) {
+	s := &source{}
+	fits := raw
+	if name == "-" {
+		s.input.from = interruptible(ctx, std.in, pipePatience)
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		s.file = f
+		if fits, err = fitting(ctx, std, f, raw); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		s.input.from = interruptible(ctx, f, 0)
+	}
+	if !fits {
+		s.cutter = producer.NewReclusterer(&s.input, producer.Limits{})
+	}
+	return s, nil
+}
+
+// fitting says whether a file may be sent as it is, reading all of it. What cannot be
+// read twice is handled like a pipe.
+func fitting(ctx context.Context, std stdio, f *os.File, raw bool) (bool, error) {
+	info, err := f.Stat()
+	if err != nil || raw || !info.Mode().IsRegular() {
+		return raw, err
+	}
+	misfit := producer.Fits(contextReader{ctx, f}, producer.Limits{})
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	if why, ok := errors.AsType[*producer.Misfit](misfit); ok {
+		fmt.Fprintf(std.err, "new clusters are cut at key frames: %v\n", why)
+	}
+	return misfit == nil, ctx.Err()
+}
+
+// media is what is sent.
+func (s *source) media() io.Reader {
+	if s.cutter != nil {
+		return s.cutter
+	}
+	return &s.input
+}
+
+// began is when the first byte came, which is as near as we get to when recording began.
+func (s *source) began() time.Time { return s.input.began() }
+
+// Close closes a file.
+func (s *source) Close() error {
+	if s.file != nil {
+		return s.file.Close()
+	}
+	return nil
+}
+
+// arrival notes when the first byte came.
+type arrival struct {
+	from io.Reader
+	once sync.Once
+	at   time.Time
+}
+
+// Read reads on.
+func (a *arrival) Read(p []byte) (int, error) {
+	n, err := a.from.Read(p)
+	a.once.Do(func() { a.at = time.Now() })
+	return n, err
+}
+
+func (a *arrival) began() time.Time {
+	if a.at.IsZero() {
+		return time.Now()
+	}
+	return a.at
+}
+
+// contextReader ends with a context, between two reads.
+type contextReader struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+// Read reads on unless the context has ended.
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.from.Read(p)
+}
+
+// interruptible returns a reader that fails with errInterrupted some time after ctx has
+// ended, even while a read of the standard input hangs. The goroutine that hangs there
+// lives as long as the process.
+func interruptible(ctx context.Context, from io.Reader, patience time.Duration) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{from}, make([]byte, 64<<10))
+		w.CloseWithError(err) //nolint:errcheck // a PipeWriter's returns nil
+	}()
+	context.AfterFunc(ctx, func() {
+		time.AfterFunc(patience, func() { w.CloseWithError(errInterrupted) }) //nolint:errcheck // as above
+	})
+	return r
+}
+
+// countingReader counts bytes and keeps the error of its source, io.EOF apart.
+type countingReader struct {
+	from io.Reader
+	n    *atomic.Int64
+	err  error
+}
+
+// Read reads on.
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	c.n.Add(int64(n))
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
