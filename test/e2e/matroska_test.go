@@ -73,8 +73,8 @@ func (c *chunk) tag(name string) string {
 type chunks struct {
 	r       *mkv.Reader
 	pending *chunk
-	began   bool                  // the pending chunk has a cluster
-	onFrame func(c *chunk, n int) // told of each block as it arrives, with the bytes so far
+	began   bool           // the pending chunk has a cluster
+	arrived func(c *chunk) // told of each piece of a cluster as it arrives
 }
 
 func newChunks(r io.Reader) *chunks { return &chunks{r: mkv.NewReader(r, mkv.Options{})} }
@@ -115,8 +115,8 @@ func (c *chunks) add(it *mkv.Item) (done *chunk) {
 		if it.Kind == mkv.ClusterTimecode {
 			p.timecode = it.Timecode
 		}
-		if it.Kind == mkv.Block && c.onFrame != nil {
-			c.onFrame(p, len(p.cluster))
+		if c.arrived != nil {
+			c.arrived(p)
 		}
 	case it.Kind == mkv.TagsElement && !it.More && p.take(it.Tags):
 	case !c.began:
