@@ -27,6 +27,7 @@ type cli struct {
 	Serve serveCmd `cmd:"" help:"Run the server."`
 	Key   keyCmd   `cmd:"" help:"Manage access keys."`
 	Put   putCmd   `cmd:"" help:"Send Matroska to a stream."`
+	Get   getCmd   `cmd:"" help:"Read media from a stream."`
 	List  listCmd  `cmd:"" help:"List the fragments that a stream keeps."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`

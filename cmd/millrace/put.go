@@ -120,9 +120,9 @@ func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed e
 	case closed != nil:
 		return closed
 	case interrupted && c.File != "-":
-		return fmt.Errorf("interrupted; %d fragments are durable", p.Done)
+		return fmt.Errorf("interrupted; durable: %s", count(p.Done, "fragment"))
 	case input != nil && !interrupted:
-		return fmt.Errorf("reading the media: %w; %d fragments before that are durable", input, p.Done)
+		return fmt.Errorf("reading the media: %w; durable before that: %s", input, count(p.Done, "fragment"))
 	case input == nil && copied != nil:
 		return copied
 	case p.Sent == 0:
@@ -132,6 +132,6 @@ func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed e
 	if p.Persisted < p.Sent {
 		state = producer.Received
 	}
-	fmt.Fprintf(std.err, "%d fragments are %s\n", p.Done, state)
+	fmt.Fprintf(std.err, "%s %s\n", count(p.Done, "fragment"), state)
 	return nil
 }

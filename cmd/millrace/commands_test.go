@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/millrace/millrace/internal/mediatest"
+	"github.com/millrace/millrace/mkv"
+)
+
+// plumbing is just enough of a server to see what the commands do with its answers.
+// Real ones are in test/e2e.
+type plumbing struct {
+	mu       sync.Mutex
+	streams  map[string]int64 // retention in hours by name
+	putStart string
+	put      bytes.Buffer
+	fail     bool // acknowledge the second fragment with an error
+	media    []byte
+	selector string
+}
+
+func (p *plumbing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.URL.Path == "/putMedia" {
+		p.putMedia(w, r)
+		return
+	}
+	var in struct {
+		StreamName           string
+		DataRetentionInHours int64
+		NextToken            string
+		StartSelector        json.RawMessage
+	}
+	json.NewDecoder(r.Body).Decode(&in)
+	retention, found := p.streams[in.StreamName]
+	switch {
+	case r.URL.Path == "/createStream":
+		p.streams[in.StreamName] = in.DataRetentionInHours
+		io.WriteString(w, `{"StreamARN":"arn"}`)
+	case !found:
+		w.Header().Set("x-amzn-ErrorType", "ResourceNotFoundException")
+		w.WriteHeader(http.StatusNotFound)
+	case r.URL.Path == "/describeStream":
+		fmt.Fprintf(w, `{"StreamInfo":{"Status":"ACTIVE","DataRetentionInHours":%d}}`, retention)
+	case r.URL.Path == "/getDataEndpoint":
+		fmt.Fprintf(w, `{"DataEndpoint":"http://%s"}`, r.Host)
+	case r.URL.Path == "/listFragments" && in.NextToken == "":
+		io.WriteString(w, `{"Fragments":[{"FragmentNumber":"92","ServerTimestamp":1700000001.5,"ProducerTimestamp":1700000001,"FragmentLengthInMilliseconds":1000,"FragmentSizeInBytes":77}],"NextToken":"more"}`)
+	case r.URL.Path == "/listFragments":
+		io.WriteString(w, `{"Fragments":[{"FragmentNumber":"91"}],"NextToken":null}`)
+	case r.URL.Path == "/getMedia":
+		p.selector = string(in.StartSelector)
+		w.Write(p.media)
+	}
+}
+
+func (p *plumbing) putMedia(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	c.EnableFullDuplex()
+	p.putStart = r.Header.Get("x-amzn-producer-start-timestamp")
+	w.WriteHeader(http.StatusOK)
+	c.Flush()
+	items := mkv.NewReader(io.TeeReader(r.Body, &p.put), mkv.Options{})
+	retention := p.streams[r.Header.Get("x-amzn-stream-name")]
+	n := 0
+	for it, err := items.Next(); err == nil; it, err = items.Next() {
+		if it.Kind != mkv.ClusterTimecode {
+			continue
+		}
+		n++
+		kind, more := "PERSISTED", ""
+		if retention == 0 {
+			kind = "RECEIVED"
+		}
+		if p.fail && n == 2 {
+			kind, more = "ERROR", `,"ErrorCode":"FRAMES_MISSING_FOR_TRACK","ErrorId":4011`
+		}
+		fmt.Fprintf(w, `{"EventType":"%s","FragmentTimecode":%d,"FragmentNumber":"9%d"%s}`+"\n", kind, it.Timecode, n, more)
+		c.Flush()
+	}
+}
+
+// command runs a command line against p.
+func command(t *testing.T, p *plumbing, in io.Reader, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL_KINESIS_VIDEO": "", "AWS_ENDPOINT_URL": server.URL,
+		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_CA_BUNDLE": ""} {
+		t.Setenv(name, value)
+	}
+	var out, err bytes.Buffer
+	code = run(t.Context(), args, stdio{in: in, out: &out, err: &err})
+	return code, out.String(), err.String()
+}
+
+func clipFile(t *testing.T, name string) string {
+	path := filepath.Join(t.TempDir(), name+".mkv")
+	if err := os.WriteFile(path, mediatest.Bytes(name), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestPut(t *testing.T) {
+	gst := mediatest.Bytes("gstreamer-h264")
+	for name, c := range map[string]struct {
+		args   []string
+		in     []byte
+		fail   bool
+		code   int
+		stderr string
+		check  func(t *testing.T, p *plumbing, stdout string)
+	}{
+		"a file goes out unchanged": {
+			args: []string{"garden", "FILE", "--start-time", "1700000000.5", "--acks"}, stderr: "4 fragments PERSISTED",
+			check: func(t *testing.T, p *plumbing, stdout string) {
+				if !bytes.Equal(p.put.Bytes(), gst) || p.putStart != "1700000000.500" {
+					t.Errorf("%d bytes of %d, start %s", p.put.Len(), len(gst), p.putStart)
+				}
+				if lines := strings.Split(stdout, "\n"); len(lines) != 5 || lines[0] != `{"EventType":"PERSISTED","FragmentTimecode":0,"FragmentNumber":"91"}` {
+					t.Errorf("acks %q", lines)
+				}
+			}},
+		"a pipe": {args: []string{"garden", "-"}, in: mediatest.Bytes("ffmpeg-h264-aac"), stderr: "2 fragments PERSISTED"},
+		"a stream that is created": {args: []string{"new", "FILE", "--create", "--retention", "0"}, stderr: "4 fragments RECEIVED",
+			check: func(t *testing.T, p *plumbing, _ string) {
+				if hours, ok := p.streams["new"]; !ok || hours != 0 {
+					t.Errorf("streams %v", p.streams)
+				}
+			}},
+		"a stream that is missing": {args: []string{"new", "FILE"}, code: exitFailed, stderr: "millrace put --create makes it"},
+		"an ack error":             {args: []string{"garden", "FILE"}, fail: true, code: exitFailed, stderr: "FRAMES_MISSING_FOR_TRACK (4011)"},
+		"no Matroska":              {args: []string{"garden", "-"}, in: []byte("a text"), code: exitFailed, stderr: "an EBML header must come first"},
+		"nothing":                  {args: []string{"garden", "-"}, code: exitFailed, stderr: "nothing was sent"},
+		"a file that breaks off":   {args: []string{"garden", "-"}, in: gst[:len(gst)-10], code: exitFailed, stderr: "durable before that: 4 fragments"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &plumbing{streams: map[string]int64{"garden": 24}, fail: c.fail}
+			args := []string{"put"}
+			for _, a := range c.args {
+				if a == "FILE" {
+					a = clipFile(t, "gstreamer-h264")
+				}
+				args = append(args, a)
+			}
+			code, stdout, stderr := command(t, p, bytes.NewReader(c.in), args...)
+			if code != c.code || !strings.Contains(stderr, c.stderr) {
+				t.Errorf("code %d, want %d; stderr %q, want %q", code, c.code, stderr, c.stderr)
+			}
+			if c.check != nil {
+				c.check(t, p, stdout)
+			}
+		})
+	}
+}
+
+// A signal ends the input, so that what was sent can be waited for.
+func TestSignalEndsTheInput(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r := interruptible(ctx, neverending{}, 0)
+	cancel()
+	if _, err := io.Copy(io.Discard, r); err != errInterrupted {
+		t.Errorf("error %v, want that of the interruption", err)
+	}
+}
+
+// neverending gives zeros for ever.
+type neverending struct{}
+
+func (neverending) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestList(t *testing.T) {
+	p := &plumbing{streams: map[string]int64{"garden": 24}}
+	code, stdout, _ := command(t, p, nil, "list", "garden")
+	lines := strings.Split(stdout, "\n")
+	if code != exitOK || len(lines) != 4 || !strings.HasPrefix(lines[1], "91 ") ||
+		strings.Join(strings.Fields(lines[2]), " ") != "92 2023-11-14T22:13:21.500Z 2023-11-14T22:13:21.000Z 1000 77" {
+		t.Errorf("code %d, %q", code, lines)
+	}
+	code, stdout, _ = command(t, p, nil, "list", "garden", "--json")
+	if lines := strings.Split(stdout, "\n"); code != exitOK || len(lines) != 3 || !strings.Contains(lines[1], `"FragmentNumber":"92"`) {
+		t.Errorf("code %d, %q", code, lines)
+	}
+}
+
+func TestGet(t *testing.T) {
+	clip := mediatest.Bytes("gstreamer-h264")
+	end := mkv.AppendTags(nil, []mkv.Tag{{Simple: []mkv.SimpleTag{{Name: "AWS_KINESISVIDEO_CONTINUATION_TOKEN", Value: "91"}}}})
+	media := append(bytes.Clone(clip), end...)
+	p := &plumbing{streams: map[string]int64{"garden": 24}, media: media}
+	file := filepath.Join(t.TempDir(), "out.mkv")
+	code, _, stderr := command(t, p, nil, "get", "garden", "--start", "1700000000", "--once", "-o", file)
+	got, err := os.ReadFile(file)
+	if code != exitOK || err != nil || len(got) == 0 || bytes.Contains(got, []byte("CONTINUATION_TOKEN")) {
+		t.Errorf("code %d, %d bytes (%v): %s", code, len(got), err, stderr)
+	}
+	if want := `{"StartSelectorType":"PRODUCER_TIMESTAMP","StartTimestamp":1700000000.000}`; p.selector != want && p.selector != strings.Replace(want, "1700000000.000", "1.7E9", 1) {
+		t.Errorf("selector %s", p.selector)
+	}
+	code, stdout, _ := command(t, p, nil, "get", "garden", "--start", "EARLIEST", "--once", "--chunks")
+	if code != exitOK || stdout != string(media) {
+		t.Errorf("code %d, %d bytes of %d", code, len(stdout), len(media))
+	}
+	missing := filepath.Join(t.TempDir(), "none.mkv")
+	code, _, stderr = command(t, p, nil, "get", "desert", "-o", missing)
+	if _, err := os.Stat(missing); code != exitFailed || !os.IsNotExist(err) || !strings.Contains(stderr, "ResourceNotFoundException") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/consumer"
+)
+
+// getCmd is "millrace get".
+type getCmd struct {
+	Stream string `arg:"" help:"Name or ARN of the stream."`
+
+	Start     string        `default:"NOW" placeholder:"START" help:"NOW, EARLIEST, a time (RFC 3339 or epoch seconds) or a fragment number, behind which to begin. Default ${default}."`
+	Clock     string        `enum:"producer,server" default:"producer" help:"Whose time --start means: ${enum}."`
+	Output    string        `short:"o" default:"-" placeholder:"FILE" help:"Where the media goes; - is the standard output."`
+	Chunks    bool          `help:"Write the chunks as they are received, each a document with the service's tags, instead of one document."`
+	For       time.Duration `placeholder:"DURATION" help:"Stop after this time, such as 90s or 1h."`
+	Fragments int           `placeholder:"N" help:"Stop after this many fragments."`
+	Once      bool          `help:"Stop when the server ends its answer, a few seconds after the last new fragment, instead of asking again."`
+
+	connection
+}
+
+// Help is the end of the help text.
+func (*getCmd) Help() string {
+	return `The output is one Matroska document: the header, then the clusters, byte for byte, as they
+arrive. When the producer's header changes or its timecodes go back, a new document begins
+in the same output. Ctrl-C ends it.
+
+Examples:
+  millrace get demo | ffplay -
+  millrace get demo --start EARLIEST --once -o demo.mkv
+  millrace get garden --start 2026-01-02T15:04:05Z --for 10m -o garden.mkv`
+}
+
+// errEnough is why reading ended when as much was read as was asked for.
+var errEnough = errors.New("enough")
+
+// Run reads the media.
+func (c *getCmd) Run(ctx context.Context, std stdio) error {
+	start, err := c.start()
+	if err != nil {
+		return &usageError{"get", err.Error()}
+	}
+	if c.Fragments < 0 || c.For < 0 {
+		return &usageError{"get", "--fragments and --for cannot be negative"}
+	}
+	if c.Output == "-" && terminal(std.out) {
+		return &usageError{"get", "the media would go to the terminal; give it a file with -o, or a pipe"}
+	}
+	cl, err := c.open()
+	if err != nil {
+		return err
+	}
+	if c.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.For, errEnough)
+		defer cancel()
+	}
+	out := &output{name: c.Output, w: std.out}
+	config := consumer.Config{Endpoint: cl.Endpoint, Region: cl.Region, Credentials: cl.Credentials, HTTP: cl.HTTP,
+		UserAgent: cl.UserAgent, Stream: c.Stream, Start: start, Once: c.Once,
+		OnEnd: func(why error) {
+			if why != nil {
+				fmt.Fprintf(std.err, "trying again: %v\n", why)
+			}
+		}}
+	if c.Chunks {
+		config.Received = out
+	}
+	follower, err := consumer.Follow(ctx, config)
+	if err != nil {
+		return c.ended(ctx, err)
+	}
+	defer follower.Close() //nolint:errcheck // it was only read
+	err = c.ended(ctx, c.copy(std, follower, out))
+	if n := out.fragments; terminal(std.err) || n == 0 {
+		fmt.Fprintf(std.err, "%s\n", count(n, "fragment"))
+	}
+	return errors.Join(err, out.Close())
+}
+
+// start reads --start.
+func (c *getCmd) start() (consumer.Start, error) {
+	switch word := strings.ToUpper(c.Start); {
+	case word == "NOW":
+		return consumer.Now(), nil
+	case word == "EARLIEST":
+		return consumer.Earliest(), nil
+	case isNumber(c.Start):
+		return consumer.After(c.Start), nil
+	}
+	at, err := parseMoment(c.Start)
+	if err != nil {
+		return consumer.Start{}, fmt.Errorf("--start: %w, NOW, EARLIEST or a fragment number", err)
+	}
+	if c.Clock == "server" {
+		return consumer.AtServerTime(at.Time()), nil
+	}
+	return consumer.AtProducerTime(at.Time()), nil
+}
+
+// isNumber says whether a text is a fragment number and no time: those have at most 15
+// digits.
+func isNumber(text string) bool {
+	return len(text) > 15 && strings.Trim(text, "0123456789") == ""
+}
+
+// copy writes fragments until there is a reason to end.
+func (c *getCmd) copy(std stdio, f *consumer.Follower, out *output) error {
+	merger := consumer.NewMerger(out)
+	for c.Fragments == 0 || out.fragments < c.Fragments {
+		fragment, err := f.Next()
+		if failed, ok := errors.AsType[*consumer.FragmentError](err); ok {
+			fmt.Fprintln(std.err, failed)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.write(std, merger, fragment, f); err != nil {
+			return err
+		}
+		out.fragments++
+	}
+	return errEnough
+}
+
+// write writes one fragment. Chunks are written while they are received.
+func (c *getCmd) write(std stdio, merger *consumer.Merger, fragment *consumer.Fragment, body io.Reader) error {
+	if c.Chunks {
+		_, err := io.Copy(io.Discard, struct{ io.Reader }{body})
+		return err
+	}
+	why, err := merger.Add(fragment, body)
+	if why == consumer.NewHeader || why == consumer.ClockBack {
+		fmt.Fprintf(std.err, "a new document begins with fragment %s: %s\n", fragment.Number, why)
+	}
+	return err
+}
+
+// ended decides which ends are failures.
+func (c *getCmd) ended(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, errEnough), err == io.EOF && c.Once:
+		return nil
+	case ctx.Err() != nil && !errors.As(err, new(*os.PathError)):
+		return nil // --for or a signal
+	}
+	return err
+}
+
+// output is where the media goes: a file that is made with its first byte, so that a
+// stream that does not exist leaves none.
+type output struct {
+	name      string
+	w         io.Writer
+	file      *os.File
+	fragments int
+}
+
+// Write writes at once.
+func (o *output) Write(p []byte) (int, error) {
+	if o.name != "-" && o.file == nil {
+		f, err := os.Create(o.name)
+		if err != nil {
+			return 0, err
+		}
+		o.file, o.w = f, f
+	}
+	return o.w.Write(p)
+}
+
+// Close closes the file.
+func (o *output) Close() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
+}
+
+// count writes a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// asProgram makes the test binary be the program.
+const asProgram = "MILLRACE_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// program runs the program without a server in its environment.
+func program(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = []string{asProgram + "=1", "HOME=" + t.TempDir()}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if exited, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = exited.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return code, out.String(), errs.String()
+}
+
+// Every command explains itself, with examples.
+func TestHelp(t *testing.T) {
+	for args, want := range map[string][]string{
+		"--help":      {"Send Matroska", "Read media", "List the fragments"},
+		"put --help":  {"Examples:", "millrace put holiday holiday.mkv --create"},
+		"get --help":  {"Examples:", "millrace get demo | ffplay -"},
+		"list --help": {"Examples:", "millrace list demo --json"},
+		"--version":   {"millrace "},
+	} {
+		code, stdout, stderr := program(t, strings.Fields(args)...)
+		if code != exitOK || stderr != "" {
+			t.Errorf("%s: code %d, %s", args, code, stderr)
+		}
+		for _, w := range want {
+			if !strings.Contains(stdout, w) {
+				t.Errorf("%s: %q is not in\n%s", args, w, stdout)
+			}
+		}
+	}
+}
+
+// A wrong command line ends with code 2 and says what is wrong; a missing server is a
+// failure and says what to export.
+func TestUsage(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "clip.mkv")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]struct {
+		code   int
+		stderr string
+	}{
+		"":                                       {exitUsage, "expected one of"},
+		"put":                                    {exitUsage, `expected "<stream> <file>"`},
+		"put garden missing.mkv":                 {exitUsage, "missing.mkv"},
+		"put garden FILE --retention 90000":      {exitUsage, "0 to 87600 hours"},
+		"put garden FILE --start-time yesterday": {exitUsage, `"yesterday" is no time: want RFC 3339`},
+		"get garden --start yesterday":           {exitUsage, "NOW, EARLIEST or a fragment number"},
+		"get garden --fragments=-1":              {exitUsage, "cannot be negative"},
+		"list garden --from 1700000000 --to 1600000000":      {exitUsage, "--from is later than --to"},
+		"list garden --from 1700000000000":                   {exitUsage, "seconds are wanted, not milliseconds"},
+		"list garden --clock moon":                           {exitUsage, `must be one of "server","producer"`},
+		"list garden":                                        {exitFailed, "export AWS_ENDPOINT_URL=http://127.0.0.1:8080"},
+		"list garden --endpoint http://h --region us-east-1": {exitFailed, "variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY ("},
+	} {
+		code, _, stderr := program(t, strings.Fields(strings.ReplaceAll(args, "FILE", file))...)
+		if code != want.code || !strings.Contains(stderr, want.stderr) {
+			t.Errorf("millrace %s: code %d, want %d; %q is not in\n%s", args, code, want.code, want.stderr, stderr)
+		}
+	}
+}
+
+func TestMoments(t *testing.T) {
+	for text, want := range map[string]int64{
+		"2026-01-02T15:04:05Z": 1767366245000, "2026-01-02T16:04:05.25+01:00": 1767366245250,
+		"0": 0, "1767366245.5": 1767366245500,
+	} {
+		if got, err := parseMoment(text); err != nil || int64(got) != want {
+			t.Errorf("%s is %d, want %d (%v)", text, got, want, err)
+		}
+	}
+	for _, text := range []string{"", "now", "NaN", "-1", "Inf", "1767366245500", "2026-01-02"} {
+		if got, err := parseMoment(text); err == nil {
+			t.Errorf("%q is %d, want an error", text, got)
+		}
+	}
+}
