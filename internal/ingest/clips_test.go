@@ -35,10 +35,11 @@ func TestShapes(t *testing.T) {
 	for _, c := range mediatest.Clips() {
 		shapes[c.Name] = c.Bytes()
 	}
+	shared := newStudio(t, quota.Open)
 	for name, b := range shapes {
 		t.Run(name, func(t *testing.T) {
-			got := develop(t, b, 0)
-			if slow := develop(t, b, 1); slow != got {
+			got := develop(t, shared.again(t), b, 0)
+			if slow := develop(t, shared.again(t), b, 1); slow != got {
 				t.Errorf("byte by byte it is something else:\n%s", slow)
 			}
 			golden(t, name, got)
@@ -48,8 +49,7 @@ func TestShapes(t *testing.T) {
 
 // develop runs a session of b and writes down the acknowledgements and what was
 // archived.
-func develop(t *testing.T, b []byte, piece int) string {
-	s := newStudio(t, quota.Open)
+func develop(t *testing.T, s *studio, b []byte, piece int) string {
 	body := newScript(b)
 	body.piece = piece
 	c := s.putCtx(t.Context(), Request{Stream: s.stream(24, "millrace:lenient-tracks", "1")}, body, &ledger{t: t})

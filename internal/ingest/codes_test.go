@@ -17,6 +17,7 @@ func aSecond(timecode uint64) []byte { return unknown(timecode, at(0), at(500)) 
 // Every error code that a body can bring about, as the producer sees it: about which
 // fragment it is, and whether the session goes on.
 func TestErrorCodes(t *testing.T) {
+	shared := newStudio(t, quota.Open)
 	two := headOf(otherApp, 0, videoTrack, audioTrack)
 	many := func(n int, name, value string) []byte {
 		var b []byte
@@ -129,7 +130,7 @@ func TestErrorCodes(t *testing.T) {
 			body: []any{head(otherApp), unknown(0, at(0), at(499)), aSecond(1000)}, want: "b1@0 e1@0:4013 b2@1000 r2@1000 p2@1000"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStudio(t, quota.Open)
+			s := shared.again(t)
 			if test.limits != nil {
 				test.limits(&s.limits)
 			}
@@ -186,6 +187,20 @@ func TestTheArchivesFailureIs5001(t *testing.T) {
 	if c.Fragments != 3 || c.Persisted != 2 || c.Failed != 1 {
 		t.Errorf("got %+v", c.Summary)
 	}
+	s.wantEmpty()
+}
+
+func TestACatalogOutOfReachIs5000(t *testing.T) {
+	s := newStudio(t, quota.Open)
+	e := s.stream(24)
+	closeRows := func() {
+		if err := s.rows.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	// Numbers are reserved by the thousand: only the next session notices.
+	s.put(e, head(otherApp), aSecond(0), closeRows, aSecond(1000)).want("b1@0 r1@0 p1@0 b2@1000 r2@1000 p2@1000", 0)
+	s.put(e, head(otherApp), aSecond(0)).want("e:5000", InternalError)
 	s.wantEmpty()
 }
 

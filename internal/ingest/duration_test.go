@@ -12,6 +12,7 @@ import (
 // Durations are, per track, from the first frame's start to the last one's end; the
 // longest counts (decided rules, PutMedia).
 func TestDurations(t *testing.T) {
+	shared := newStudio(t, quota.Open)
 	fixed := videoTrack
 	fixed.DefaultDuration = 33_333_333
 	fixedAudio := mkv.Track{Number: 1, UID: 1, Type: mkv.AudioTrack, CodecID: "A_X", DefaultDuration: 20e6}
@@ -49,7 +50,7 @@ func TestDurations(t *testing.T) {
 		{"microseconds in a group", 1000, []mkv.Track{videoTrack}, [][]byte{groups(groupAt(1, 0, 1_500_000))}, 1500},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStudio(t, quota.Open)
+			s := shared.again(t)
 			s.put(s.stream(24), headOf(otherApp, test.scale, test.tracks...), unknown(0, test.blocks...)).want("b1@0 r1@0 p1@0", 0)
 			if got := s.shelf.all()[0].Fragment.Duration; got != test.want {
 				t.Errorf("%d ms, want %d", got, test.want)
@@ -73,6 +74,7 @@ func TestTheDurationOfASingleFrame(t *testing.T) {
 
 // The producer timestamp (media sheet, section 1).
 func TestProducerTimes(t *testing.T) {
+	shared := newStudio(t, quota.Open)
 	for _, test := range []struct {
 		name     string
 		request  Request
@@ -88,7 +90,7 @@ func TestProducerTimes(t *testing.T) {
 		{"relative, before the start of time", Request{Relative: true, Start: -50}, 0, 50, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStudio(t, quota.Open)
+			s := shared.again(t)
 			test.request.Stream = s.stream(24)
 			body := newScript(headOf(otherApp, test.scale, videoTrack), unknown(test.timecode, at(0)))
 			c := s.putCtx(t.Context(), test.request, body, &ledger{t: t})

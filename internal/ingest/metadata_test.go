@@ -12,6 +12,7 @@ import (
 // Which fragment tags between two clusters describe shows in which one fails for them
 // (decisions sheet, row 3; wire-media sections 3.3 and 3.4).
 func TestWhoseMetadataItIs(t *testing.T) {
+	shared := newStudio(t, quota.Open)
 	bad := meta("AWS_KINESISVIDEO_NONE", "")
 	eleven := func() (b []byte) {
 		for range 11 {
@@ -48,7 +49,7 @@ func TestWhoseMetadataItIs(t *testing.T) {
 		{"a fragment that failed takes its tags with it", sdkApp, []any{bad, unknown(0, frame(9, 0, 1)), aSecond(1000)}, "b1@0 e1@0:4010 b2@1000 r2@1000 p2@1000"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStudio(t, quota.Open)
+			s := shared.again(t)
 			s.put(s.stream(24), append([]any{head(test.app)}, test.body...)...).want(test.want, 0)
 			s.wantEmpty()
 		})
@@ -71,6 +72,7 @@ func TestTagsInFrontOfTheInfo(t *testing.T) {
 // size, with its tags for the first fragment only; and exactly the bytes from there on,
 // cut where a fragment ends.
 func TestTheBytesThatAreArchived(t *testing.T) {
+	shared := newStudio(t, quota.Open)
 	ebml, unknownSegment := mkv.AppendEBML(nil, mkv.Header{DocType: "webm"}), mkv.AppendSegmentUnknown(nil)
 	info := mkv.AppendInfo(nil, &mkv.Info{MuxingApp: sdkApp})
 	tracks := mkv.AppendTracks(nil, []mkv.Track{videoTrack})
@@ -95,7 +97,7 @@ func TestTheBytesThatAreArchived(t *testing.T) {
 		{"but behind the end tag to the one behind", [][]byte{plain, a, endTag, tag, void, b, tag, endTag, tag}, []want{{plain, cat(a, endTag)}, {plain, cat(tag, void, b, tag, endTag)}}},
 	} {
 		for _, piece := range []int{0, 1, 7} {
-			s := newStudio(t, quota.Open)
+			s := shared.again(t)
 			body := newScript(cat(test.sent...))
 			body.piece = piece
 			s.putCtx(t.Context(), Request{Stream: s.stream(24)}, body, &ledger{t: t})

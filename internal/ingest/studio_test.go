@@ -35,6 +35,7 @@ type studio struct {
 	limits  quota.Limits
 	budget  *quota.Budget
 	catalog *catalog.Catalog
+	rows    *db.DB
 	shelf   *shelf
 	streams int
 }
@@ -56,6 +57,7 @@ func newStudioOf(t testing.TB, p quota.Profile, memory int64) *studio {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Close() })
+	s.rows = d
 	if s.catalog, err = catalog.Open(t.Context(), catalog.Options{DB: d, Region: "eu-central-1"}); err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +65,14 @@ func newStudioOf(t testing.TB, p quota.Profile, memory int64) *studio {
 		Live:    live.New(live.Options{Budget: s.budget, HostBufferBytes: limits.HostBufferBytes, HostBufferAge: limits.HostBufferAge}),
 		Archive: s.shelf, Limits: func() quota.Limits { return s.limits }, Metrics: metrics.New(), Logger: slog.New(slog.DiscardHandler),
 	})
+	return s
+}
+
+// again readies the studio for the next row of a table: making one takes time.
+func (s *studio) again(t testing.TB) *studio {
+	s.t = t
+	s.limits, _ = quota.For(s.limits.Profile)
+	s.shelf.records = nil
 	return s
 }
 
