@@ -190,7 +190,7 @@ func TestTheArchivesFailureIs5001(t *testing.T) {
 	s.wantEmpty()
 }
 
-func TestACatalogOutOfReachIs5000(t *testing.T) {
+func TestACatalogOutOfReachIs5001(t *testing.T) {
 	s := newStudio(t, quota.Open)
 	e := s.stream(24)
 	closeRows := func() {
@@ -200,7 +200,7 @@ func TestACatalogOutOfReachIs5000(t *testing.T) {
 	}
 	// Numbers are reserved by the thousand: only the next session notices.
 	s.put(e, head(otherApp), aSecond(0), closeRows, aSecond(1000)).want("b1@0 r1@0 p1@0 b2@1000 r2@1000 p2@1000", 0)
-	s.put(e, head(otherApp), aSecond(0)).want("e:5000", InternalError)
+	s.put(e, head(otherApp), aSecond(0)).want("e:5001", ArchivalError)
 	s.wantEmpty()
 }
 

@@ -98,11 +98,14 @@ func (s *session) admit(ctx context.Context) error {
 	return nil
 }
 
-// noNumber is why a fragment cannot begin. The stream's deletion may be noticed here
-// before anywhere else.
+// noNumber is why a fragment cannot begin. The stream's deletion or a full disk may be
+// noticed here before anywhere else.
 func noNumber(err error) *Fault {
-	if kvs.KindOf(err) == kvs.NotFound {
+	switch kvs.KindOf(err) {
+	case kvs.NotFound:
 		return fault(StreamNotActive, "the stream was deleted")
+	case kvs.Unavailable:
+		return &Fault{Code: ArchivalError, Reason: "no fragment number could be stored", Cause: err}
 	}
 	return &Fault{Code: InternalError, Reason: "no fragment number could be reserved", Cause: err}
 }
