@@ -34,6 +34,9 @@ type Options struct {
 	// Newest returns the server timestamp of a stream's newest stored fragment, so that
 	// a clock that stepped back lowers none; nil = unknown.
 	Newest func(ctx context.Context, id kvs.StreamID) kvs.Millis
+
+	// Pressed reports whether producers wait for memory; nil = never.
+	Pressed func() bool
 }
 
 // Ingest runs PutMedia sessions.

@@ -16,6 +16,9 @@ const (
 	idleEvery = time.Second
 )
 
+// holdLimit is how long a fragment may stop growing while producers wait for memory.
+const holdLimit = 30 * time.Second
+
 // maxQueued is how many acknowledgements may wait before no fragment is taken any more:
 // a producer that does not read them must not fill the memory with tiny fragments.
 const maxQueued = 1000
@@ -28,6 +31,7 @@ type ackQueue struct {
 	limits quota.Limits
 	cancel context.CancelCauseFunc
 	begun  time.Time
+	holds  func() bool   // the session holds memory that others wait for
 	ring   chan struct{} // wakes the writer
 	taken  chan struct{} // wakes the reading goroutine when there is room again
 
@@ -188,6 +192,9 @@ func (q *ackQueue) tick() time.Duration {
 	q.queue = append(q.queue, Ack{Type: Idle})
 	if end := q.limits.PutIdle; end > 0 && silence >= end && q.unanswered(now) > end-idleEvery {
 		q.cancel(&Fault{Code: StreamReadError, Reason: "no data for " + end.String(), silent: true})
+	}
+	if silence >= holdLimit && q.unanswered(now) > holdLimit-idleEvery && q.holds() {
+		q.cancel(fault(StreamReadError, "no data for %v in the middle of a fragment while others wait for its memory", holdLimit))
 	}
 	return idleEvery
 }

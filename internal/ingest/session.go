@@ -48,6 +48,7 @@ func newSession(g *Ingest, r Request, body Body, cancel context.CancelCauseFunc)
 	s := &session{g: g, request: r, limits: l, entry: r.Stream, cancel: cancel, body: body}
 	s.live = g.o.Live.Acquire(r.Stream.Stream().ID)
 	s.acks = newAckQueue(g, r.Stream.Gone(), l, cancel)
+	s.acks.holds = func() bool { return s.inFlight.Load() && g.o.Pressed != nil && g.o.Pressed() }
 	s.reader = mkv.NewReader(&countingReader{body: body, s: s}, mkv.Options{Buffer: readBuffer, MaxFrame: maxBlock})
 	if l.FragmentsPerSecond > 0 {
 		s.pace = rate.NewLimiter(rate.Limit(l.FragmentsPerSecond), l.FragmentsPerSecond)

@@ -95,6 +95,30 @@ func TestBackPressureIsNoSilence(t *testing.T) {
 	})
 }
 
+// A silent producer may hold its fragment's memory only while nobody else needs it.
+func TestASilentFragmentGivesWayToThoseThatWait(t *testing.T) {
+	for name, test := range map[string]struct {
+		pressed bool
+		body    []any
+		want    string
+	}{
+		"others wait":          {true, []any{aSecond(0), time.Hour}, "b1@0" + strings.Repeat(" idle", 28) + " e1@0:4000"},
+		"nobody waits":         {false, []any{aSecond(0), 30500 * time.Millisecond}, "b1@0" + strings.Repeat(" idle", 28) + " r1@0 p1@0"},
+		"it holds no fragment": {true, []any{aSecond(0), endTag, 30500 * time.Millisecond}, "b1@0 r1@0 p1@0" + strings.Repeat(" idle", 28)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, quota.Open, func(s *studio) {
+				s.o.Pressed = func() bool { return test.pressed }
+				c := s.put(s.stream(24), append([]any{head(otherApp)}, test.body...)...)
+				if got := c.text(); got != test.want {
+					t.Errorf("got  %s\nwant %s", got, test.want)
+				}
+				s.wantEmpty()
+			})
+		})
+	}
+}
+
 func TestFortyFiveMinutes(t *testing.T) {
 	for name, test := range map[string]struct {
 		last any

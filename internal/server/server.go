@@ -138,7 +138,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Limits: func() quota.Limits { return s.limits }, Metrics: s.metrics, Logger: s.log, Now: s.config.Now, Newest: s.newest})
+	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Limits: func() quota.Limits { return s.limits }, Metrics: s.metrics, Logger: s.log, Now: s.config.Now, Newest: s.newest, Pressed: s.pressed})
 	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.config.GetMedia.Idle, Now: s.config.Now})
 	s.measure()
 	return nil

@@ -52,6 +52,12 @@ func (s *Server) newest(ctx context.Context, id kvs.StreamID) kvs.Millis {
 	return f.Number.Server
 }
 
+// pressed reports whether producers wait for memory.
+func (s *Server) pressed() bool {
+	_, _, _, waiting := s.budget.Use()
+	return waiting > 0
+}
+
 // purgeDeleted removes the media of deleted streams, also of those whose deletion an
 // earlier run did not finish.
 func (s *Server) purgeDeleted(ctx context.Context) error {
