@@ -121,7 +121,7 @@ func (f *follower) step(ctx context.Context) error {
 			return f.wait(ctx)
 		case sendable(l):
 			return f.sendLive(ctx, l)
-		case f.grows(l):
+		case !f.stalled(l):
 			return f.wait(ctx)
 		}
 		after = l.Info().Number
@@ -134,14 +134,15 @@ func sendable(l *live.Fragment) bool {
 	return state == live.Complete || state == live.Arriving && l.FrameWise() && l.Published() > 0
 }
 
-// grows reports whether l is worth waiting for: it arrives and did not stop growing.
-func (f *follower) grows(l *live.Fragment) bool {
+// stalled reports whether l arrives but stopped growing: then it is not worth waiting
+// for. Asked about one that grows it notes that the session is not idle.
+func (f *follower) stalled(l *live.Fragment) bool {
 	state, last := l.State()
-	if state != live.Arriving || f.p.o.Now().Sub(last) >= stall {
-		return false
+	if state == live.Arriving && f.p.o.Now().Sub(last) >= stall {
+		return true
 	}
 	f.quiet = later(f.quiet, last)
-	return true
+	return false
 }
 
 func later(a, b time.Time) time.Time {
@@ -277,7 +278,7 @@ func (f *follower) sendLive(ctx context.Context, l *live.Fragment) error {
 			}
 		case state == live.Complete:
 			return f.tail(l.Info())
-		case !f.grows(l) && f.overtaken(l):
+		case f.stalled(l) && f.overtaken(l):
 			f.after = l.Info().Number // it may be whole one day; nobody waits for that
 			return nil
 		default:
@@ -291,7 +292,7 @@ func (f *follower) sendLive(ctx context.Context, l *live.Fragment) error {
 // overtaken reports whether a later fragment is worth leaving l for.
 func (f *follower) overtaken(l *live.Fragment) bool {
 	next, gap := f.live.Next(l.Info().Number)
-	return gap || next != nil && (sendable(next) || f.grows(next))
+	return gap || next != nil && (sendable(next) || !f.stalled(next))
 }
 
 // resume goes on with a fragment that left the live buffer while it was being sent:

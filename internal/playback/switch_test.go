@@ -1,0 +1,197 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// Readers of all speeds see every fragment once, in order and byte for byte, however
+// fragments leave the live buffer under them and whatever fails on the way.
+func TestTheSwitchLosesAndDoublesNothing(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { switches(t, rand.New(rand.NewPCG(seed, 1))) })
+	}
+}
+
+func switches(t *testing.T, rnd *rand.Rand) {
+	s := newStudio(t)
+	s.options.Idle = 0
+	stop := make(chan struct{})
+	var others, readers sync.WaitGroup
+	defer others.Wait()
+	defer close(stop)
+	others.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				s.budget.reclaim(1) // the oldest
+				runtime.Gosched()
+			}
+		}
+	})
+	final := make(chan string)
+	got := make([][]chunk, 4)
+	var sinks [4]*sink
+	for i := range got {
+		sinks[i] = newSink()
+		if i%2 == 0 {
+			sinks[i].gate = make(chan struct{})
+			others.Go(func() { drip(stop, sinks[i].gate, uint64(i)) })
+		}
+		readers.Go(func() { got[i] = s.consume(sinks[i], final) })
+	}
+	all := s.produce(rnd)
+	last := all[len(all)-1].Info().Number.String()
+	for range got {
+		final <- last
+	}
+	readers.Wait()
+	for i := range got {
+		wantChunks(t, got[i], all...)
+	}
+}
+
+// produce puts fragments of all sorts, of which some fail, and returns the good ones.
+func (s *studio) produce(rnd *rand.Rand) (all []*take) {
+	defer s.st.OpenSession()()
+	for range 60 {
+		k := s.open(rnd.IntN(3) > 0)
+		for at := range rnd.IntN(3) + 1 {
+			k.frame(at, rnd.IntN(2*bufferSize)+1)
+		}
+		if rnd.IntN(10) == 0 {
+			k.Fail()
+			continue
+		}
+		k.store()
+		all = append(all, k)
+	}
+	return all
+}
+
+// consume reads as clients do: when a session ends it goes on with another behind the
+// last chunk that was whole, until that is the final one.
+func (s *studio) consume(o *sink, final <-chan string) (all []chunk) {
+	last, sel := "", earliest
+	for {
+		r := s.follow(sel, o)
+		for ended := false; !ended && !o.endsWith(last); {
+			select {
+			case last = <-final:
+			case <-o.flushed:
+			case <-r.done:
+				ended = true
+			}
+		}
+		done := o.endsWith(last)
+		r.cancel()
+		<-r.done
+		got := whole(parse(s.t, o.bytes()))
+		if all = append(all, got...); len(got) > 0 {
+			sel.Type = kvs.StartAfter
+			sel.Number, _ = kvs.ParseFragmentNumber(got[len(got)-1].tags[tagToken])
+		}
+		if done {
+			return all
+		}
+		o.buf.Reset()
+	}
+}
+
+// endsWith reports whether what was sent ends with the chunk of that number.
+func (o *sink) endsWith(number string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return number != "" && bytes.HasSuffix(o.buf.Bytes(), []byte(number))
+}
+
+// whole leaves out what failed after its frames left.
+func whole(chunks []chunk) []chunk {
+	return slices.DeleteFunc(chunks, func(c chunk) bool { return !c.whole })
+}
+
+// drip lets writes through in bursts until stop is closed.
+func drip(stop, gate chan struct{}, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 2))
+	for {
+		for range rnd.IntN(20) {
+			select {
+			case gate <- struct{}{}:
+			case <-stop:
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
+// frames through live buffer and reader must not cost memory each.
+func TestFramesCostNoAllocation(t *testing.T) {
+	s := newStudio(t)
+	end := s.st.OpenSession()
+	defer end()
+	o := &counter{progress: make(chan int64, 1)}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = New(s.options).Follow(ctx, s.stream, earliest, o)
+	}()
+	k := s.open(true)
+	frame := k.frameBytes(500)
+	want := int64(0)
+	put := func() {
+		if err := k.Append(ctx, frame); err != nil {
+			t.Error(err)
+		}
+		k.Publish()
+		want += int64(len(frame))
+		for got := range o.progress {
+			if got >= want {
+				return
+			}
+		}
+	}
+	for range 200 { // pages and timers are there afterwards
+		put()
+	}
+	if n := testing.AllocsPerRun(2000, put); n >= 1 {
+		t.Errorf("%v allocations for each frame", n)
+	}
+	k.Fail()
+	cancel()
+	<-done
+}
+
+// counter counts what it is sent.
+type counter struct {
+	n        int64
+	progress chan int64
+}
+
+func (c *counter) Write(b []byte) (int, error) { c.n += int64(len(b)); return len(b), nil }
+
+func (c *counter) Flush() error {
+	select {
+	case <-c.progress:
+	default:
+	}
+	c.progress <- c.n
+	return nil
+}
+
+func (k *take) frameBytes(size int) []byte {
+	before := len(k.sent)
+	k.frame(0, size)
+	return k.sent[before:]
+}
