@@ -15,8 +15,8 @@ import (
 func FuzzReclusterer(f *testing.F) {
 	for _, clip := range mediatest.Clips() {
 		b := clip.Bytes()
-		f.Add(b[:min(len(b), 9000)], uint16(0), uint8(0))
-		f.Add(b[len(b)/2:], uint16(500), uint8(3))
+		f.Add(b[:min(len(b), 2500)], uint16(0), uint8(0))
+		f.Add(b[:min(len(b), 4000)], uint16(500), uint8(3))
 	}
 	var v video
 	w := v.head(1_000_000)

@@ -151,6 +151,10 @@ func (s *Session) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Ended is closed when the server has ended the session or the connection broke. Whoever
+// waits for media to send should wait for this, too.
+func (s *Session) Ended() <-chan struct{} { return s.ended }
+
 // Progress says how far the fragments are.
 func (s *Session) Progress() Progress { return s.ledger.progress() }
 
@@ -158,7 +162,7 @@ func (s *Session) Progress() Progress { return s.ledger.progress() }
 // and ended the session. It returns nil when all are durable (with AcceptReceived: were
 // received), an *[AckError] when one was refused.
 func (s *Session) Close() error {
-	s.media.Close() //nolint:errcheck // a PipeWriter's Close returns nil
+	s.media.Close()
 	<-s.ended
 	return s.result()
 }
@@ -166,7 +170,7 @@ func (s *Session) Close() error {
 // Abort ends the session at once. A fragment that is not complete is dropped by the
 // server.
 func (s *Session) Abort() {
-	s.upload.Close() //nolint:errcheck // the session is given up, whatever happens
+	s.upload.Close()
 	<-s.ended
 }
 
