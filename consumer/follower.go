@@ -52,7 +52,7 @@ func Follow(ctx context.Context, c Config) (*Follower, error) {
 
 // call opens a response.
 func (f *Follower) call() error {
-	resp, err := f.config.call(f.ctx, f.client, f.from)
+	resp, err := f.config.call(f.ctx, f.client, f.from) //nolint:bodyclose // Close does it
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (f *Follower) Close() error {
 
 // again ends the response and opens the next one. It returns why it cannot.
 func (f *Follower) again(why error) error {
-	f.Close() //nolint:errcheck // the response is over, whatever Close says
+	f.Close()
 	if err := f.ctx.Err(); err != nil {
 		return err
 	}
