@@ -89,6 +89,9 @@ func (p *plumbing) putMedia(w http.ResponseWriter, r *http.Request) {
 		}
 		fmt.Fprintf(w, `{"EventType":"%s","FragmentTimecode":%d,"FragmentNumber":"9%d"%s}`+"\n", kind, it.Timecode, n, more)
 		c.Flush()
+		if kind == "ERROR" {
+			return
+		}
 	}
 }
 
@@ -164,6 +167,18 @@ func TestPut(t *testing.T) {
 				c.check(t, p, stdout)
 			}
 		})
+	}
+}
+
+// A session that the server ends does not wait for a pipe that is silent.
+func TestPutEndsWithItsSession(t *testing.T) {
+	silent, w := io.Pipe()
+	defer w.Close()
+	in := io.MultiReader(mediatest.Open("gstreamer-h264"), silent)
+	p := &plumbing{streams: map[string]int64{"garden": 24}, fail: true}
+	code, _, stderr := command(t, p, in, "put", "garden", "-")
+	if code != exitFailed || !strings.Contains(stderr, "4011") {
+		t.Errorf("code %d, %s", code, stderr)
 	}
 }
 

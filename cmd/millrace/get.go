@@ -78,7 +78,7 @@ func (c *getCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return c.ended(ctx, err)
 	}
-	defer follower.Close() //nolint:errcheck // it was only read
+	defer follower.Close()
 	err = c.ended(ctx, c.copy(std, follower, out))
 	if n := out.fragments; terminal(std.err) || n == 0 {
 		fmt.Fprintf(std.err, "%s\n", count(n, "fragment"))

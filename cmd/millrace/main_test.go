@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 func program(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = []string{asProgram + "=1", "HOME=" + t.TempDir()}
+	cmd.Env = []string{asProgram + "=1", "HOME=" + t.TempDir(), "GOCOVERDIR=" + t.TempDir()}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()

@@ -39,8 +39,11 @@ Examples:
   ffmpeg -i rtsp://camera/stream -c copy -f matroska - | millrace put garden - --create`
 }
 
-// errInterrupted is why the input ended when a signal ended it.
-var errInterrupted = errors.New("interrupted")
+// Why the input ended before its end.
+var (
+	errInterrupted = errors.New("interrupted")
+	errOver        = errors.New("the server ended the session before the media ended")
+)
 
 // Run sends the media.
 func (c *putCmd) Run(ctx context.Context, std stdio) error {
@@ -56,16 +59,18 @@ func (c *putCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	source, err := openSource(ctx, std, c.File, c.Raw)
 	if err != nil {
 		return err
 	}
-	defer source.Close() //nolint:errcheck // it was only read
+	defer source.Close()
 	media, start, err := c.prepare(ctx, source)
 	if err != nil {
 		return err
 	}
-	return c.send(ctx, std, media, producer.Config{
+	return c.send(ctx, end, std, media, producer.Config{
 		Endpoint: cl.Endpoint, Region: cl.Region, Credentials: cl.Credentials, HTTP: cl.HTTP, UserAgent: cl.UserAgent,
 		Stream: c.Stream, Start: start, AcceptReceived: retention == 0,
 	})
@@ -93,8 +98,9 @@ func (c *putCmd) prepare(ctx context.Context, s *source) (media io.Reader, start
 }
 
 // send sends the media and waits for the last acknowledgement. The session outlives ctx:
-// a signal ends the input, and what was sent before is waited for.
-func (c *putCmd) send(ctx context.Context, std stdio, media io.Reader, config producer.Config) error {
+// a signal ends the input, and what was sent before is waited for. When the session ends
+// first, end stops a source that may have nothing to say for a while.
+func (c *putCmd) send(ctx context.Context, end context.CancelCauseFunc, std stdio, media io.Reader, config producer.Config) error {
 	if c.Acks {
 		config.OnAck = func(a producer.Ack) { fmt.Fprintf(std.out, "%s\n", a.Raw) }
 	}
@@ -102,9 +108,16 @@ func (c *putCmd) send(ctx context.Context, std stdio, media io.Reader, config pr
 	if err != nil {
 		return err
 	}
+	go func() {
+		<-session.Ended()
+		end(errOver)
+	}()
 	meter := startMeter(std.err, session)
 	input := &countingReader{from: media, n: &meter.bytes}
 	_, copied := io.Copy(session, input)
+	if input.err != nil && context.Cause(ctx) == errOver {
+		input.err = errOver
+	}
 	meter.note("waiting for the last acknowledgements")
 	closed := session.Close()
 	meter.stop()
@@ -113,6 +126,7 @@ func (c *putCmd) send(ctx context.Context, std stdio, media io.Reader, config pr
 
 // outcome says how it went: first what the server did not take, then why the input ended.
 func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed error) error {
+	// The pacer ends with the context's own error.
 	interrupted := errors.Is(input, errInterrupted) || errors.Is(input, context.Canceled)
 	switch {
 	case closed != nil && interrupted:
@@ -121,6 +135,8 @@ func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed e
 		return closed
 	case interrupted && c.File != "-":
 		return fmt.Errorf("interrupted; durable: %s", count(p.Done, "fragment"))
+	case errors.Is(input, errOver):
+		return fmt.Errorf("%w; durable: %s", errOver, count(p.Done, "fragment"))
 	case input != nil && !interrupted:
 		return fmt.Errorf("reading the media: %w; durable before that: %s", input, count(p.Done, "fragment"))
 	case input == nil && copied != nil:

@@ -119,17 +119,21 @@ func (c contextReader) Read(p []byte) (int, error) {
 	return c.from.Read(p)
 }
 
-// interruptible returns a reader that fails with errInterrupted some time after ctx has
-// ended, even while a read of the standard input hangs. The goroutine that hangs there
-// lives as long as the process.
+// interruptible returns a reader that fails when ctx has ended, even while a read of the
+// standard input hangs: at once with errOver if that is why, else with errInterrupted and
+// after some patience. The goroutine that hangs in a read lives as long as the process.
 func interruptible(ctx context.Context, from io.Reader, patience time.Duration) io.Reader {
 	r, w := io.Pipe()
 	go func() {
 		_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{from}, make([]byte, 64<<10))
-		w.CloseWithError(err) //nolint:errcheck // a PipeWriter's returns nil
+		w.CloseWithError(err)
 	}()
 	context.AfterFunc(ctx, func() {
-		time.AfterFunc(patience, func() { w.CloseWithError(errInterrupted) }) //nolint:errcheck // as above
+		if context.Cause(ctx) == errOver {
+			w.CloseWithError(errOver)
+			return
+		}
+		time.AfterFunc(patience, func() { w.CloseWithError(errInterrupted) })
 	})
 	return r
 }
