@@ -116,7 +116,8 @@ func prepareQueries(ctx context.Context, pool *sql.DB) (*queries, error) {
 	q := &queries{}
 	for stmt, text := range statements(q) {
 		var err error
-		if *stmt, err = pool.PrepareContext(ctx, text); err != nil {
+		*stmt, err = pool.PrepareContext(ctx, text) //nolint:sqlclosecheck // lives as long as the database
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -219,5 +219,8 @@ func plan(t *testing.T, a *Archive, text string) (steps string) {
 		}
 		steps += step + "; "
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return steps
 }
