@@ -149,7 +149,8 @@ func announceDev(w io.Writer, c config.Config, srv *server.Server, data string) 
 	keys := fmt.Sprintf("export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s", config.DevAccessKey, config.DevSecret, c.Regions[0])
 	fmt.Fprintf(w, "For the AWS CLI, boto3 and millrace itself:\n  %s\n  export AWS_ENDPOINT_URL=%s AWS_CA_BUNDLE=%s\n\n", keys, first(srv.URL("https"), srv.URL("http")), ca)
 	fmt.Fprintf(w, "For kvssink and the C producer samples:\n  %s\n  export CONTROL_PLANE_URI=%s KVSSINK_CA_CERT_PATH=%s AWS_KVS_CACERT_PATH=%s\n\n", keys, first(srv.URL("https"), srv.URL("http")), ca, ca)
-	fmt.Fprintf(w, "The stream %q shows the built-in camera. Try next, after the first export lines:\n  millrace list %s\n  millrace get %s --start NOW -o - | ffplay -\n", config.DevStream, config.DevStream, config.DevStream)
+	fmt.Fprintf(w, "The stream %q shows the built-in camera. Try next, in another terminal, after the first export lines:\n  %s list %s\n  %s get %s --start NOW -o - | ffplay -\n",
+		config.DevStream, os.Args[0], config.DevStream, os.Args[0], config.DevStream)
 }
 
 func first(urls ...string) string {
