@@ -77,6 +77,9 @@ func (c *Client) openMedia(ctx context.Context, r PutMediaRequest, body *gate) (
 		patience = time.Second
 	}
 	defer time.AfterFunc(patience, body.admit).Stop()
+	// While a Read of the media hangs the transport reports nothing, not even that ctx
+	// ended.
+	defer context.AfterFunc(ctx, func() { _ = body.Close() })()
 	// The body is not part of the signature (wire-media section 2.1).
 	return c.do(wire.PutMedia, req, "")
 }

@@ -265,3 +265,29 @@ func TestPutMediaCancelledWhileOpening(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestPutMediaCancelledWhileMediaHangs ends a request that has no answer although its
+// media is awaited, and does not come.
+func TestPutMediaCancelledWhileMediaHangs(t *testing.T) {
+	hangs, leave := make(chan struct{}), make(chan struct{})
+	c := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = r.Body.Read(make([]byte, 1))
+		close(hangs)
+		<-leave
+	})
+	defer close(leave)
+	c.patience = time.Millisecond
+	media, producer := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, _ = producer.Write([]byte("media"))
+		<-hangs
+		cancel()
+	}()
+	if _, err := c.PutMedia(ctx, PutMediaRequest{StreamName: "s", Body: media}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want the end of the context", err)
+	}
+	if _, err := producer.Write([]byte("more")); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("the media is not closed: %v", err)
+	}
+}
