@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/wire"
@@ -85,11 +86,17 @@ func (c *Call) fail(err error) {
 	h["x-amz-ErrorType"] = []string{r.name}
 	body, _ := json.Marshal(map[string]string{r.key: r.message})
 	if c.Operation.Input == nil {
-		// The media body is not read: the connection cannot be used again.
+		// The media body is not read: the connection cannot be used again. The server
+		// reads on a little, so that a client that is still sending gets the answer; one
+		// that sends nothing must not hold the connection.
 		h.Set("Connection", "close")
+		defer func() { _ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(drainTime)) }()
 	}
 	c.write(r.status, body)
 }
+
+// drainTime is how long a client whose media was refused may go on sending.
+const drainTime = 500 * time.Millisecond
 
 // unknownOperation answers a path that no model has, as the real service does
 // (wire-media section 9.2).

@@ -166,6 +166,8 @@ func (c *Call) readBody() error {
 		return &kvs.Error{Kind: kvs.InvalidArgument, Message: "The request body could not be read.", Cause: err}
 	}
 	if len(b) > maxBody {
+		// A connection closed over unread bytes may take the answer with it.
+		_, _ = io.CopyN(io.Discard, c.Request.Body, maxBody)
 		return kvs.Errorf(kvs.InvalidArgument, "The request body is larger than %d bytes.", maxBody)
 	}
 	c.body = b

@@ -3,6 +3,7 @@ package media
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -122,13 +123,23 @@ func (d *duplex) begin(c *api.Call) error {
 	}
 	_ = d.ctrl.SetReadDeadline(time.Time{})
 	if strings.EqualFold(d.r.Header.Get("Expect"), "100-continue") {
-		d.w.WriteHeader(http.StatusContinue)
+		d.interim()
 	}
 	c.Begin("application/json")
 	d.w.Header().Set("Connection", "close")
 	d.w.WriteHeader(http.StatusOK)
 	_ = d.ctrl.SetWriteDeadline(time.Now().Add(ackTimeout))
 	return d.ctrl.Flush()
+}
+
+// interim sends a bare 100: what goes into the header of the answer does not belong
+// there, and small clients know the interim one by its first two lines.
+func (d *duplex) interim() {
+	h := d.w.Header()
+	answer := maps.Clone(h)
+	clear(h)
+	d.w.WriteHeader(http.StatusContinue)
+	maps.Copy(h, answer)
 }
 
 // Read reads the body.
