@@ -29,7 +29,7 @@ func (t tokens) seal(id kvs.StreamID, q archive.Query) string {
 }
 
 func (t tokens) open(id kvs.StreamID, token string) (q archive.Query, ok bool) {
-	b, err := base64.StdEncoding.DecodeString(token)
+	b, err := base64.StdEncoding.Strict().DecodeString(token)
 	// The decoder passes over line ends; a token has none.
 	if err != nil || len(b) != tokenSize+sha256.Size || len(token) != base64.StdEncoding.EncodedLen(len(b)) {
 		return q, false
