@@ -80,7 +80,9 @@ async function run({ id, service, operation, who, input, port }) {
     const output = await client(service, who).send(command, { abortSignal: abort.signal });
     answer({ ...note, output: plain(output) });
     if (port) {
-      await pipeline(output.Payload, connect(port, '127.0.0.1'), { signal: abort.signal });
+      const out = connect(port, '127.0.0.1');
+      out.on('error', () => {}); // pipeline reports what matters; a reader may leave at any time
+      await pipeline(output.Payload, out, { signal: abort.signal });
       answer({ id, ended: true });
     } else {
       output.Payload?.destroy();
