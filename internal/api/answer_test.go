@@ -105,7 +105,7 @@ func TestTheLog(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(log), "\n")
 	for i, want := range []string{
 		`level=INFO msg=request id=\S+ operation=DescribeStream status=200 took=\S+ client=127.0.0.1:\d+ key=AKIATESTTESTTESTTEST stream=yard$`,
-		`operation=DescribeStream status=404 .* key=AKIATESTTESTTESTTEST error="The requested stream is not found or not active."$`,
+		`operation=DescribeStream status=404 .* key=AKIATESTTESTTESTTEST error="The requested stream is not found or not active." asked=barn$`,
 		`operation=ListStreams status=200 took=\S+ client=127.0.0.1:\d+ key=AKIATESTTESTTESTTEST$`,
 		`operation=ListStreams status=403`,
 		`operation=ListStreams status=403`,

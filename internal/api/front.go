@@ -143,6 +143,7 @@ func (f *Front) authorize(ctx context.Context, c *Call, route Route) error {
 			return err
 		}
 		if c.Stream, err = f.resolve(ctx, c.Principal.Account, t); err != nil {
+			c.Note(slog.String("asked", t.String()))
 			return err
 		}
 		resource = c.Stream.ARN().String()

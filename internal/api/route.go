@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/millrace/millrace/internal/kvs"
 )
@@ -20,6 +21,16 @@ type Route struct {
 // Target names a stream as callers do.
 type Target struct {
 	Name, ARN *string
+}
+
+// String is what the caller asked for, shortened for the log.
+func (t Target) String() string {
+	for _, s := range []*string{t.Name, t.ARN} {
+		if s != nil {
+			return fmt.Sprintf("%.300s", *s)
+		}
+	}
+	return ""
 }
 
 // JSON makes the route of an operation with a JSON input of type T. target may be nil.

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/millrace/millrace/internal/api/media"
 )
 
 // listener is one address the server answers on.
@@ -48,13 +50,15 @@ func (s *Server) bind(name, addr string, h http.Handler, t *tls.Config) error {
 	}
 	s.listeners = append(s.listeners, listener{name, l, &http.Server{
 		Handler: h,
-		// The head of a request is small and comes at once; media and answers have
-		// deadlines of their own.
+		// The head of a request is small and comes at once; media have deadlines of
+		// their own.
 		ReadHeaderTimeout: 15 * time.Second,
 		IdleTimeout:       2 * time.Minute,
+		WriteTimeout:      time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return context.Background() },
+		ConnContext:       media.ConnContext,
 	}})
 	return nil
 }

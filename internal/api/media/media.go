@@ -4,6 +4,7 @@ package media
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -51,9 +52,12 @@ func (r room) checkHost(q *http.Request) error {
 	return kvs.Errorf(kvs.WrongEndpoint, "This host serves no media; call GetDataEndpoint and use the endpoint it returns.")
 }
 
+// errStopping ends the sessions of a server that shuts down.
+var errStopping = errors.New("the server is stopping")
+
 // session is a context that ends with the request, or when the server shuts down.
 func (r room) session(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(r.Closing, cancel)
-	return ctx, func() { stop(); cancel() }
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.Closing, func() { cancel(errStopping) })
+	return ctx, func() { stop(); cancel(nil) }
 }

@@ -2,8 +2,10 @@ package media
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -65,7 +67,9 @@ func (r room) putMedia(ctx context.Context, c *api.Call) (any, error) {
 	if err := conn.begin(c); err != nil {
 		return nil, err
 	}
-	ctx, cancel := r.session(ctx)
+	// A producer that leaves when the body is sent has sent it: only what is written to
+	// it or read from it may fail for that.
+	ctx, cancel := r.session(context.WithoutCancel(ctx))
 	defer cancel()
 	s := r.Ingest.Run(ctx, req, conn, conn)
 	conn.finish()
@@ -161,18 +165,39 @@ func (d *duplex) WriteAck(line []byte) error {
 // long: a client that is still sending gets to read the last acknowledgement before
 // the connection closes, and leftover media never pass for a request.
 const (
-	maxDrain  = 256 << 10
+	maxDrain  = 16 << 20
 	drainTime = 500 * time.Millisecond
 )
 
-// finish drains a bounded part of the body.
+// finish drains a bounded part of what the client still sends. A body whose Read was
+// interrupted gives nothing any more; the connection under it does.
 func (d *duplex) finish() {
 	_ = d.ctrl.SetReadDeadline(time.Now().Add(drainTime))
 	buf := make([]byte, 4<<10)
-	for n := 0; n < maxDrain; {
-		k, err := d.r.Body.Read(buf)
-		if n += k; err != nil {
-			return
+	left := drain(d.r.Body, buf, maxDrain)
+	if conn, ok := d.r.Context().Value(connKey{}).(net.Conn); ok && left > 0 {
+		drain(conn, buf, left)
+	}
+}
+
+// drain reads at most n bytes and returns how many more it would have read when r
+// failed; 0 at its end.
+func drain(r io.Reader, buf []byte, n int) int {
+	for n > 0 {
+		k, err := r.Read(buf)
+		if n -= k; err == io.EOF {
+			return 0
+		}
+		if err != nil {
+			return n
 		}
 	}
+	return 0
+}
+
+type connKey struct{}
+
+// ConnContext keeps a connection where its calls find it; for [http.Server].
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
 }
