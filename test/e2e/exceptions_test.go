@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -234,25 +236,53 @@ func (p *provocation) tags(who caller, arn string) {
 func (p *provocation) put(s *server, exception string, r client.PutMediaRequest) {
 	p.Helper()
 	r.TimecodeType, r.ProducerStart, r.Body = client.Relative, began, strings.NewReader("")
-	up, err := s.client(p).PutMedia(p.Context(), r)
+	c, raw := recording(s.client(p))
+	up, err := c.PutMedia(p.Context(), r)
 	if err == nil {
 		_ = up.Close()
 		p.Errorf("PutMedia %+v is accepted, want %s", r, exception)
 		return
 	}
-	p.refusedPut(exception, err)
+	p.refusedPut(exception, err, raw.last())
 }
 
-func (p *provocation) refusedPut(exception string, err error) {
+func (p *provocation) refusedPut(exception string, err error, raw string) {
 	p.Helper()
 	refused, ok := errors.AsType[*client.Error](err)
 	if !ok || refused.Exception != exception {
 		p.Errorf("PutMedia: %v, want %s", err, exception)
 		return
 	}
-	p.modelled("PutMedia", exception, refused.Status)
-	p.thrown["PutMedia "+exception] = answer{Status: refused.Status, ErrorType: refused.Exception,
-		Error: &failure{Name: refused.Exception, Message: refused.Message, Status: refused.Status, Fault: "client"}}
+	p.note("PutMedia", exception, object{}, answer{Status: refused.Status, Type: "application/json", ErrorType: refused.Exception, Raw: raw,
+		Error: &failure{Name: refused.Exception, Message: refused.Message, Status: refused.Status, Fault: "client"}})
+}
+
+// recorder keeps the body of the last answer that refused something.
+type recorder struct {
+	http.RoundTripper
+	body atomic.Value
+}
+
+// recording makes a client keep what it is refused with.
+func recording(c *client.Client) (*client.Client, *recorder) {
+	r := &recorder{RoundTripper: c.HTTP.Transport}
+	c.HTTP.Transport = r
+	return c, r
+}
+
+func (r *recorder) last() string { text, _ := r.body.Load().(string); return text }
+
+// RoundTrip makes a call.
+func (r *recorder) RoundTrip(q *http.Request) (*http.Response, error) {
+	resp, err := r.RoundTripper.RoundTrip(q)
+	if err != nil || resp.StatusCode == http.StatusOK {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	r.body.Store(string(b))
+	resp.Body = io.NopCloser(bytes.NewReader(b))
+	return resp, err
 }
 
 // streamLimit is how many streams an account may have in the aws profile.
@@ -316,7 +346,7 @@ func (p *provocation) flood(who caller, operation string, in object, atOnce int)
 
 // floodPut opens sessions until one is too many.
 func (p *provocation) floodPut(s *server) {
-	c := s.client(p)
+	c, raw := recording(s.client(p))
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		refused := make(chan error, 12)
@@ -332,7 +362,7 @@ func (p *provocation) floodPut(s *server) {
 			p.Fatal(err)
 		}
 		if len(refused) > 0 {
-			p.refusedPut("ClientLimitExceededException", <-refused)
+			p.refusedPut("ClientLimitExceededException", <-refused, raw.last())
 			return
 		}
 	}

@@ -252,7 +252,7 @@ func (w caller) stream(t testing.TB, operation string, input object) *stream {
 	if s.Conn, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	_ = s.SetReadDeadline(time.Now().Add(2 * patience))
+	_ = s.SetReadDeadline(time.Now().Add(patience))
 	t.Cleanup(s.close)
 	return s
 }

@@ -165,6 +165,7 @@ func behind(t *testing.T, from string, got []*chunk) {
 
 // Each start selector begins where it should.
 func TestStartSelectors(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.create(t, "garden")
 	sent := seconds(6, 0)

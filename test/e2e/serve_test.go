@@ -151,6 +151,7 @@ func TestTheDataDirectoryIsLocked(t *testing.T) {
 // Keys are made, listed, disabled, enabled and deleted while the server runs; the root key
 // is replaced while it does not.
 func TestKeys(t *testing.T) {
+	t.Parallel() // it waits for the server's cache of keys
 	s := serve(t)
 	s.create(t, "garden")
 	key := func(args ...string) string {
@@ -273,6 +274,7 @@ func TestHealthAndMetrics(t *testing.T) {
 // A server with a certificate of its own shows that one, also after it was exchanged, and
 // names itself by it.
 func TestACertificateFromFiles(t *testing.T) {
+	t.Parallel() // it waits until the server looks at the files again
 	dir := t.TempDir()
 	certificate := func(serial int64) *x509.CertPool {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -35,7 +35,7 @@ const (
 
 // patience is how long anything may take that should happen soon: long, because the
 // machine may be slow, and never waited for when all is well.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // program is the absolute path of the binary under test.
 func program(t testing.TB) string {
@@ -247,7 +247,7 @@ func run(t *testing.T, env []string, name string, args ...string) (stdout string
 // try runs a program to its end, however that comes.
 func try(t *testing.T, env []string, in io.Reader, name string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var o, e strings.Builder
 	c := exec.CommandContext(ctx, name, args...)
