@@ -136,7 +136,11 @@ func (s *session) diagnose(ctx context.Context, err error) *Fault {
 		if f, ok := errors.AsType[*Fault](cause); ok {
 			return f
 		}
-		return &Fault{Code: StreamReadError, Reason: "the session was ended", Cause: cause, silent: true}
+		reason := "the session was ended"
+		if errors.Is(cause, context.Canceled) { // nobody gave another reason: the request ended
+			reason = "the producer's connection broke"
+		}
+		return &Fault{Code: StreamReadError, Reason: reason, Cause: cause, silent: true}
 	}
 	if f, ok := errors.AsType[*Fault](err); ok {
 		return f
