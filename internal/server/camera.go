@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/catalog"
@@ -45,9 +46,11 @@ func (s *Server) film(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	r, w := io.Pipe()
-	go func() { _ = w.CloseWithError(demo.Film(ctx, w)) }()
+	var filming sync.WaitGroup
+	filming.Go(func() { _ = w.CloseWithError(demo.Film(ctx, w)) })
+	defer filming.Wait()
+	defer cancel()
 	defer func() { _ = r.Close() }()
 	return s.ingest.Run(ctx, ingest.Request{Stream: entry}, pipe{r}, noAcks{}).End
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -33,6 +34,8 @@ const (
 type certificates struct {
 	files   config.TLS
 	subject []string // names of our own certificate
+	now     func() time.Time
+	log     *slog.Logger
 	ca      *x509.Certificate
 	caKey   crypto.Signer
 
@@ -43,10 +46,11 @@ type certificates struct {
 }
 
 // openCertificates reads or makes the CA and the first leaf.
-func openCertificates(d *dataDir, t config.TLS, dev bool) (*certificates, error) {
-	c := &certificates{files: t}
+func openCertificates(d *dataDir, s *config.Config, log *slog.Logger) (*certificates, error) {
+	t := s.TLS
+	c := &certificates{files: t, now: s.Now, log: log}
 	if t.Cert == "" {
-		c.subject = append(hostNames(dev), t.Names...)
+		c.subject = append(hostNames(s.Dev), t.Names...)
 		if err := c.openCA(d); err != nil {
 			return nil, err
 		}
@@ -82,7 +86,7 @@ func (c *certificates) names() []string {
 func (c *certificates) current() (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
+	now := c.now()
 	if c.leaf != nil && now.Sub(c.checked) < time.Minute {
 		return c.leaf, nil
 	}
@@ -93,10 +97,11 @@ func (c *certificates) current() (*tls.Certificate, error) {
 	} else if c.leaf == nil || now.After(c.leaf.Leaf.NotAfter.Add(-leafLife/3)) {
 		err = c.renew(now)
 	}
-	if c.leaf != nil { // a bad file on disk must not take the service down
+	if err != nil && c.leaf != nil { // a bad file on disk must not take the service down
+		c.log.Error("the TLS certificate stays as it was", "error", err, "expires", c.leaf.Leaf.NotAfter)
 		return c.leaf, nil
 	}
-	return nil, err
+	return c.leaf, err
 }
 
 // reload reads the files again if they changed.
@@ -150,7 +155,7 @@ func (c *certificates) renew(now time.Time) error {
 func (c *certificates) openCA(d *dataDir) error {
 	pair, err := tls.LoadX509KeyPair(d.path("ca.pem"), d.path("ca.key"))
 	if errors.Is(err, os.ErrNotExist) {
-		if err := makeCA(d); err != nil {
+		if err := makeCA(d, c.now()); err != nil {
 			return fmt.Errorf("make the CA: %w", err)
 		}
 		pair, err = tls.LoadX509KeyPair(d.path("ca.pem"), d.path("ca.key"))
@@ -163,12 +168,11 @@ func (c *certificates) openCA(d *dataDir) error {
 }
 
 // makeCA writes a new CA. The key comes first: a certificate without it is useless.
-func makeCA(d *dataDir) error {
+func makeCA(d *dataDir, now time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}
-	now := time.Now()
 	template := x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Millrace CA", Organization: []string{"Millrace"}},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(caLife),

@@ -148,7 +148,7 @@ func (s *Server) openCertificates(context.Context) (err error) {
 	if s.config.HTTPS == "" {
 		return nil
 	}
-	s.certs, err = openCertificates(s.data, s.config.TLS, s.config.Dev)
+	s.certs, err = openCertificates(s.data, &s.config, s.log)
 	return err
 }
 
