@@ -41,6 +41,9 @@ func (p *Player) pickOne(ctx context.Context, s Stream, text string, out Output,
 		return refuse(fragmentNotFound, "The fragment does not exist or is no longer kept.")
 	}
 	r, err := p.o.Archive.OpenRecord(ctx, stored)
+	if kvs.KindOf(err) == kvs.NotFound { // it expired in between
+		return refuse(fragmentNotFound, "The fragment is no longer kept.")
+	}
 	if err != nil {
 		return refuse(internalError, "The fragment could not be read.")
 	}

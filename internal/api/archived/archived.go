@@ -32,7 +32,9 @@ type Options struct {
 	TokenKey []byte
 	// WriteTimeout is how long a consumer may take no byte before it is cut.
 	WriteTimeout time.Duration
-	Now          func() time.Time
+	// Closing is done when the server shuts down: sessions then end on their own.
+	Closing context.Context
+	Now     func() time.Time
 }
 
 type room struct {
@@ -122,6 +124,8 @@ func (r room) pick(ctx context.Context, c *api.Call, in *wire.GetMediaForFragmen
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := api.Session(ctx, r.Closing)
+	defer cancel()
 	const operation = "GetMediaForFragmentList"
 	r.Metrics.GetSessions.WithLabelValues(operation).Inc()
 	defer r.Metrics.GetSessions.WithLabelValues(operation).Dec()

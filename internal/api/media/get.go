@@ -31,7 +31,7 @@ func (r room) getMedia(ctx context.Context, c *api.Call, in *wire.GetMediaInput)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := r.session(ctx)
+	ctx, cancel := api.Session(ctx, r.Closing)
 	defer cancel()
 	r.Metrics.GetSessions.WithLabelValues("GetMedia").Inc()
 	defer r.Metrics.GetSessions.WithLabelValues("GetMedia").Dec()

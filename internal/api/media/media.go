@@ -4,7 +4,6 @@ package media
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -50,14 +49,4 @@ func (r room) checkHost(q *http.Request) error {
 		return nil
 	}
 	return kvs.Errorf(kvs.WrongEndpoint, "This host serves no media; call GetDataEndpoint and use the endpoint it returns.")
-}
-
-// errStopping ends the sessions of a server that shuts down.
-var errStopping = errors.New("the server is stopping")
-
-// session is a context that ends with the request, or when the server shuts down.
-func (r room) session(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(r.Closing, func() { cancel(errStopping) })
-	return ctx, func() { stop(); cancel(nil) }
 }

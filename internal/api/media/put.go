@@ -69,7 +69,7 @@ func (r room) putMedia(ctx context.Context, c *api.Call) (any, error) {
 	}
 	// A producer that leaves when the body is sent has sent it: only what is written to
 	// it or read from it may fail for that.
-	ctx, cancel := r.session(context.WithoutCancel(ctx))
+	ctx, cancel := api.Session(context.WithoutCancel(ctx), r.Closing)
 	defer cancel()
 	s := r.Ingest.Run(ctx, req, conn, conn)
 	conn.finish()
