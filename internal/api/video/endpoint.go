@@ -10,7 +10,7 @@ import (
 // Endpoint says under which address the media of this server can be reached.
 type Endpoint struct {
 	Configured string          // answered as it is when set
-	Names      func() []string // the names and addresses of the server's certificate
+	Names      func() []string // names and addresses of the server's certificate, wildcards included
 }
 
 // For is the DataEndpoint for the caller of r: the configured one; else the name the
@@ -22,8 +22,8 @@ func (e Endpoint) For(r *http.Request) string {
 		return strings.TrimRight(e.Configured, "/")
 	}
 	name := hostName(r.Host)
-	if names := e.Names(); len(names) > 0 && !slices.Contains(names, name) {
-		name = names[0]
+	if names := e.Names(); !carries(names, name) {
+		name = firstName(names, name)
 	}
 	scheme, usual := "http", "80"
 	if r.TLS != nil {
@@ -42,6 +42,25 @@ func (e Endpoint) For(r *http.Request) string {
 		return scheme + "://" + name
 	}
 	return scheme + "://" + name + ":" + port
+}
+
+// carries reports whether a certificate with these names is good for name. A wildcard
+// stands for one label (RFC 6125 section 6.4.3).
+func carries(names []string, name string) bool {
+	_, parent, _ := strings.Cut(name, ".")
+	return slices.ContainsFunc(names, func(n string) bool {
+		return n == name || parent != "" && n == "*."+parent
+	})
+}
+
+// firstName is the first name that stands for one host; fallback if there is none.
+func firstName(names []string, fallback string) string {
+	for _, n := range names {
+		if !strings.HasPrefix(n, "*.") {
+			return n
+		}
+	}
+	return fallback
 }
 
 // hostName is a Host header without port and brackets, in lower case.
