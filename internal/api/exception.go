@@ -91,6 +91,9 @@ func (c *Call) fail(err error) {
 		// that sends nothing must not hold the connection.
 		h.Set("Connection", "close")
 		defer func() { _ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(drainTime)) }()
+	} else if c.body == nil {
+		// What is left of the body is read before the next request: in bounded time.
+		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
 	c.write(r.status, body)
 }

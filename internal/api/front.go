@@ -9,9 +9,12 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -58,6 +61,9 @@ type Options struct {
 	Metrics    *metrics.Set
 	Logger     *slog.Logger
 	Now        func() time.Time
+
+	// Trusted is told of every request whose signature was right; nil = nobody asks.
+	Trusted func(ctx context.Context)
 }
 
 // Front routes requests to operations.
@@ -70,6 +76,9 @@ type Front struct {
 func New(o Options, routes ...Route) *Front {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Trusted == nil {
+		o.Trusted = func(context.Context) {}
 	}
 	f := &Front{o: o, routes: map[*wire.Operation]Route{}}
 	for _, r := range routes {
@@ -92,25 +101,35 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		preflight(c)
 		return
 	}
-	op := wire.ByPath(r.Method, r.URL.EscapedPath())
-	if op == nil {
+	defer f.record(c)
+	defer c.caught()
+	if c.Operation = wire.ByPath(r.Method, r.URL.EscapedPath()); c.Operation == nil {
 		c.unknownOperation()
-		f.record(c)
 		return
 	}
-	c.Operation = op
 	if err := f.handle(r.Context(), c); err != nil {
 		c.fail(err)
 	}
-	f.record(c)
+}
+
+// caught turns a panic of a room into an answer and a log line: it is a mistake of
+// ours, and the caller and the operator should hear of it. Deferred.
+func (c *Call) caught() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause == http.ErrAbortHandler { // not a mistake: the way to break off an answer
+		panic(cause)
+	}
+	c.Note(slog.String("panic", fmt.Sprint(cause)), slog.String("stack", string(debug.Stack())))
+	c.fail(errors.New("panic"))
+	c.status = http.StatusInternalServerError
 }
 
 // handle takes the call through the steps between routing and recording.
 func (f *Front) handle(ctx context.Context, c *Call) error {
 	route, served := f.routes[c.Operation]
-	if err := c.readBody(); err != nil {
-		return err
-	}
 	if err := f.identify(ctx, c); err != nil {
 		return err
 	}
@@ -153,9 +172,6 @@ func (f *Front) authorize(ctx context.Context, c *Call, route Route) error {
 
 // readBody reads the JSON body; that of PutMedia is media and stays unread.
 func (c *Call) readBody() error {
-	if c.Operation.Input == nil {
-		return nil
-	}
 	// A client that stalls in the middle of a small body must not hold a connection.
 	ctrl := http.NewResponseController(c.Writer)
 	_ = ctrl.SetReadDeadline(time.Now().Add(bodyTimeout))

@@ -9,38 +9,57 @@ import (
 	"github.com/millrace/millrace/sigv4"
 )
 
-// identify verifies the signature and sets the principal.
-func (f *Front) identify(ctx context.Context, c *Call) (err error) {
+// identify verifies the signature and sets the principal. The body is read only for
+// somebody whose key is known: strangers cost a head, not a megabyte.
+func (f *Front) identify(ctx context.Context, c *Call) error {
+	who, err := f.claim(ctx, c.Request)
+	if err != nil {
+		return err
+	}
 	var body sigv4.BodyHash
 	if c.Operation.Input != nil {
+		if err := c.readBody(); err != nil {
+			return err
+		}
 		body = sigv4.Body(c.body)
 	}
-	c.Principal, err = f.principal(ctx, c.Request, body)
-	return err
+	if err := who.auth.Verify(who.secret, body); err != nil {
+		return err
+	}
+	c.Principal = who.principal
+	f.o.Trusted(ctx)
+	return nil
 }
 
-// principal is who signed r. body is nil when the body streams.
-func (f *Front) principal(ctx context.Context, r *http.Request, body sigv4.BodyHash) (kvs.Principal, error) {
-	auth, err := sigv4.Parse(r)
-	if err != nil {
-		return kvs.Principal{}, err
+// claim is who a request says it is from, before its signature was verified.
+type claim struct {
+	auth      *sigv4.Auth
+	principal kvs.Principal
+	secret    string
+}
+
+// claim reads the signature's scope, time and key.
+func (f *Front) claim(ctx context.Context, r *http.Request) (who claim, err error) {
+	if who.auth, err = sigv4.Parse(r); err != nil {
+		return who, err
 	}
 	rules := f.o.Rules()
-	if err := rules.Check(auth); err != nil {
-		return kvs.Principal{}, err
+	if err := rules.Check(who.auth); err != nil {
+		return who, err
 	}
 	// There are no temporary credentials yet, so no session token is one of ours.
-	if auth.SessionToken != "" {
-		return kvs.Principal{}, sigv4.UnknownKey()
+	if who.auth.SessionToken != "" {
+		return who, sigv4.UnknownKey()
 	}
-	p, secret, found, err := f.o.Keys.Secret(ctx, auth.AccessKey)
+	var found bool
+	who.principal, who.secret, found, err = f.o.Keys.Secret(ctx, who.auth.AccessKey)
 	if err != nil {
-		return p, &kvs.Error{Kind: kvs.Internal, Message: "access key lookup", Cause: err}
+		return who, &kvs.Error{Kind: kvs.Internal, Message: "access key lookup", Cause: err}
 	}
 	if !found {
-		return kvs.Principal{}, sigv4.UnknownKey()
+		return who, sigv4.UnknownKey()
 	}
-	return p, auth.Verify(secret, body)
+	return who, nil
 }
 
 // Signed serves h to principals that may take the action. It is for what is no
@@ -49,18 +68,18 @@ func (f *Front) Signed(a kvs.Action, h http.Handler) http.Handler {
 	op := &wire.Operation{Name: a.Operation()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := newCall(w, r, f.o.Now())
+		defer f.record(c)
+		defer c.caught()
 		setCommonHeaders(c)
 		c.Operation = op
-		p, err := f.principal(r.Context(), r, nil)
+		err := f.identify(r.Context(), c)
 		if err == nil {
-			c.Principal = p
-			err = f.o.Authorizer.Authorize(r.Context(), p, a, "*")
+			err = f.o.Authorizer.Authorize(r.Context(), c.Principal, a, "*")
 		}
 		if err != nil {
 			c.fail(err)
-		} else {
-			h.ServeHTTP(w, r)
+			return
 		}
-		f.record(c)
+		h.ServeHTTP(w, r)
 	})
 }
