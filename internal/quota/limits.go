@@ -44,6 +44,8 @@ type Limits struct {
 	GetSessions   int           // GetMedia sessions per stream
 	ListSessions  int           // GetMediaForFragmentList sessions per stream
 
+	Strangers int // connections of a listener on which nothing was signed yet
+
 	HostBufferBytes int64         // live buffer of a stream with retention 0
 	HostBufferAge   time.Duration // likewise
 
@@ -79,6 +81,7 @@ func openLimits() Limits {
 		FragmentTags:     10,
 		FragmentTagName:  128,
 		FragmentTagValue: 256,
+		Strangers:        1024,
 		HostBufferBytes:  200_000_000,
 		HostBufferAge:    5 * time.Minute,
 	}

@@ -25,7 +25,7 @@ func TestTheOpenProfileBoundsMemoryOnly(t *testing.T) {
 	l, _ := For(Open)
 	if l.FragmentBytes != 50_000_000 || l.FragmentDuration != 20*time.Second || l.Tracks != 3 || l.TagsPerStream != 50 ||
 		l.FragmentTags != 10 || l.FragmentTagName != 128 || l.FragmentTagValue != 256 ||
-		l.HostBufferBytes != 200_000_000 || l.HostBufferAge != 5*time.Minute {
+		l.HostBufferBytes != 200_000_000 || l.Strangers != 1024 || l.HostBufferAge != 5*time.Minute {
 		t.Errorf("what protects the server: %+v", l)
 	}
 	if l.Streams != 0 || l.FragmentMinDuration != 0 || l.FragmentsPerSecond != 0 || !l.FragmentOverlap || l.PutSessions != 0 ||

@@ -35,11 +35,11 @@ func (s *Server) openFront(context.Context) error {
 	routes = append(routes, archived.Routes(archived.Options{
 		Catalog: s.catalog, Archive: s.archive, Player: s.player, Metrics: s.metrics,
 		Slots: quota.NewSlots("GetMediaForFragmentList", s.limits.ListSessions), TokenKey: tokenKey,
-		WriteTimeout: s.config.GetMedia.WriteTimeout, Now: s.config.Now,
+		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
 	})...)
 	s.front = api.New(api.Options{
 		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: fullRights{}, Rules: s.rules,
-		Rates: quota.NewRates(s.limits, s.config.Now), Metrics: s.metrics, Logger: s.log, Now: s.config.Now,
+		Rates: quota.NewRates(s.limits, s.config.Now), Metrics: s.metrics, Logger: s.log, Trusted: trusted, Now: s.config.Now,
 	}, routes...)
 	return nil
 }

@@ -45,6 +45,7 @@ func (s *Server) bind(name, addr string, h http.Handler, t *tls.Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	l = &strangers{Listener: l, max: s.limits.Strangers}
 	if t != nil {
 		l = tls.NewListener(l, t)
 	}
@@ -58,7 +59,9 @@ func (s *Server) bind(name, addr string, h http.Handler, t *tls.Config) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return context.Background() },
-		ConnContext:       media.ConnContext,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return remember(media.ConnContext(ctx, c), c)
+		},
 	}})
 	return nil
 }

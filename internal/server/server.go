@@ -27,9 +27,6 @@ import (
 	"github.com/millrace/millrace/internal/quota"
 )
 
-// Version is the program's, set by the command.
-var Version = "devel"
-
 // Server is one running installation.
 type Server struct {
 	config  config.Config
