@@ -25,7 +25,7 @@ var never = map[string]string{
 	"CreateStream InvalidDeviceException":                      "declared, not implemented by the original either (errors sheet, section 2)",
 	"CreateStream TagsPerResourceExceededLimitException":       "the model bounds Tags to 50, so 51 are an InvalidArgumentException",
 	"PutMedia ConnectionLimitExceededException":                "the newest session wins over the oldest one (limits sheet, section 3)",
-	"ListFragments ClientLimitExceededException":               "no request rate is published for it (limits sheet, section 3)",
+	"ListFragments ClientLimitExceededException":               "the quota points of section 5 of the limits sheet are not built yet",
 	"DeleteStream ResourceInUseException":                      unfinished,
 	"UpdateDataRetention ResourceInUseException":               unfinished,
 	"UpdateStream ResourceInUseException":                      unfinished,
