@@ -98,9 +98,12 @@ func fromBig(v *big.Int) FragmentNumber {
 	}
 	mask := new(big.Int).SetUint64(1<<64 - 1)
 	n := new(big.Int).Rsh(v, 92)
-	ms := new(big.Int).And(new(big.Int).Rsh(v, 28), mask)
-	if !n.IsInt64() || !ms.IsInt64() {
+	if !n.IsInt64() {
 		return FragmentNumber{N: 1<<63 - 1, Server: 1<<63 - 1, Random: RandomMask}
+	}
+	ms := new(big.Int).And(new(big.Int).Rsh(v, 28), mask)
+	if !ms.IsInt64() {
+		return FragmentNumber{N: n.Int64(), Server: 1<<63 - 1, Random: RandomMask}
 	}
 	rnd := new(big.Int).And(v, big.NewInt(RandomMask))
 	return FragmentNumber{N: n.Int64(), Server: Millis(ms.Int64()), Random: uint32(rnd.Uint64())}
