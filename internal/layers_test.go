@@ -12,7 +12,7 @@ import (
 type floor int
 
 const (
-	public  floor = iota - 1 // importable from outside: the standard library and each other
+	public  floor = iota - 1 // importable from outside: the standard library, each other and the arrows below
 	bytes0                   // bytes and words: no state
 	state1                   // each owns its tables or objects; none imports another
 	work2                    // sessions
