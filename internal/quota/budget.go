@@ -12,6 +12,9 @@ import (
 // A part of the budget, the reserve, is kept for one fragment at a time: the oldest
 // of those that wait. Without it, many half-received fragments could hold all memory
 // and none could ever be finished.
+//
+// What is kept for long and cannot be given up, such as a session's header, must leave
+// the reserve alone: it is taken with [NoTicket].
 type Budget struct {
 	limit, reserve int64
 
@@ -30,6 +33,16 @@ func NewBudget(limit, reserve int64) *Budget {
 	return &Budget{limit: limit, reserve: min(reserve, limit/2), waiting: map[int64]chan struct{}{}}
 }
 
+// NoTicket is the ticket of bytes that belong to no fragment. They never come out of the
+// reserve, and who waits for them keeps no fragment from it. Take all that will be
+// needed at once: those who wait here with bytes in their hands could wait for each
+// other.
+const NoTicket int64 = 0
+
+// firstWithout is where the places in line begin of those without a ticket: behind
+// every ticket there is.
+const firstWithout int64 = 1 << 62
+
 // OnPressure sets the function that is asked to give up want bytes (by calling
 // [Budget.Give]) before anybody has to wait, and again whenever a waiting fragment was
 // woken in vain. It is called without locks held.
@@ -46,7 +59,7 @@ func (b *Budget) Ticket() int64 {
 // Take takes n bytes for the fragment with the given ticket. It waits while the
 // budget is spent, until ctx ends. A fragment must call [Budget.Done] in the end.
 func (b *Budget) Take(ctx context.Context, ticket, n int64) error {
-	missing := b.try(ticket, n)
+	ticket, missing := b.try(ticket, n)
 	if missing == 0 {
 		return nil
 	}
@@ -106,10 +119,16 @@ func (b *Budget) press(missing int64) {
 	}
 }
 
-func (b *Budget) try(ticket, n int64) (missing int64) {
+// try takes n bytes, or says how many are missing. It also gives the place in line,
+// which is the ticket if there is one.
+func (b *Budget) try(ticket, n int64) (place, missing int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.tryLocked(ticket, n)
+	if ticket == NoTicket {
+		b.next++
+		ticket = firstWithout + b.next
+	}
+	return ticket, b.tryLocked(ticket, n)
 }
 
 // tryLocked takes n bytes, or says how many would have to be given back before.
@@ -132,7 +151,7 @@ func (b *Budget) enqueue(ticket, n int64) (<-chan struct{}, int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	missing := b.tryLocked(ticket, n)
-	if missing > 0 && b.elder == 0 && b.oldest(ticket) {
+	if missing > 0 && b.elder == 0 && ticket < firstWithout && b.oldest(ticket) {
 		b.elder = ticket
 		missing = b.tryLocked(ticket, n)
 	}

@@ -168,6 +168,28 @@ func TestPressureIsPassedOnBeforeAndWhileSomebodyWaits(t *testing.T) {
 	})
 }
 
+// Bytes without a ticket wait for the open part only, however long, and never stand in
+// the way of a fragment that may have the reserve.
+func TestBytesWithoutATicketLeaveTheReserveAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100, 50)
+		mustTake(t, b, NoTicket, 40)
+		one, two := b.start(t.Context(), NoTicket, 20), b.start(t.Context(), NoTicket, 30)
+		one.waits(t, "the first header")
+		two.waits(t, "the second header")
+		wantUse(t, b, 40, 40, 2)
+		ticket := b.Ticket()
+		mustTake(t, b, ticket, 60) // with the reserve, although others came first
+		b.Done(ticket)
+		b.Give(60)
+		one.waits(t, "the first header, beside the reserve")
+		b.Give(40)
+		one.done(t, "the first header")
+		two.done(t, "the second header")
+		wantUse(t, b, 50, 100, 0)
+	})
+}
+
 func TestACancelledTakerLeavesTheLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100, 50)
