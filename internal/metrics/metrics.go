@@ -1,8 +1,9 @@
 // Package metrics names every measurement once.
 //
 // A [Set] is made by the server and handed to the rooms that measure; its fields are
-// the measurements, and their help texts are the reference. The set is served as
-// Prometheus text by [Set.Handler]. Everything may be used from many goroutines.
+// the measurements, and their help texts are the reference, which [Set.List] returns. The
+// set is served as Prometheus text by [Set.Handler]. Everything but [Set.Func] may be used
+// from many goroutines.
 package metrics
 
 import (
@@ -17,6 +18,7 @@ import (
 // Set is all measurements of one server.
 type Set struct {
 	registry *prometheus.Registry
+	list     []Metric
 
 	Requests       *prometheus.CounterVec   // by operation and status
 	RequestSeconds *prometheus.HistogramVec // by operation
@@ -77,7 +79,7 @@ func (s *Set) addArchive() {
 
 // Func registers a gauge that is read when it is asked for.
 func (s *Set) Func(name, help string, read func() float64) {
-	s.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+	add(s, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read), Metric{name, Gauge, help, nil})
 }
 
 // Handler serves the set as Prometheus text.
@@ -87,39 +89,3 @@ func (s *Set) Handler() http.Handler {
 
 // Since is the time from start to now in seconds, the unit of every duration here.
 func Since(start, now time.Time) float64 { return now.Sub(start).Seconds() }
-
-func (s *Set) counter(name, help string) prometheus.Counter {
-	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	s.registry.MustRegister(c)
-	return c
-}
-
-func (s *Set) counterVec(name, help string, labels ...string) *prometheus.CounterVec {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	s.registry.MustRegister(c)
-	return c
-}
-
-func (s *Set) gauge(name, help string) prometheus.Gauge {
-	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-	s.registry.MustRegister(g)
-	return g
-}
-
-func (s *Set) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
-	s.registry.MustRegister(g)
-	return g
-}
-
-func (s *Set) histogram(name, help string) prometheus.Histogram {
-	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets})
-	s.registry.MustRegister(h)
-	return h
-}
-
-func (s *Set) histogramVec(name, help string, labels ...string) *prometheus.HistogramVec {
-	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets}, labels)
-	s.registry.MustRegister(h)
-	return h
-}
