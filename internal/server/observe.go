@@ -20,6 +20,8 @@ func (o observer) Failed(fragments int)     { o.m.ArchiveFailures.Add(float64(fr
 func (o observer) Expired(fragments, _ int) { o.m.ExpiredFragments.Add(float64(fragments)) }
 func (o observer) Damaged()                 { o.m.DamagedRecords.Inc() }
 
+//go:generate go test -run ^TestMetricsPage$ -update .
+
 // measure registers what is read when it is asked for.
 func (s *Server) measure() {
 	s.metrics.Func("millrace_memory_used_bytes", "Memory that media take now, of the budget.", func() float64 {
