@@ -28,7 +28,7 @@ func TestTheDevelopmentServer(t *testing.T) {
 	s := newServer(t, "--dev")
 	start := time.Now()
 	s.launch(t)
-	s.out.wait(t, `millrace get demo --start NOW`)
+	s.out.wait(t, ` get demo --start NOW -o - \| ffplay -$`)
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("the block is printed after %v", took)
 	}

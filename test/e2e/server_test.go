@@ -136,6 +136,11 @@ func (s *server) launch(t *testing.T) {
 	}()
 	t.Cleanup(func() {
 		s.kill()
+		for _, bad := range []string{"DATA RACE", "panic"} { // -binary may name one built with -race
+			if strings.Contains(s.out.text(), bad) {
+				t.Errorf("the server's output mentions a %s:\n%s", bad, s.out.text())
+			}
+		}
 		if t.Failed() {
 			t.Logf("the server's output ended with:\n%s", s.out.tail(25))
 		}

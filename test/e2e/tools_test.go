@@ -36,23 +36,24 @@ var (
 // acknowledgements.
 func (s *server) pipe(t *testing.T, tool []string, stream string, args ...string) (written []byte, acks []client.Ack) {
 	t.Helper()
-	var b, diagnostics, acknowledged bytes.Buffer
+	var b, acknowledged bytes.Buffer
+	diagnostics := newOutput()
 	from := exec.CommandContext(t.Context(), tool[0], tool[1:]...)
-	from.Env, from.Stderr = environment(), &diagnostics
+	from.Env, from.Stderr = environment(), diagnostics
 	out, err := from.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	to := exec.CommandContext(t.Context(), program(t), append([]string{"put", stream, "-", "--create", "--acks"}, args...)...)
-	to.Env, to.Stdin, to.Stdout, to.Stderr = s.variables(), io.TeeReader(out, &b), &acknowledged, &diagnostics
+	to.Env, to.Stdin, to.Stdout, to.Stderr = s.variables(), io.TeeReader(out, &b), &acknowledged, diagnostics
 	if err := from.Start(); err != nil {
 		t.Fatal(err)
 	}
 	if err := to.Run(); err != nil {
-		t.Fatalf("millrace put: %v\n%s", err, diagnostics.String())
+		t.Fatalf("millrace put: %v\n%s", err, diagnostics.text())
 	}
 	if err := from.Wait(); err != nil {
-		t.Fatalf("%s: %v\n%s", tool[0], err, diagnostics.String())
+		t.Fatalf("%s: %v\n%s", tool[0], err, diagnostics.text())
 	}
 	for line := range bytes.Lines(acknowledged.Bytes()) {
 		a, err := client.ParseAck(bytes.TrimSpace(line))
