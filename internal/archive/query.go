@@ -157,11 +157,6 @@ func (a *Archive) Next(ctx context.Context, id kvs.StreamID, after kvs.FragmentN
 	return first(ctx, a.queries.notExpired, greater, int64(id), after.N, int64(horizon))
 }
 
-// Oldest returns the fragment with the smallest number.
-func (a *Archive) Oldest(ctx context.Context, id kvs.StreamID, horizon kvs.Millis) (Stored, bool, error) {
-	return first(ctx, a.queries.notExpired, every, int64(id), int64(math.MinInt64), int64(horizon))
-}
-
 // Newest returns the fragment with the greatest number.
 func (a *Archive) Newest(ctx context.Context, id kvs.StreamID, horizon kvs.Millis) (Stored, bool, error) {
 	kept := func(s *Stored) bool { return s.Number.Server >= horizon }

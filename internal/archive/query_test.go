@@ -61,7 +61,7 @@ func TestFindingByNumber(t *testing.T) {
 		}
 	}
 	for horizon, want := range map[kvs.Millis][2]int64{0: {3, 9}, 3001: {5, 9}, 9000: {9, 9}, 9001: {0, 0}} {
-		oldest, err := found(a.Oldest(ctx, 1, horizon))
+		oldest, err := found(a.Next(ctx, 1, kvs.FragmentNumber{}, horizon))
 		newest, err2 := found(a.Newest(ctx, 1, horizon))
 		if got := [2]int64{oldest, newest}; got != want || err != nil || err2 != nil {
 			t.Errorf("horizon %d: oldest and newest %v, want %v (%v, %v)", horizon, got, want, err, err2)

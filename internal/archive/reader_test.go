@@ -176,7 +176,7 @@ func TestManyAtOnce(t *testing.T) {
 			if _, _, _, err := a.List(ctx, 1, Query{Range: kvs.TimeRange{End: kvs.MaxMillis}, Max: 10}); err != nil {
 				t.Error(err)
 			}
-			if s, ok, err := a.Oldest(ctx, 2, 0); err != nil {
+			if s, ok, err := a.Next(ctx, 2, kvs.FragmentNumber{}, 0); err != nil {
 				t.Error(err)
 			} else if ok {
 				if _, _, err := read(a.Archive, s); err != nil && kvs.KindOf(err) != kvs.NotFound {

@@ -154,7 +154,7 @@ func TestAMissingSegmentTakesOnlyItsOwnFragments(t *testing.T) {
 	}
 	a := start(t, o)
 	ctx := context.Background()
-	s, ok, err := a.Oldest(ctx, 1, 0)
+	s, ok, err := a.Next(ctx, 1, kvs.FragmentNumber{}, 0)
 	if !ok || err != nil {
 		t.Fatal(ok, err)
 	}
