@@ -38,8 +38,8 @@ func (r room) streamRoutes() []api.Route {
 
 func (r room) create(ctx context.Context, c *api.Call, in *wire.CreateStreamInput) (any, error) {
 	n := catalog.NewStream{
-		Account: c.Principal.Account, Name: *in.StreamName, DeviceName: value(in.DeviceName), MediaType: value(in.MediaType),
-		KmsKeyID: value(in.KmsKeyId), Retention: int(min(value(in.DataRetentionInHours), 1<<30)), Tier: kvs.Hot, Tags: in.Tags,
+		Account: c.Principal.Account, Name: *in.StreamName, DeviceName: wire.Value(in.DeviceName), MediaType: wire.Value(in.MediaType),
+		KmsKeyID: wire.Value(in.KmsKeyId), Retention: int(min(wire.Value(in.DataRetentionInHours), 1<<30)), Tier: kvs.Hot, Tags: in.Tags,
 	}
 	if in.StreamStorageConfiguration != nil {
 		n.Tier = kvs.StorageTier(*in.StreamStorageConfiguration.DefaultStorageTier)
@@ -52,12 +52,12 @@ func (r room) create(ctx context.Context, c *api.Call, in *wire.CreateStreamInpu
 }
 
 func (r room) list(ctx context.Context, c *api.Call, in *wire.ListStreamsInput) (any, error) {
-	q := catalog.ListQuery{Token: value(in.NextToken), Max: defaultPage}
+	q := catalog.ListQuery{Token: wire.Value(in.NextToken), Max: defaultPage}
 	if in.MaxResults != nil {
 		q.Max = int(*in.MaxResults)
 	}
 	if in.StreamNameCondition != nil {
-		q.Prefix = value(in.StreamNameCondition.ComparisonValue)
+		q.Prefix = wire.Value(in.StreamNameCondition.ComparisonValue)
 	}
 	streams, next, err := r.Catalog.List(ctx, c.Principal.Account, q)
 	if err != nil {
@@ -93,7 +93,7 @@ func (r room) update(ctx context.Context, c *api.Call, in *wire.UpdateStreamInpu
 }
 
 func (r room) remove(ctx context.Context, c *api.Call, in *wire.DeleteStreamInput) (any, error) {
-	if err := r.Catalog.Delete(ctx, c.Stream.ID, value(in.CurrentVersion)); err != nil {
+	if err := r.Catalog.Delete(ctx, c.Stream.ID, wire.Value(in.CurrentVersion)); err != nil {
 		return nil, err
 	}
 	r.Deleted(c.Stream.ID)

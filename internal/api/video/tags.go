@@ -30,7 +30,7 @@ func (r room) untagStream(ctx context.Context, c *api.Call, in *wire.UntagStream
 }
 
 func (r room) listStreamTags(ctx context.Context, c *api.Call, in *wire.ListTagsForStreamInput) (any, error) {
-	tags, next, err := r.Catalog.ListTags(ctx, c.Stream.ID, value(in.NextToken))
+	tags, next, err := r.Catalog.ListTags(ctx, c.Stream.ID, wire.Value(in.NextToken))
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (r room) untagResource(ctx context.Context, c *api.Call, in *wire.UntagReso
 }
 
 func (r room) listResourceTags(ctx context.Context, c *api.Call, in *wire.ListTagsForResourceInput) (any, error) {
-	tags, next, err := r.Catalog.ListTags(ctx, c.Stream.ID, value(in.NextToken))
+	tags, next, err := r.Catalog.ListTags(ctx, c.Stream.ID, wire.Value(in.NextToken))
 	if err != nil {
 		return nil, err
 	}

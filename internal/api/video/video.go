@@ -42,13 +42,6 @@ func Routes(o Options) []api.Route {
 	return append(r.streamRoutes(), r.tagRoutes()...)
 }
 
-func value[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
 // absent is nil for an empty text, the wire's way to say that there is none.
 func absent(s string) *string {
 	if s == "" {
