@@ -42,11 +42,8 @@ type Config struct {
 }
 
 func (c *Config) client() (*client.Client, error) {
-	if c.Endpoint == "" {
-		return client.FromEnv()
-	}
-	return &client.Client{Endpoint: c.Endpoint, Region: c.Region, Credentials: c.Credentials,
-		HTTP: c.HTTP, UserAgent: c.UserAgent}, nil
+	cl := client.Client{Endpoint: c.Endpoint, Region: c.Region, Credentials: c.Credentials, HTTP: c.HTTP, UserAgent: c.UserAgent}
+	return cl.OrEnv()
 }
 
 // Session is one call of PutMedia. Write sends Matroska, Close waits for the last

@@ -64,6 +64,19 @@ func FromEnv() (*Client, error) {
 	return c, nil
 }
 
+// OrEnv returns c, or what [FromEnv] returns when c has no Endpoint; the UserAgent stays.
+func (c *Client) OrEnv() (*Client, error) {
+	if c.Endpoint != "" {
+		return c, nil
+	}
+	e, err := FromEnv()
+	if err != nil {
+		return nil, err
+	}
+	e.UserAgent = c.UserAgent
+	return e, nil
+}
+
 func first(names ...string) string {
 	for _, name := range names {
 		if v := os.Getenv(name); v != "" {

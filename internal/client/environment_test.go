@@ -41,6 +41,26 @@ func TestFromEnv(t *testing.T) {
 	}
 }
 
+// TestOrEnv: a client without an endpoint is that of the environment under its own name.
+func TestOrEnv(t *testing.T) {
+	environment(t)
+	set := &Client{Endpoint: "http://localhost", Region: "x", UserAgent: "camera/1"}
+	if c, err := set.OrEnv(); c != set || err != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := (&Client{Region: "x"}).OrEnv(); err == nil {
+		t.Errorf("nothing is set: %+v", c)
+	}
+	environment(t, "AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=eu-west-1", "AWS_ENDPOINT_URL=http://localhost:8080")
+	c, err := (&Client{Region: "x", UserAgent: "camera/1"}).OrEnv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Endpoint != "http://localhost:8080" || c.Region != "eu-west-1" || c.Credentials.AccessKey != "id" || c.UserAgent != "camera/1" {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestFromEnvRefuses(t *testing.T) {
 	good := []string{"AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=hush", "AWS_REGION=x", "AWS_ENDPOINT_URL=http://localhost"}
 	empty := filepath.Join(t.TempDir(), "empty.pem")
