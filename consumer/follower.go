@@ -46,7 +46,7 @@ func Follow(ctx context.Context, c Config) (*Follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Follower{ctx: ctx, config: c, client: cl, from: c.Start, sleep: sleep, over: true}
+	f := &Follower{ctx: ctx, config: c, client: cl, from: c.Start, sleep: client.Wait, over: true}
 	return f, f.call()
 }
 
@@ -109,17 +109,6 @@ func (f *Follower) again(why error) error {
 }
 
 func longer(wait time.Duration) time.Duration { return min(max(firstWait, 2*wait), maxWait) }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // Next goes to the next fragment; what was not read of the last one is passed over. It
 // waits for as long as it takes. With Config.Once io.EOF is the end of the response.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/mkv"
 )
 
@@ -37,22 +38,7 @@ func (p *Pacer) wait(it *mkv.Item) error {
 			p.first, p.begun = at, time.Now()
 		}
 		due := p.begun.Add(time.Duration(at-p.first) * time.Duration(p.scale))
-		return sleepUntil(p.ctx, due)
+		return client.Wait(p.ctx, time.Until(due))
 	}
 	return nil
-}
-
-func sleepUntil(ctx context.Context, due time.Time) error {
-	d := time.Until(due)
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
