@@ -260,6 +260,9 @@ func (v *GetClipInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *GetClipInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *GetClipInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // GetDASHStreamingSessionURLInput is what GetDASHStreamingSessionURL is called with.
 type GetDASHStreamingSessionURLInput struct {
 	DASHFragmentSelector       *DASHFragmentSelector
@@ -287,6 +290,11 @@ func (v *GetDASHStreamingSessionURLInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *GetDASHStreamingSessionURLInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *GetDASHStreamingSessionURLInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
 
 // GetDASHStreamingSessionURLOutput is what GetDASHStreamingSessionURL answers.
 type GetDASHStreamingSessionURLOutput struct {
@@ -328,6 +336,11 @@ func (v *GetHLSStreamingSessionURLInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *GetHLSStreamingSessionURLInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *GetHLSStreamingSessionURLInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
 
 // GetHLSStreamingSessionURLOutput is what GetHLSStreamingSessionURL answers.
 type GetHLSStreamingSessionURLOutput struct {
@@ -376,6 +389,9 @@ func (v *GetImagesInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *GetImagesInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *GetImagesInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // GetImagesOutput is what GetImages answers.
 type GetImagesOutput struct {
 	Images    []Image
@@ -407,6 +423,9 @@ func (v *GetMediaForFragmentListInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *GetMediaForFragmentListInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *GetMediaForFragmentListInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // ListFragmentsInput is what ListFragments is called with.
 type ListFragmentsInput struct {
 	FragmentSelector *FragmentSelector
@@ -428,6 +447,9 @@ func (v *ListFragmentsInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *ListFragmentsInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *ListFragmentsInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
 
 // ListFragmentsOutput is what ListFragments answers.
 type ListFragmentsOutput struct {

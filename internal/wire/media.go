@@ -53,3 +53,6 @@ func (v *GetMediaInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *GetMediaInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *GetMediaInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }

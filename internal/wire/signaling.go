@@ -54,6 +54,9 @@ func (v *GetIceServerConfigInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *GetIceServerConfigInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *GetIceServerConfigInput) Target() (name, arn *string) { return nil, v.ChannelARN }
+
 // GetIceServerConfigOutput is what GetIceServerConfig answers.
 type GetIceServerConfigOutput struct {
 	IceServerList []IceServer
@@ -82,6 +85,9 @@ func (v *SendAlexaOfferToMasterInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *SendAlexaOfferToMasterInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *SendAlexaOfferToMasterInput) Target() (name, arn *string) { return nil, v.ChannelARN }
 
 // SendAlexaOfferToMasterOutput is what SendAlexaOfferToMaster answers.
 type SendAlexaOfferToMasterOutput struct {

@@ -18,6 +18,9 @@ func (v *JoinStorageSessionInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *JoinStorageSessionInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *JoinStorageSessionInput) Target() (name, arn *string) { return nil, v.ChannelArn }
+
 // JoinStorageSessionOutput is what JoinStorageSession answers.
 type JoinStorageSessionOutput struct {
 }
@@ -39,6 +42,9 @@ func (v *JoinStorageSessionAsViewerInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *JoinStorageSessionAsViewerInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *JoinStorageSessionAsViewerInput) Target() (name, arn *string) { return nil, v.ChannelArn }
 
 // JoinStorageSessionAsViewerOutput is what JoinStorageSessionAsViewer answers.
 type JoinStorageSessionAsViewerOutput struct {

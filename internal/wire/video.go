@@ -629,6 +629,9 @@ func (v *DeleteEdgeConfigurationInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DeleteEdgeConfigurationInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DeleteEdgeConfigurationInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // DeleteEdgeConfigurationOutput is what DeleteEdgeConfiguration answers.
 type DeleteEdgeConfigurationOutput struct {
 }
@@ -650,6 +653,9 @@ func (v *DeleteSignalingChannelInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DeleteSignalingChannelInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DeleteSignalingChannelInput) Target() (name, arn *string) { return nil, v.ChannelARN }
 
 // DeleteSignalingChannelOutput is what DeleteSignalingChannel answers.
 type DeleteSignalingChannelOutput struct {
@@ -673,6 +679,9 @@ func (v *DeleteStreamInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DeleteStreamInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DeleteStreamInput) Target() (name, arn *string) { return nil, v.StreamARN }
+
 // DeleteStreamOutput is what DeleteStream answers.
 type DeleteStreamOutput struct {
 }
@@ -694,6 +703,11 @@ func (v *DescribeEdgeConfigurationInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DescribeEdgeConfigurationInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DescribeEdgeConfigurationInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
 
 // DescribeEdgeConfigurationOutput is what DescribeEdgeConfiguration answers.
 type DescribeEdgeConfigurationOutput struct {
@@ -736,6 +750,11 @@ func (v *DescribeImageGenerationConfigurationInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DescribeImageGenerationConfigurationInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DescribeImageGenerationConfigurationInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
+
 // DescribeImageGenerationConfigurationOutput is what DescribeImageGenerationConfiguration answers.
 type DescribeImageGenerationConfigurationOutput struct {
 	ImageGenerationConfiguration *ImageGenerationConfiguration
@@ -767,6 +786,11 @@ func (v *DescribeMappedResourceConfigurationInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DescribeMappedResourceConfigurationInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DescribeMappedResourceConfigurationInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
+
 // DescribeMappedResourceConfigurationOutput is what DescribeMappedResourceConfiguration answers.
 type DescribeMappedResourceConfigurationOutput struct {
 	MappedResourceConfigurationList []MappedResourceConfigurationListItem
@@ -796,6 +820,11 @@ func (v *DescribeMediaStorageConfigurationInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DescribeMediaStorageConfigurationInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DescribeMediaStorageConfigurationInput) Target() (name, arn *string) {
+	return v.ChannelName, v.ChannelARN
+}
+
 // DescribeMediaStorageConfigurationOutput is what DescribeMediaStorageConfiguration answers.
 type DescribeMediaStorageConfigurationOutput struct {
 	MediaStorageConfiguration *MediaStorageConfiguration
@@ -822,6 +851,11 @@ func (v *DescribeNotificationConfigurationInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DescribeNotificationConfigurationInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DescribeNotificationConfigurationInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
 
 // DescribeNotificationConfigurationOutput is what DescribeNotificationConfiguration answers.
 type DescribeNotificationConfigurationOutput struct {
@@ -850,6 +884,11 @@ func (v *DescribeSignalingChannelInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DescribeSignalingChannelInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DescribeSignalingChannelInput) Target() (name, arn *string) {
+	return v.ChannelName, v.ChannelARN
+}
+
 // DescribeSignalingChannelOutput is what DescribeSignalingChannel answers.
 type DescribeSignalingChannelOutput struct {
 	ChannelInfo *ChannelInfo
@@ -877,6 +916,9 @@ func (v *DescribeStreamInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DescribeStreamInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DescribeStreamInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // DescribeStreamOutput is what DescribeStream answers.
 type DescribeStreamOutput struct {
 	StreamInfo *StreamInfo
@@ -903,6 +945,11 @@ func (v *DescribeStreamStorageConfigurationInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *DescribeStreamStorageConfigurationInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *DescribeStreamStorageConfigurationInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
 
 // DescribeStreamStorageConfigurationOutput is what DescribeStreamStorageConfiguration answers.
 type DescribeStreamStorageConfigurationOutput struct {
@@ -937,6 +984,9 @@ func (v *GetDataEndpointInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *GetDataEndpointInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *GetDataEndpointInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // GetDataEndpointOutput is what GetDataEndpoint answers.
 type GetDataEndpointOutput struct {
 	DataEndpoint *string
@@ -963,6 +1013,9 @@ func (v *GetSignalingChannelEndpointInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *GetSignalingChannelEndpointInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *GetSignalingChannelEndpointInput) Target() (name, arn *string) { return nil, v.ChannelARN }
 
 // GetSignalingChannelEndpointOutput is what GetSignalingChannelEndpoint answers.
 type GetSignalingChannelEndpointOutput struct {
@@ -1084,6 +1137,9 @@ func (v *ListTagsForResourceInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *ListTagsForResourceInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *ListTagsForResourceInput) Target() (name, arn *string) { return nil, v.ResourceARN }
+
 // ListTagsForResourceOutput is what ListTagsForResource answers.
 type ListTagsForResourceOutput struct {
 	NextToken *string
@@ -1115,6 +1171,9 @@ func (v *ListTagsForStreamInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *ListTagsForStreamInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *ListTagsForStreamInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // ListTagsForStreamOutput is what ListTagsForStream answers.
 type ListTagsForStreamOutput struct {
 	NextToken *string
@@ -1145,6 +1204,11 @@ func (v *StartEdgeConfigurationUpdateInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *StartEdgeConfigurationUpdateInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *StartEdgeConfigurationUpdateInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
 
 // StartEdgeConfigurationUpdateOutput is what StartEdgeConfigurationUpdate answers.
 type StartEdgeConfigurationUpdateOutput struct {
@@ -1185,6 +1249,9 @@ func (v *TagResourceInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *TagResourceInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *TagResourceInput) Target() (name, arn *string) { return nil, v.ResourceARN }
+
 // TagResourceOutput is what TagResource answers.
 type TagResourceOutput struct {
 }
@@ -1209,6 +1276,9 @@ func (v *TagStreamInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *TagStreamInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *TagStreamInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // TagStreamOutput is what TagStream answers.
 type TagStreamOutput struct {
 }
@@ -1230,6 +1300,9 @@ func (v *UntagResourceInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *UntagResourceInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *UntagResourceInput) Target() (name, arn *string) { return nil, v.ResourceARN }
 
 // UntagResourceOutput is what UntagResource answers.
 type UntagResourceOutput struct {
@@ -1254,6 +1327,9 @@ func (v *UntagStreamInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *UntagStreamInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *UntagStreamInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
 
 // UntagStreamOutput is what UntagStream answers.
 type UntagStreamOutput struct {
@@ -1283,6 +1359,9 @@ func (v *UpdateDataRetentionInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *UpdateDataRetentionInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *UpdateDataRetentionInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // UpdateDataRetentionOutput is what UpdateDataRetention answers.
 type UpdateDataRetentionOutput struct {
 }
@@ -1307,6 +1386,11 @@ func (v *UpdateImageGenerationConfigurationInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *UpdateImageGenerationConfigurationInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *UpdateImageGenerationConfigurationInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
+
 // UpdateImageGenerationConfigurationOutput is what UpdateImageGenerationConfiguration answers.
 type UpdateImageGenerationConfigurationOutput struct {
 }
@@ -1328,6 +1412,9 @@ func (v *UpdateMediaStorageConfigurationInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *UpdateMediaStorageConfigurationInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *UpdateMediaStorageConfigurationInput) Target() (name, arn *string) { return nil, v.ChannelARN }
 
 // UpdateMediaStorageConfigurationOutput is what UpdateMediaStorageConfiguration answers.
 type UpdateMediaStorageConfigurationOutput struct {
@@ -1353,6 +1440,11 @@ func (v *UpdateNotificationConfigurationInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *UpdateNotificationConfigurationInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *UpdateNotificationConfigurationInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
+
 // UpdateNotificationConfigurationOutput is what UpdateNotificationConfiguration answers.
 type UpdateNotificationConfigurationOutput struct {
 }
@@ -1376,6 +1468,9 @@ func (v *UpdateSignalingChannelInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *UpdateSignalingChannelInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *UpdateSignalingChannelInput) Target() (name, arn *string) { return nil, v.ChannelARN }
 
 // UpdateSignalingChannelOutput is what UpdateSignalingChannel answers.
 type UpdateSignalingChannelOutput struct {
@@ -1405,6 +1500,9 @@ func (v *UpdateStreamInput) fields() []field {
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *UpdateStreamInput) Check() error { return checkInput(v) }
 
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *UpdateStreamInput) Target() (name, arn *string) { return v.StreamName, v.StreamARN }
+
 // UpdateStreamOutput is what UpdateStream answers.
 type UpdateStreamOutput struct {
 }
@@ -1430,6 +1528,11 @@ func (v *UpdateStreamStorageConfigurationInput) fields() []field {
 
 // Check returns a *CheckError for the first member that breaks a rule.
 func (v *UpdateStreamStorageConfigurationInput) Check() error { return checkInput(v) }
+
+// Target returns the name and the ARN of what the call is about, nil where absent.
+func (v *UpdateStreamStorageConfigurationInput) Target() (name, arn *string) {
+	return v.StreamName, v.StreamARN
+}
 
 // UpdateStreamStorageConfigurationOutput is what UpdateStreamStorageConfiguration answers.
 type UpdateStreamStorageConfigurationOutput struct {

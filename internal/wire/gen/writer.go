@@ -125,6 +125,24 @@ func (w *writer) structure(s *model.Shape) {
 	if input {
 		w.line("// Check returns a *CheckError for the first member that breaks a rule.")
 		w.line("func (v *%s) Check() error { return checkInput(v) }\n", s.Name)
+		w.target(s)
+	}
+}
+
+// target writes how an input names the stream or channel it is about, if it does.
+func (w *writer) target(s *model.Shape) {
+	name, arn := "nil", ""
+	for _, m := range s.Members {
+		switch m.Name {
+		case "StreamName", "ChannelName":
+			name = "v." + exported(m.Name)
+		case "StreamARN", "ChannelARN", "channelArn", "ResourceARN":
+			arn = "v." + exported(m.Name)
+		}
+	}
+	if arn != "" {
+		w.line("// Target returns the name and the ARN of what the call is about, nil where absent.")
+		w.line("func (v *%s) Target() (name, arn *string) { return %s, %s }\n", s.Name, name, arn)
 	}
 }
 
