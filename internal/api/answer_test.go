@@ -89,7 +89,7 @@ func TestRequestIDs(t *testing.T) {
 // One line for each request says who did what; none holds what would let a reader of the
 // log sign for the caller.
 func TestTheLog(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil), JSON("ListStreams", nil,
+	h := newHouse(t, quota.Limits{}, describe(nil, nil), JSON("ListStreams",
 		func(_ context.Context, c *Call, _ *wire.ListStreamsInput) (any, error) { return nil, nil }))
 	var signatures []string
 	note := func(r *http.Request) {
@@ -148,7 +148,7 @@ func TestBrowsersMayCall(t *testing.T) {
 // What is begun cannot become an error.
 func TestAnAnswerThatStreams(t *testing.T) {
 	m := metrics.New()
-	h := newHouse(t, quota.Limits{}, JSON("GetMedia", func(in *wire.GetMediaInput) Target { return Target{Name: in.StreamName} },
+	h := newHouse(t, quota.Limits{}, OnStream("GetMedia",
 		func(_ context.Context, c *Call, _ *wire.GetMediaInput) (any, error) {
 			out := NewOutput(c, "video/webm", time.Minute, m.PutBytes)
 			if _, err := out.Write([]byte("media")); err != nil || out.Flush() != nil || out.Bytes() != 5 {
@@ -169,7 +169,7 @@ func TestAnAnswerThatStreams(t *testing.T) {
 // A consumer that takes nothing is cut.
 func TestAConsumerThatTakesNothing(t *testing.T) {
 	ended := make(chan error, 1)
-	h := newHouse(t, quota.Limits{}, JSON("GetMedia", nil,
+	h := newHouse(t, quota.Limits{}, JSON("GetMedia",
 		func(_ context.Context, c *Call, _ *wire.GetMediaInput) (any, error) {
 			out := NewOutput(c, "video/webm", 50*time.Millisecond, metrics.New().PutBytes)
 			for {

@@ -100,9 +100,7 @@ func newHouse(t testing.TB, l quota.Limits, routes ...Route) *house {
 
 // describe is a route that says which stream it was asked about.
 func describe(answer any, err error) Route {
-	return JSON("DescribeStream", func(in *wire.DescribeStreamInput) Target {
-		return Target{Name: in.StreamName, ARN: in.StreamARN}
-	}, func(context.Context, *Call, *wire.DescribeStreamInput) (any, error) { return answer, err })
+	return OnStream("DescribeStream", func(context.Context, *Call, *wire.DescribeStreamInput) (any, error) { return answer, err })
 }
 
 // request makes a signed request; change may spoil it before or after signing.
@@ -327,7 +325,7 @@ func TestOthersStreams(t *testing.T) {
 }
 
 func TestDenial(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil), JSON("CreateStream", nil,
+	h := newHouse(t, quota.Limits{}, describe(nil, nil), JSON("CreateStream",
 		func(context.Context, *Call, *wire.CreateStreamInput) (any, error) { return nil, nil }))
 	h.deny = kvs.Errorf(kvs.Denied, "User: arn:aws:iam::111122223333:user/x is not authorized to perform: kinesisvideo:DescribeStream on resource: yard")
 	for path, name := range map[string]string{"/describeStream": "NotAuthorizedException", "/createStream": "AccessDeniedException"} {

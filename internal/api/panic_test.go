@@ -14,7 +14,7 @@ import (
 // A mistake of ours is answered, logged with its place and counted, and the next call
 // is served.
 func TestAPanicIsAnsweredAndLogged(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil), JSON("ListStreams", nil,
+	h := newHouse(t, quota.Limits{}, describe(nil, nil), JSON("ListStreams",
 		func(context.Context, *Call, *wire.ListStreamsInput) (any, error) { panic("the roof fell in") }))
 	got := h.send(h.request("/listStreams", `{}`, nil, nil))
 	if got.status != http.StatusInternalServerError || !strings.Contains(got.body, "Internal failure") || strings.Contains(got.body, "roof") {

@@ -33,13 +33,25 @@ func (t Target) String() string {
 	return ""
 }
 
-// JSON makes the route of an operation with a JSON input of type T. target may be nil.
-func JSON[T any](operation string, target func(in *T) Target, call func(ctx context.Context, c *Call, in *T) (any, error)) Route {
-	r := Route{Operation: operation}
-	if target != nil {
-		r.Target = func(c *Call) (Target, error) { return target(any(c.Input).(*T)), nil }
+// JSON makes the route of an operation with a JSON input of type T that is about no
+// stream, or about one that is not there yet.
+func JSON[T any](operation string, call func(ctx context.Context, c *Call, in *T) (any, error)) Route {
+	return Route{Operation: operation, Call: func(ctx context.Context, c *Call) (any, error) {
+		return call(ctx, c, any(c.Input).(*T))
+	}}
+}
+
+// OnStream makes the route of an operation with a JSON input of type T that names a
+// stream.
+func OnStream[T any, P interface {
+	*T
+	Target() (name, arn *string)
+}](operation string, call func(ctx context.Context, c *Call, in *T) (any, error)) Route {
+	r := JSON(operation, call)
+	r.Target = func(c *Call) (t Target, err error) {
+		t.Name, t.ARN = any(c.Input).(P).Target()
+		return t, nil
 	}
-	r.Call = func(ctx context.Context, c *Call) (any, error) { return call(ctx, c, any(c.Input).(*T)) }
 	return r
 }
 

@@ -46,12 +46,8 @@ type room struct {
 func Routes(o Options) []api.Route {
 	r := room{o, tokens{o.TokenKey}}
 	return []api.Route{
-		api.JSON("ListFragments", func(in *wire.ListFragmentsInput) api.Target {
-			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
-		}, r.list),
-		api.JSON("GetMediaForFragmentList", func(in *wire.GetMediaForFragmentListInput) api.Target {
-			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
-		}, r.pick),
+		api.OnStream("ListFragments", r.list),
+		api.OnStream("GetMediaForFragmentList", r.pick),
 	}
 }
 

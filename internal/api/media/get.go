@@ -9,10 +9,6 @@ import (
 	"github.com/millrace/millrace/internal/wire"
 )
 
-func getTarget(in *wire.GetMediaInput) api.Target {
-	return api.Target{Name: in.StreamName, ARN: in.StreamARN}
-}
-
 // getMedia streams chunks until the consumer leaves or nothing comes any more.
 func (r room) getMedia(ctx context.Context, c *api.Call, in *wire.GetMediaInput) (any, error) {
 	if err := r.checkHost(c.Request); err != nil {

@@ -14,25 +14,15 @@ const defaultPage = 10_000
 
 func (r room) streamRoutes() []api.Route {
 	return []api.Route{
-		api.JSON("CreateStream", nil, r.create),
-		api.JSON("ListStreams", nil, r.list),
-		api.JSON("DescribeStream", func(in *wire.DescribeStreamInput) api.Target {
-			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
-		}, r.describe),
-		api.JSON("UpdateStream", func(in *wire.UpdateStreamInput) api.Target { return api.Target{Name: in.StreamName, ARN: in.StreamARN} }, r.update),
-		api.JSON("DeleteStream", func(in *wire.DeleteStreamInput) api.Target { return api.Target{ARN: in.StreamARN} }, r.remove),
-		api.JSON("UpdateDataRetention", func(in *wire.UpdateDataRetentionInput) api.Target {
-			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
-		}, r.updateRetention),
-		api.JSON("DescribeStreamStorageConfiguration", func(in *wire.DescribeStreamStorageConfigurationInput) api.Target {
-			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
-		}, r.describeStorage),
-		api.JSON("UpdateStreamStorageConfiguration", func(in *wire.UpdateStreamStorageConfigurationInput) api.Target {
-			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
-		}, r.updateStorage),
-		api.JSON("GetDataEndpoint", func(in *wire.GetDataEndpointInput) api.Target {
-			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
-		}, r.endpoint),
+		api.JSON("CreateStream", r.create),
+		api.JSON("ListStreams", r.list),
+		api.OnStream("DescribeStream", r.describe),
+		api.OnStream("UpdateStream", r.update),
+		api.OnStream("DeleteStream", r.remove),
+		api.OnStream("UpdateDataRetention", r.updateRetention),
+		api.OnStream("DescribeStreamStorageConfiguration", r.describeStorage),
+		api.OnStream("UpdateStreamStorageConfiguration", r.updateStorage),
+		api.OnStream("GetDataEndpoint", r.endpoint),
 	}
 }
 

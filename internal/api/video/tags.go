@@ -10,14 +10,12 @@ import (
 // tagRoutes are the tags of streams, by either family of operations.
 func (r room) tagRoutes() []api.Route {
 	return []api.Route{
-		api.JSON("TagStream", func(in *wire.TagStreamInput) api.Target { return api.Target{Name: in.StreamName, ARN: in.StreamARN} }, r.tagStream),
-		api.JSON("UntagStream", func(in *wire.UntagStreamInput) api.Target { return api.Target{Name: in.StreamName, ARN: in.StreamARN} }, r.untagStream),
-		api.JSON("ListTagsForStream", func(in *wire.ListTagsForStreamInput) api.Target {
-			return api.Target{Name: in.StreamName, ARN: in.StreamARN}
-		}, r.listStreamTags),
-		api.JSON("TagResource", func(in *wire.TagResourceInput) api.Target { return api.Target{ARN: in.ResourceARN} }, r.tagResource),
-		api.JSON("UntagResource", func(in *wire.UntagResourceInput) api.Target { return api.Target{ARN: in.ResourceARN} }, r.untagResource),
-		api.JSON("ListTagsForResource", func(in *wire.ListTagsForResourceInput) api.Target { return api.Target{ARN: in.ResourceARN} }, r.listResourceTags),
+		api.OnStream("TagStream", r.tagStream),
+		api.OnStream("UntagStream", r.untagStream),
+		api.OnStream("ListTagsForStream", r.listStreamTags),
+		api.OnStream("TagResource", r.tagResource),
+		api.OnStream("UntagResource", r.untagResource),
+		api.OnStream("ListTagsForResource", r.listResourceTags),
 	}
 }
 
