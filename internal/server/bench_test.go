@@ -167,6 +167,15 @@ func (l *latencies) at(q float64) time.Duration {
 // ms is a duration as benchmarks report it.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// goal reports a figure and fails the benchmark when it is above its goal.
+func goal(b *testing.B, name string, got, most float64) {
+	b.Helper()
+	b.ReportMetric(got, name)
+	if got > most {
+		b.Errorf("%s is %.3f, the goal is at most %v", name, got, most)
+	}
+}
+
 // produce sends one stream until ctx ends and measures its acknowledgements, from the
 // cluster's head written to BUFFERING read, and from the last byte written to PERSISTED
 // read.
