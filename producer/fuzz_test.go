@@ -2,6 +2,7 @@ package producer
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 	"time"
@@ -32,7 +33,9 @@ func FuzzReclusterer(f *testing.F) {
 		}
 		out, err := io.ReadAll(NewReclusterer(bytes.NewReader(in), l))
 		compare(t, in, out, l.Hold, err)
-		if Fits(bytes.NewReader(in), l) == nil && err != nil {
+		// Media that fit are sent as they are; held back, only what lies between their
+		// clusters can be too long (seed dd7e14932eb571ab).
+		if Fits(bytes.NewReader(in), l) == nil && err != nil && !errors.Is(err, errBetween) {
 			t.Fatalf("fits, but %v", err)
 		}
 	})

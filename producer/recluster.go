@@ -215,7 +215,10 @@ func (r *Reclusterer) afterCluster(it *mkv.Item) error {
 	r.state = outside
 	r.between.add(it)
 	if r.between.cost()+r.stash.cost() > r.limits.Hold {
-		return errors.New("the elements between two clusters are longer than a fragment may be")
+		return errBetween
 	}
 	return nil
 }
+
+// errBetween: what lies between two clusters is held until the next cluster is known.
+var errBetween = errors.New("the elements between two clusters are longer than a fragment may be")
