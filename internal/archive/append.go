@@ -118,7 +118,7 @@ type queue struct {
 	mu      sync.Mutex
 	space   sync.Cond // signalled when the queue was taken or closed
 	waiting []pending
-	bytes   int64
+	bytes   int64 // that are held until they are written, headers included
 	closed  bool
 }
 
@@ -128,19 +128,23 @@ func newQueue() *queue {
 	return q
 }
 
-// put waits for room. A body larger than the whole queue goes in alone. It reports
+// size is what the fragment holds in memory. A header is counted with each of its
+// fragments: the writer compares contents, and any two may be different ones.
+func (p *pending) size() int64 { return p.length + int64(len(p.header)) }
+
+// put waits for room. A fragment larger than the whole queue goes in alone. It reports
 // false when the queue is closed.
 func (q *queue) put(p pending) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.closed && len(q.waiting) > 0 && (len(q.waiting) >= queueRecords || q.bytes+p.length > queueBytes) {
+	for !q.closed && len(q.waiting) > 0 && (len(q.waiting) >= queueRecords || q.bytes+p.size() > queueBytes) {
 		q.space.Wait()
 	}
 	if q.closed {
 		return false
 	}
 	q.waiting = append(q.waiting, p)
-	q.bytes += p.length
+	q.bytes += p.size()
 	select {
 	case q.wake <- struct{}{}:
 	default:

@@ -310,3 +310,15 @@ func TestClassOf(t *testing.T) {
 		}
 	}
 }
+
+func TestTheQueueCountsHeaders(t *testing.T) {
+	q := newQueue()
+	for range 3 {
+		if !q.put(pending{header: make([]byte, 1<<20), Stored: Stored{length: 10}}) {
+			t.Fatal("the queue is closed")
+		}
+	}
+	if n, size := q.length(); n != 3 || size != 3*(1<<20+10) {
+		t.Errorf("%d fragments of %d bytes", n, size)
+	}
+}

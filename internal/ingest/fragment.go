@@ -43,10 +43,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	if err := s.admit(ctx); err != nil {
 		return err
 	}
-	h := s.header.later
-	if !s.last.set {
-		h = s.header.first
-	}
+	h := s.header.first
 	f := &fragment{header: h, timecode: it.Timecode, limit: s.limits.FragmentBytes, fail: s.failFragment}
 	bad := s.checkTimes(f)
 	var err error
@@ -54,6 +51,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	if f.live, err = s.live.Begin(next, f.producer, h, !s.known); err != nil {
 		return noNumber(err)
 	}
+	s.header.begun()
 	f.number = f.live.Info().Number
 	f.metadata, s.pending = s.pending, metadata{}
 	s.current = f

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"strings"
 
 	"github.com/millrace/millrace/internal/live"
@@ -11,12 +12,27 @@ import (
 // and repeated in every chunk.
 const maxHeader = 1 << 20
 
+// A header this small is not charged to the memory budget: collecting of it goes
+// without as long as it has at most freeCollecting bytes, keeping it at most freeHeader.
+const (
+	freeCollecting = 16 << 10
+	freeHeader     = 4 << 10
+)
+
+// collecting is what a larger header is charged while it arrives: the element being
+// read, what it was parsed to, and all elements before. It is taken at once, because
+// sessions that hold halves of headers would wait for each other.
+const collecting = 3 * maxHeader
+
 // header is what came in front of the first cluster.
 type header struct {
-	all   []byte // everything, for the first fragment's chunk
-	plain []byte // without Tags, for every later chunk
-	first *live.Header
-	later *live.Header
+	store *live.Store
+	held  int64 // bytes of the memory budget
+
+	all   []byte       // everything so far
+	tags  [][2]int     // where in it Tags elements are
+	first *live.Header // for the first fragment's chunk: everything
+	later *live.Header // for every later chunk: without Tags
 
 	segments int
 	clusters bool // the first cluster was seen: the header is complete
@@ -56,13 +72,33 @@ func (h *header) element(it *mkv.Item, tracks int) *Fault {
 			return fault(TooManyTracks, "the header has %d tracks, %d are allowed", len(it.Tracks), tracks)
 		}
 	}
-	h.all = append(h.all, raw...)
-	if it.Kind != mkv.TagsElement {
-		h.plain = append(h.plain, raw...)
+	if it.Kind == mkv.TagsElement {
+		h.tags = append(h.tags, [2]int{len(h.all), len(h.all) + len(raw)})
 	}
-	if len(h.all) > maxHeader {
+	h.all = append(h.all, raw...)
+	return h.bound(int64(len(h.all)))
+}
+
+func (h *header) bound(size int64) *Fault {
+	if size > maxHeader {
 		return fault(InvalidMKV, "more than %d bytes in front of the first cluster", maxHeader)
 	}
+	return nil
+}
+
+// arriving says that so many bytes lie in the reader's memory, beside what is kept.
+func (h *header) arriving(ctx context.Context, buffered int64) error {
+	size := max(0, buffered-readBuffer) + int64(len(h.all))
+	if f := h.bound(size); f != nil {
+		return f
+	}
+	if size <= freeCollecting || h.held > 0 {
+		return nil
+	}
+	if err := h.store.Hold(ctx, collecting); err != nil {
+		return err
+	}
+	h.held = collecting
 	return nil
 }
 
@@ -73,7 +109,7 @@ func (h *header) info(i *mkv.Info) {
 }
 
 // close ends the header at the first cluster.
-func (h *header) close() *Fault {
+func (h *header) close(ctx context.Context) error {
 	if len(h.tracks) == 0 {
 		return fault(InvalidMKV, "the first cluster came before any track was declared")
 	}
@@ -81,11 +117,71 @@ func (h *header) close() *Fault {
 		h.scale, h.tagsNext = 1_000_000, true
 	}
 	h.clusters = true
-	h.first = &live.Header{Bytes: h.all}
-	h.later = h.first
-	if len(h.plain) != len(h.all) {
-		h.later = &live.Header{Bytes: h.plain}
+	plain := h.plain()
+	n := charge(h.all)
+	if plain != nil {
+		n += charge(plain)
 	}
-	h.all, h.plain = nil, nil
+	if h.held == 0 && n > 0 {
+		if err := h.store.Hold(ctx, n); err != nil {
+			return err
+		}
+		h.held = n
+	}
+	if h.held > n {
+		h.store.Give(h.held - n)
+	}
+	h.held = 0
+	h.first = h.store.NewHeader(h.all, charge(h.all))
+	if h.later = h.first; plain != nil {
+		h.later = h.store.NewHeader(plain, charge(plain))
+	}
+	h.all, h.tags = nil, nil
 	return nil
+}
+
+// plain is the header without its tags; nil when it has none.
+func (h *header) plain() []byte {
+	if len(h.tags) == 0 {
+		return nil
+	}
+	var tags, from int
+	for _, t := range h.tags {
+		tags += t[1] - t[0]
+	}
+	b := make([]byte, 0, len(h.all)-tags)
+	for _, t := range h.tags {
+		b = append(b, h.all[from:t[0]]...)
+		from = t[1]
+	}
+	return append(b, h.all[from:]...)
+}
+
+// charge is what keeping b is charged.
+func charge(b []byte) int64 {
+	if len(b) <= freeHeader {
+		return 0
+	}
+	return int64(cap(b))
+}
+
+// begun says that a fragment took the first header: the next ones get the later.
+func (h *header) begun() {
+	if h.first != h.later {
+		h.first.Release()
+		h.first = h.later
+	}
+}
+
+// release gives back what the session holds; its fragments hold on to theirs.
+func (h *header) release() {
+	if h.held > 0 {
+		h.store.Give(h.held)
+		h.held = 0
+	}
+	if h.first != nil {
+		h.begun()
+		h.later.Release()
+		h.first, h.later = nil, nil
+	}
 }

@@ -87,8 +87,9 @@ type Summary struct {
 func (g *Ingest) Run(ctx context.Context, r Request, body Body, acks AckWriter) Summary {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := newSession(g, r, body, cancel)
+	s := newSession(ctx, g, r, body, cancel)
 	defer s.live.Release()
+	defer s.header.release()
 	defer s.live.OpenSession()()
 	defer g.sessions.add(r.Stream.Stream().ID, s)()
 	stop := context.AfterFunc(ctx, body.Interrupt)

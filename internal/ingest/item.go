@@ -10,6 +10,12 @@ import (
 // timecode; they are kept in memory until the fragment has a number.
 const maxLead = 64 << 10
 
+// maxInline bounds an element behind the first cluster that must be read whole, like
+// Tags: they are read through memory that nobody is charged for. (A reader that doubles
+// its memory notices at twice the bound at the latest.) Ten metadata items
+// have some four thousand bytes.
+const maxInline = 64 << 10
+
 // item takes one item of the body.
 func (s *session) item(ctx context.Context, it *mkv.Item) error {
 	switch {
@@ -48,10 +54,12 @@ func (s *session) headerItem(it *mkv.Item) error {
 // clusterStart ends the fragment before and prepares the next one.
 func (s *session) clusterStart(ctx context.Context, it *mkv.Item) error {
 	if !s.header.clusters {
-		if f := s.header.close(); f != nil {
-			return f
+		if err := s.header.close(ctx); err != nil {
+			return err
 		}
 		s.frags = newTimeline(s.header.tracks, s.header.scale)
+		s.header.tracks = nil // with all their codecs' private data
+		s.holding.Store(s.header.first.Charged() > 0)
 		if !s.header.ownTags {
 			s.pending = metadata{}
 		}

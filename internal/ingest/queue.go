@@ -194,7 +194,7 @@ func (q *ackQueue) tick() time.Duration {
 		q.cancel(&Fault{Code: StreamReadError, Reason: "no data for " + end.String(), silent: true})
 	}
 	if silence >= holdLimit && q.unanswered(now) > holdLimit-idleEvery && q.holds() {
-		q.cancel(fault(StreamReadError, "no data for %v in the middle of a fragment while others wait for its memory", holdLimit))
+		q.cancel(fault(StreamReadError, "no data for %v while others wait for the memory that the session holds", holdLimit))
 	}
 	return idleEvery
 }

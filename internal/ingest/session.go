@@ -41,28 +41,35 @@ type session struct {
 	summary   Summary
 	displaced atomic.Bool // set by a newer session
 	inFlight  atomic.Bool // a fragment is arriving; read by a newer session
+	holding   atomic.Bool // the header takes memory that others may wait for
 }
 
-func newSession(g *Ingest, r Request, body Body, cancel context.CancelCauseFunc) *session {
+func newSession(ctx context.Context, g *Ingest, r Request, body Body, cancel context.CancelCauseFunc) *session {
 	l := g.o.Limits()
 	s := &session{g: g, request: r, limits: l, entry: r.Stream, cancel: cancel, body: body}
+	s.header.store = g.o.Live
 	s.live = g.o.Live.Acquire(r.Stream.Stream().ID)
 	s.acks = newAckQueue(g, r.Stream.Gone(), l, cancel)
-	s.acks.holds = func() bool { return s.inFlight.Load() && g.o.Pressed != nil && g.o.Pressed() }
-	s.reader = mkv.NewReader(&countingReader{body: body, s: s}, mkv.Options{Buffer: readBuffer, MaxFrame: maxBlock})
+	s.acks.holds = func() bool { return (s.inFlight.Load() || s.holding.Load()) && g.o.Pressed != nil && g.o.Pressed() }
+	s.reader = mkv.NewReader(&countingReader{ctx: ctx, body: body, s: s}, mkv.Options{Buffer: readBuffer, MaxFrame: maxBlock})
 	if l.FragmentsPerSecond > 0 {
 		s.pace = rate.NewLimiter(rate.Limit(l.FragmentsPerSecond), l.FragmentsPerSecond)
 	}
 	return s
 }
 
-// countingReader counts bytes and tells the acknowledging goroutine that data came.
+// countingReader counts bytes, tells the acknowledging goroutine that data came, and
+// sees to it that an element which is collected whole is charged for.
 type countingReader struct {
+	ctx  context.Context // of the session
 	body Body
 	s    *session
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
+	if err := c.s.collect(c.ctx); err != nil {
+		return 0, err
+	}
 	c.s.acks.asks(c.s.g.o.Now())
 	n, err := c.body.Read(p)
 	if n > 0 {
@@ -71,6 +78,20 @@ func (c *countingReader) Read(p []byte) (int, error) {
 		c.s.acks.data(c.s.g.o.Now())
 	}
 	return n, err
+}
+
+// collect accounts for what the reader keeps of an element that is not whole yet.
+func (s *session) collect(ctx context.Context) error {
+	buffered := s.summary.Bytes - s.reader.Offset()
+	if !s.header.clusters {
+		err := s.header.arriving(ctx, buffered)
+		s.holding.Store(s.header.held > 0)
+		return err
+	}
+	if buffered > maxInline {
+		return fault(InvalidMKV, "an element of more than %d bytes at byte %d; only blocks and the elements in front of the first cluster may be larger", maxInline, s.reader.Offset())
+	}
+	return nil
 }
 
 // read takes items until the body ends and closes what is open then.

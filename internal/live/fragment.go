@@ -14,12 +14,6 @@ import (
 // archived, the archive has the same bytes.
 var ErrEvicted = errors.New("fragment left the live buffer")
 
-// Header is the part of a chunk in front of the first cluster: EBML header, Segment
-// of unknown size, Info, Tracks and whatever else the producer sent there.
-type Header struct {
-	Bytes []byte // never modified
-}
-
 // State is how far a fragment has come.
 type State uint8
 
@@ -52,6 +46,7 @@ type Fragment struct {
 	size    int64 // bytes written
 	visible int64 // bytes readers may have: always whole elements
 	hidden  bool  // readers get no more bytes
+	freed   bool  // the pages were given back
 }
 
 // Info returns what is known about the fragment. Producer time, duration and size are
@@ -152,7 +147,7 @@ func (f *Fragment) Complete(info kvs.Fragment, host bool) (net.Buffers, bool) {
 	f.info, f.state, f.host = info, Complete, host
 	f.completed = f.st.store.o.Now()
 	if host {
-		f.st.hostSize += f.held()
+		f.st.hostSize += f.held() + f.st.headerJoins(f.header)
 		f.st.boundHost()
 		f.st.store.o.Budget.Retry()
 	}
@@ -228,13 +223,18 @@ func (f *Fragment) hide() {
 // those who may change the fragment.
 func (f *Fragment) held() int64 { return int64(len(f.pages)) * PageSize }
 
-// release gives the pages back; nobody may be writing or reading them any more.
+// release gives the pages back, and the header with its last fragment; nobody may be
+// writing or reading them any more. It says how many bytes are free now.
 func (f *Fragment) release() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.freed {
+		return 0
+	}
+	f.freed = true
 	n := f.held()
 	f.st.store.pages.put(f.pages)
 	f.pages = nil
 	f.st.store.o.Budget.Give(n)
-	return n
+	return n + f.header.drop()
 }

@@ -66,6 +66,7 @@ func (st *Stream) Begin(next func() (kvs.FragmentNumber, error), producer kvs.Mi
 	if !st.begun {
 		st.begun, st.floor = true, n.Before()
 	}
+	h.hold()
 	st.frags = append(st.frags, f)
 	st.newest = n
 	st.wake()
@@ -133,10 +134,32 @@ func (st *Stream) remove(f *Fragment) {
 	}
 	st.frags = slices.Delete(st.frags, i, i+1)
 	if f.host {
-		st.hostSize -= f.held()
+		st.hostSize -= f.held() + st.headerLeaves(f.header)
 	}
 	f.hide()
 	st.wake()
+}
+
+// headerJoins and headerLeaves count a header in the host buffer once, however many of
+// its fragments lie there. They return the bytes that come or go. Callers hold st.mu.
+func (st *Stream) headerJoins(h *Header) int64 {
+	if h.charged == 0 {
+		return 0
+	}
+	if h.hosted++; h.hosted > 1 {
+		return 0
+	}
+	return h.charged
+}
+
+func (st *Stream) headerLeaves(h *Header) int64 {
+	if h.charged == 0 {
+		return 0
+	}
+	if h.hosted--; h.hosted > 0 {
+		return 0
+	}
+	return h.charged
 }
 
 // evict removes an evictable fragment and frees its pages. Callers hold st.mu.
