@@ -27,6 +27,7 @@ type Ack struct {
 	Code     Code // Failed only
 	Whole    bool // Failed only: about the session, not about a fragment
 	since    time.Time
+	why      string // Failed only: for the session's summary
 }
 
 // AppendJSON appends the acknowledgement as the service writes it: one line, keys in

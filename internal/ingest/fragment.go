@@ -167,8 +167,8 @@ func (s *session) failFragment(f *Fault) {
 	}
 	c.failed = true
 	c.live.Fail()
-	s.acks.add(Ack{Type: Failed, Timecode: c.timecode, Number: c.number, Code: f.Code})
-	s.g.o.Logger.Info("fragment refused", "stream", s.entry.Stream().Name, "fragment", c.number.String(), "code", int(f.Code), "reason", f.Reason)
+	s.acks.add(Ack{Type: Failed, Timecode: c.timecode, Number: c.number, Code: f.Code, why: f.Reason})
+	s.g.o.Logger.Debug("fragment refused", "stream", s.entry.Stream().Name, "fragment", c.number.String(), "code", int(f.Code), "reason", f.Reason)
 }
 
 // closeFragment makes room for the next one.
@@ -242,6 +242,5 @@ func (s *session) archived(f *fragment, ended time.Time, err error) {
 	if c, ok := errors.AsType[*Fault](err); ok {
 		code = c.Code
 	}
-	s.acks.settle(Ack{Type: Failed, Timecode: f.timecode, Number: f.number, Code: code})
-	s.g.o.Logger.Error("fragment not archived", "stream", s.entry.Stream().Name, "fragment", f.number.String(), "error", err)
+	s.acks.settle(Ack{Type: Failed, Timecode: f.timecode, Number: f.number, Code: code, why: err.Error()})
 }

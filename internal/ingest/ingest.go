@@ -4,9 +4,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/catalog"
@@ -75,11 +74,13 @@ type AckWriter interface {
 
 // Summary is what a session did.
 type Summary struct {
-	Fragments int   // received whole
-	Persisted int   // made durable
-	Failed    int   // answered with ERROR
-	Bytes     int64 // of Matroska read
-	End       error // nil after a clean end of the body
+	Fragments int    // received whole
+	Persisted int    // made durable
+	Failed    int    // answered with ERROR
+	Bytes     int64  // of Matroska read
+	Refused   string // ERRORs by code and how many: "4004:1 4011:20"; empty without any
+	First     string // why the first of them was sent
+	End       error  // nil after a clean end of the body
 }
 
 // Run reads the body to its end, or until ctx ends, and returns when the last
@@ -99,18 +100,14 @@ func (g *Ingest) Run(ctx context.Context, r Request, body Body, acks AckWriter) 
 
 	// Reading happens on the caller's goroutine: thousands of sessions are open at a
 	// time, and a stack that reads through TLS is the largest part of one.
-	var writer errgroup.Group
-	writer.Go(func() error {
-		if err := s.acks.run(acks); err != nil {
-			// Nobody reads the answers: what is not acknowledged will be sent again.
-			cancel(&Fault{Code: StreamReadError, Reason: "acknowledgements cannot be written", Cause: err})
-		}
-		return nil
-	})
+	// The writer itself ends the session when nobody reads the answers.
+	var writer sync.WaitGroup
+	writer.Go(func() { s.acks.run(acks) })
 	s.summary.End = s.read(ctx)
 	s.acks.close()
-	_ = writer.Wait()
+	writer.Wait()
 	s.summary.Persisted = s.acks.persisted
 	s.summary.Failed = s.acks.failed
+	s.summary.Refused, s.summary.First = s.acks.refused.String(), s.acks.refused.first
 	return s.summary
 }

@@ -45,6 +45,7 @@ type ackQueue struct {
 
 	// Of the writing goroutine, read after it ended.
 	persisted, failed int
+	refused           refusals
 	line              []byte
 }
 
@@ -62,7 +63,9 @@ func (q *ackQueue) add(a Ack) {
 }
 
 // fail queues an ERROR that is about no fragment.
-func (q *ackQueue) fail(c Code) { q.add(Ack{Type: Failed, Code: c, Whole: true}) }
+func (q *ackQueue) fail(f *Fault) {
+	q.add(Ack{Type: Failed, Code: f.Code, Whole: true, why: f.Reason})
+}
 
 // expect announces an acknowledgement that the archive will settle.
 func (q *ackQueue) expect() {
@@ -129,9 +132,9 @@ func signal(c chan struct{}) {
 }
 
 // run writes acknowledgements until the last expected one, and watches the session's
-// clocks. It returns the first error of writing; after it nothing is written, but the
+// clocks. After an error of writing, which ends the session, nothing is written, but the
 // archive's answers are still awaited, so that nothing outlives the session.
-func (q *ackQueue) run(w AckWriter) error {
+func (q *ackQueue) run(w AckWriter) {
 	timer := time.NewTimer(idleAfter)
 	defer timer.Stop()
 	gone := q.gone
@@ -139,15 +142,16 @@ func (q *ackQueue) run(w AckWriter) error {
 	for {
 		batch, done := q.take()
 		for _, a := range batch {
-			if broken == nil {
-				broken = q.write(w, a)
-			}
 			if broken != nil {
+				continue
+			}
+			if broken = q.write(w, a); broken != nil {
+				// What is not acknowledged will be sent again.
 				q.cancel(&Fault{Code: StreamReadError, Reason: "acknowledgements cannot be written", Cause: broken, silent: true})
 			}
 		}
 		if done {
-			return broken
+			return
 		}
 		if len(batch) > 0 {
 			continue
@@ -219,6 +223,7 @@ func (q *ackQueue) write(w AckWriter, a Ack) error {
 	switch a.Type {
 	case Failed:
 		q.failed++
+		q.refused.add(a)
 		m.AckErrors.WithLabelValues(strconv.Itoa(int(a.Code))).Inc()
 	case Buffering, Received, Persisted:
 		if a.Type == Persisted {

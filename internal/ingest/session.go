@@ -120,7 +120,7 @@ func (s *session) finish(ctx context.Context, err error) error {
 	}
 	f := s.diagnose(ctx, err)
 	if told := s.settle(ctx, f); !told && !f.silent {
-		s.acks.fail(f.Code)
+		s.acks.fail(f)
 	}
 	return f
 }

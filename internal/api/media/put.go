@@ -74,6 +74,9 @@ func (r room) putMedia(ctx context.Context, c *api.Call) (any, error) {
 	s := r.Ingest.Run(ctx, req, conn, conn)
 	conn.finish()
 	c.Note(slog.Int("fragments", s.Fragments), slog.Int("persisted", s.Persisted), slog.Int("failed", s.Failed), slog.Int64("bytes", s.Bytes))
+	if s.Refused != "" {
+		c.Note(slog.String("refused", s.Refused), slog.String("first", s.First))
+	}
 	return nil, s.End
 }
 
