@@ -107,6 +107,7 @@ type Archive struct {
 	runs      [classes]run // memory kept between batches
 	unsettled []*segment   // failed and neither cut nor sealed yet
 	lastID    int64        // of a segment
+	complaint complaint
 }
 
 // Open opens or makes the archive in o.Dir and brings its index up to date with the

@@ -173,16 +173,45 @@ func (a *Archive) finish(ctx context.Context, batch []pending, runs []*run) {
 	// directory, or pulls the plug, must not find its bytes there.
 	for _, r := range runs {
 		if r.err != nil && r.seg != nil {
-			a.log.Error("fragments not stored; the segment is sealed", "segment", r.seg.id, "fragments", len(r.records), "error", r.err)
 			a.seal(ctx, r.seg)
-		} else if r.err != nil {
-			a.log.Error("fragments not stored; no segment could be made", "fragments", len(r.records), "error", r.err)
 		}
 		clear(r.pieces)
 	}
+	a.complain(batch, runs)
 	for i := range batch {
 		batch[i].answer(batch[i].err)
 	}
+}
+
+// complaint keeps a full disk from filling the log as well.
+type complaint struct {
+	last      time.Time
+	fragments int // not stored since
+}
+
+// complain logs what a batch lost: at once, then at most once a second with the sum.
+func (a *Archive) complain(batch []pending, runs []*run) {
+	failed := 0
+	for i := range batch {
+		if batch[i].err != nil {
+			failed++
+		}
+	}
+	if failed == 0 {
+		return
+	}
+	c, now := &a.complaint, a.now()
+	c.fragments += failed
+	if since := now.Sub(c.last); since >= 0 && since < time.Second {
+		return
+	}
+	for _, r := range runs {
+		if r.err != nil {
+			a.log.Error("fragments not stored", "fragments", c.fragments, "error", r.err)
+			break
+		}
+	}
+	c.last, c.fragments = now, 0
 }
 
 // report tells the observer about the batch.
