@@ -99,7 +99,7 @@ func (s *session) tags(ctx context.Context, it *mkv.Item) error {
 		s.current.metadata.add(it.Tags, &s.limits)
 		s.endFragment(ctx)
 		return s.yield()
-	case s.header.tagsNext:
+	case s.header.tagsNext && !s.entry.Stream().TagsPrevious():
 		s.pending.add(it.Tags, &s.limits)
 	default:
 		s.current.metadata.add(it.Tags, &s.limits)

@@ -56,6 +56,17 @@ func TestWhoseMetadataItIs(t *testing.T) {
 	}
 }
 
+// A stream may say that its producers mean the fragment before.
+func TestMetadataOfThePreviousFragmentBySetting(t *testing.T) {
+	s := newStudio(t, quota.Open)
+	bad := meta("AWS_KINESISVIDEO_NONE", "")
+	s.put(s.stream(24, "millrace:metadata", "previous"), head(otherApp), aSecond(0), bad, aSecond(1000)).
+		want("b1@0 e1@0:4012 b2@1000 r2@1000 p2@1000", 0)
+	s.put(s.stream(24, "millrace:metadata", "next"), head(otherApp), aSecond(0), bad, aSecond(1000)).
+		want("b1@0 r1@0 p1@0 b2@1000 e2@1000:4012", 0)
+	s.wantEmpty()
+}
+
 // An old SDK wrote its first tags in front of the Info that names it.
 func TestTagsInFrontOfTheInfo(t *testing.T) {
 	for app, want := range map[string]string{sdkApp: "b1@0 e1@0:4012", "GStreamer matroskamux": "b1@0 r1@0 p1@0"} {

@@ -59,6 +59,10 @@ func (s Stream) Horizon(now Millis) Millis { return now - s.RetentionMillis() }
 // accepted (stream tag millrace:lenient-tracks=1 turns ack 4011 off).
 func (s Stream) LenientTracks() bool { return s.Tags["millrace:lenient-tracks"] == "1" }
 
+// TagsPrevious reports whether Tags between two clusters describe the fragment before
+// them, as the embedded producer means them (stream tag millrace:metadata=previous).
+func (s Stream) TagsPrevious() bool { return s.Tags["millrace:metadata"] == "previous" }
+
 // Fragment is what is known about one fragment, without its bytes.
 type Fragment struct {
 	Stream   StreamID
