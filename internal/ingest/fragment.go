@@ -51,9 +51,11 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	if f.live, err = s.live.Begin(next, f.producer, h, !s.known); err != nil {
 		return noNumber(err)
 	}
-	s.header.begun()
 	f.number = f.live.Info().Number
 	f.metadata, s.pending = s.pending, metadata{}
+	if h != s.header.later && s.header.ownTags {
+		f.metadata.join(s.header.metadata, &s.limits)
+	}
 	s.current = f
 	s.frags.start()
 	s.acks.add(Ack{Type: Buffering, Timecode: f.timecode, Number: f.number, since: s.g.o.Now()})
@@ -167,6 +169,9 @@ func (s *session) failFragment(f *Fault) {
 	}
 	c.failed = true
 	c.live.Fail()
+	if s.header.ownTags && s.header.metadata.fault != nil {
+		s.header.spent()
+	}
 	s.acks.add(Ack{Type: Failed, Timecode: c.timecode, Number: c.number, Code: f.Code, why: f.Reason})
 	s.g.o.Logger.Debug("fragment refused", "stream", s.entry.Stream().Name, "fragment", c.number.String(), "code", int(f.Code), "reason", f.Reason)
 }
@@ -198,6 +203,7 @@ func (s *session) endFragment(ctx context.Context) {
 	}
 	ended := s.g.o.Now()
 	s.summary.Fragments++
+	s.header.spent()
 	if stream.Retention == 0 {
 		s.acks.add(Ack{Type: Received, Timecode: f.timecode, Number: f.number, since: ended})
 		return

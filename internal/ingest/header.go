@@ -34,6 +34,7 @@ type header struct {
 	first *live.Header // for the first fragment's chunk: everything
 	later *live.Header // for every later chunk: without Tags
 
+	metadata metadata // in the Tags among it
 	segments int
 	clusters bool // the first cluster was seen: the header is complete
 	tracks   []mkv.Track
@@ -165,8 +166,9 @@ func charge(b []byte) int64 {
 	return int64(cap(b))
 }
 
-// begun says that a fragment took the first header: the next ones get the later.
-func (h *header) begun() {
+// spent says that the tags in front of the first cluster need not be sent again: a
+// fragment has them, or they are what is wrong.
+func (h *header) spent() {
 	if h.first != h.later {
 		h.first.Release()
 		h.first = h.later
@@ -180,7 +182,7 @@ func (h *header) release() {
 		h.held = 0
 	}
 	if h.first != nil {
-		h.begun()
+		h.spent()
 		h.later.Release()
 		h.first, h.later = nil, nil
 	}

@@ -47,7 +47,7 @@ func (s *session) headerItem(it *mkv.Item) error {
 		return f
 	}
 	// The Info that says whose tags these are may still follow.
-	s.pending.add(it.Tags, &s.limits)
+	s.header.metadata.add(it.Tags, &s.limits)
 	return nil
 }
 
@@ -60,9 +60,6 @@ func (s *session) clusterStart(ctx context.Context, it *mkv.Item) error {
 		s.frags = newTimeline(s.header.tracks, s.header.scale)
 		s.header.tracks = nil // with all their codecs' private data
 		s.holding.Store(s.header.first.Charged() > 0)
-		if !s.header.ownTags {
-			s.pending = metadata{}
-		}
 	}
 	if s.current != nil {
 		s.endFragment(ctx)

@@ -56,6 +56,26 @@ func TestWhoseMetadataItIs(t *testing.T) {
 	}
 }
 
+// The tags in front of the first cluster go with the first fragment that is not refused,
+// and count there; unless they are the reason themselves.
+func TestHeaderTagsWaitForAFragmentThatIsKept(t *testing.T) {
+	s := newStudio(t, quota.Open)
+	refused := unknown(0, frame(9, 0, 1))
+	tags := func(n int) []byte { return bytes.Repeat(meta("a", "b"), n) }
+	s.put(s.stream(24), head(sdkApp), tags(1), refused, unknown(0, at(0)), aSecond(1000), aSecond(2000)).
+		want("b1@0 e1@0:4010 b2@0 e2@0:4004 b3@1000 r3@1000 p3@1000 b4@2000 r4@2000 p4@2000", 0)
+	for i, want := range [][]byte{append(head(sdkApp), tags(1)...), head(sdkApp)} {
+		if got := s.shelf.all()[i].Header; !bytes.Equal(got, want) {
+			t.Errorf("fragment %d has the header %X, want %X", i+1, got, want)
+		}
+	}
+	s.put(s.stream(24), head(sdkApp), tags(8), refused, tags(3), aSecond(1000), aSecond(2000)).
+		want("b1@0 e1@0:4010 b2@1000 e2@1000:4009 b3@2000 r3@2000 p3@2000", 0)
+	s.put(s.stream(24), head(sdkApp), tags(11), aSecond(0), aSecond(1000)).
+		want("b1@0 e1@0:4009 b2@1000 r2@1000 p2@1000", 0)
+	s.wantEmpty()
+}
+
 // A stream may say that its producers mean the fragment before.
 func TestMetadataOfThePreviousFragmentBySetting(t *testing.T) {
 	s := newStudio(t, quota.Open)
