@@ -57,6 +57,9 @@ func compare(t *testing.T, in, out []byte, hold int, failed error) {
 			return
 		}
 		w, err := want.Next()
+		if err != nil && failed != nil {
+			return // the frame of a group whose end is cut off (seed aa7b06d1b9d05f18)
+		}
 		if err != nil {
 			t.Fatalf("a frame that the input does not have (%v): %+v", err, g)
 		}
