@@ -18,18 +18,21 @@ type timeline struct {
 type trackTime struct {
 	number   uint64
 	fixed    int64 // duration of a frame by header or codec, 0 = unknown
-	previous int64 // distance of frames in the fragment before, 0 = unknown
+	declared bool  // by the header
+	codec    codec
+	previous int64 // distance of the last two frames in the fragment before, 0 = unknown
 
 	frames      int
 	first, last int64
-	before      int64 // start of the block before
+	newest      int64 // latest start of a block
+	second      int64 // latest one before newest, in presentation order
 	explicit    int64 // BlockDuration of the last frame, -1 = none
 }
 
 func newTimeline(tracks []mkv.Track, scale uint64) *timeline {
 	t := &timeline{tracks: map[uint64]*trackTime{}, scale: int64(min(scale, math.MaxInt32))}
 	for i := range tracks {
-		tt := &trackTime{number: tracks[i].Number, fixed: frameDuration(&tracks[i])}
+		tt := &trackTime{number: tracks[i].Number, fixed: frameDuration(&tracks[i]), declared: tracks[i].DefaultDuration > 0, codec: codecOf(&tracks[i])}
 		if t.tracks[tt.number] == nil {
 			t.tracks[tt.number] = tt
 			t.order = append(t.order, tt)
@@ -53,8 +56,8 @@ func frameDuration(t *mkv.Track) int64 {
 // start forgets the fragment before, but how far apart its frames were.
 func (t *timeline) start() {
 	for _, tt := range t.order {
-		if tt.frames > 1 {
-			tt.previous = (tt.last - tt.first) / int64(tt.frames-1)
+		if tt.frames > 0 && tt.newest > tt.second {
+			tt.previous = tt.newest - tt.second
 		}
 		tt.frames, tt.explicit = 0, -1
 	}
@@ -62,24 +65,36 @@ func (t *timeline) start() {
 
 // block adds a block of the given number of laced frames. It reports false for a
 // track the header does not declare.
-func (t *timeline) block(b *mkv.BlockHeader) (*trackTime, bool) {
+func (t *timeline) block(b *mkv.BlockHeader, raw []byte) (*trackTime, bool) {
 	tt := t.tracks[b.Track]
 	if tt == nil {
 		return nil, false
 	}
 	at := int64(b.Time) * t.scale
+	if d := tt.codec.duration(b, raw); d > 0 && !tt.declared {
+		tt.fixed = d
+	}
 	if tt.frames == 0 {
-		tt.first, tt.last = at, at
+		tt.first, tt.last, tt.newest, tt.second = at, at, at, at
 	}
 	tt.first = min(tt.first, at)
-	if tt.frames == 0 || at != tt.before { // else another part of the same frame
-		tt.frames += b.Frames
-	}
-	tt.before = at
+	tt.frames += b.Frames
+	tt.starts(at)
 	if end := at + int64(b.Frames-1)*tt.fixed; end >= tt.last {
 		tt.last, tt.explicit = end, -1
 	}
 	return tt, true
+}
+
+// starts keeps the two latest starts apart, whatever the order they come in: frames that
+// refer to later ones come after those.
+func (tt *trackTime) starts(at int64) {
+	switch {
+	case at > tt.newest:
+		tt.newest, tt.second = at, tt.newest
+	case at < tt.newest && (at > tt.second || tt.second == tt.newest):
+		tt.second = at
+	}
 }
 
 // duration is the fragment's length in nanoseconds: per track from the first frame's
@@ -134,8 +149,8 @@ func (tt *trackTime) lastFrame() int64 {
 		return tt.explicit
 	case tt.fixed > 0:
 		return tt.fixed
-	case tt.frames > 1:
-		return (tt.last - tt.first) / int64(tt.frames-1)
+	case tt.newest > tt.second:
+		return tt.newest - tt.second
 	}
 	return tt.previous
 }

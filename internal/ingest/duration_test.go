@@ -17,6 +17,11 @@ func TestDurations(t *testing.T) {
 	fixed.DefaultDuration = 33_333_333
 	fixedAudio := mkv.Track{Number: 1, UID: 1, Type: mkv.AudioTrack, CodecID: "A_X", DefaultDuration: 20e6}
 	aac := mkv.Track{Number: 1, UID: 1, Type: mkv.AudioTrack, CodecID: "A_AAC", Audio: &mkv.Audio{SamplingFrequency: 16000}}
+	opus := mkv.Track{Number: 1, UID: 1, Type: mkv.AudioTrack, CodecID: "A_OPUS"}
+	g711 := mkv.Track{Number: 1, UID: 1, Type: mkv.AudioTrack, CodecID: "A_MS/ACM", CodecPrivate: []byte{7, 0, 2, 0, 0x40, 0x1F, 0, 0}}
+	packet := func(time int16, b ...byte) []byte {
+		return mkv.AppendSimpleBlock(nil, mkv.BlockHeader{Track: 1, Time: time}, b)
+	}
 	laced := func(time int16, frames int) []byte {
 		all := slices.Repeat([][]byte{make([]byte, 10)}, frames)
 		return mkv.AppendLacedBlock(nil, mkv.BlockHeader{Track: 1, Time: time, Lacing: mkv.FixedLacing}, all)
@@ -41,6 +46,13 @@ func TestDurations(t *testing.T) {
 		{"frames in decoding order", 0, []mkv.Track{videoTrack}, [][]byte{at(0), at(120), at(40), at(80)}, 160},
 		{"a BlockDuration in decoding order", 0, []mkv.Track{videoTrack}, [][]byte{at(0), groupAt(1, 120, 90), groupAt(1, 40, 10), groupAt(1, 80, 10)}, 210},
 		{"times before the cluster's", 0, []mkv.Track{videoTrack}, [][]byte{at(-80), at(-40), at(0)}, 120},
+		{"frames of changing distance", 0, []mkv.Track{videoTrack}, [][]byte{at(0), at(10), at(20), at(120)}, 220},
+		{"the last two in presentation order", 0, []mkv.Track{videoTrack}, [][]byte{at(0), at(200), at(50), at(150)}, 250},
+		{"Opus of 20 ms", 0, []mkv.Track{opus}, [][]byte{packet(0, 15<<3|0), packet(20, 15<<3)}, 40},
+		{"Opus of three frames of 60 ms", 0, []mkv.Track{opus}, [][]byte{packet(0, 3<<3|3, 3)}, 180},
+		{"Opus of twice 2.5 ms", 0, []mkv.Track{opus}, [][]byte{packet(0, 16<<3|1), packet(5, 16<<3|1)}, 10},
+		{"Opus without a byte", 0, []mkv.Track{opus}, [][]byte{packet(0)}, 20},
+		{"G.711", 0, []mkv.Track{g711}, [][]byte{packet(0, make([]byte, 1600)...)}, 100},
 		{"the longest track", 0, []mkv.Track{videoTrack, audioTrack}, [][]byte{at(0), frame(2, 21, 10), at(40), frame(2, 100, 10)}, 100},
 		{"a lace", 0, []mkv.Track{fixedAudio}, [][]byte{laced(0, 5), laced(100, 5)}, 200},
 		{"a lace of AAC", 0, []mkv.Track{aac}, [][]byte{laced(0, 4)}, 256},

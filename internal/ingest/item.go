@@ -127,7 +127,7 @@ func (s *session) clusterItem(ctx context.Context, it *mkv.Item) error {
 // block accounts for a block and fails its fragment when it may not stand there.
 func (s *session) block(it *mkv.Item) {
 	f := s.current
-	tt, ok := s.frags.block(&it.Block)
+	tt, ok := s.frags.block(&it.Block, it.Raw)
 	if !ok {
 		s.failFragment(fault(TrackMismatch, "block of track %d at byte %d; the header declares no such track", it.Block.Track, it.Offset))
 		return
