@@ -48,7 +48,7 @@ func TestDurations(t *testing.T) {
 		{"times before the cluster's", 0, []mkv.Track{videoTrack}, [][]byte{at(-80), at(-40), at(0)}, 120},
 		{"frames of changing distance", 0, []mkv.Track{videoTrack}, [][]byte{at(0), at(10), at(20), at(120)}, 220},
 		{"the last two in presentation order", 0, []mkv.Track{videoTrack}, [][]byte{at(0), at(200), at(50), at(150)}, 250},
-		{"Opus of 20 ms", 0, []mkv.Track{opus}, [][]byte{packet(0, 15<<3|0), packet(20, 15<<3)}, 40},
+		{"Opus of 20 ms", 0, []mkv.Track{opus}, [][]byte{packet(0, 15<<3), packet(20, 15<<3)}, 40},
 		{"Opus of three frames of 60 ms", 0, []mkv.Track{opus}, [][]byte{packet(0, 3<<3|3, 3)}, 180},
 		{"Opus of twice 2.5 ms", 0, []mkv.Track{opus}, [][]byte{packet(0, 16<<3|1), packet(5, 16<<3|1)}, 10},
 		{"Opus without a byte", 0, []mkv.Track{opus}, [][]byte{packet(0)}, 20},
