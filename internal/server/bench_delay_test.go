@@ -21,7 +21,8 @@ import (
 const (
 	delayStreams = 50
 	delayTurns   = 5
-	delayTime    = 6 * time.Second
+	delayTime    = 8 * time.Second
+	delayWarmUp  = 2 * time.Second // of each turn: everybody connects, and NOW may begin with an old fragment
 )
 
 var delaySource = source{frame: 20_000, rate: 25, perGroup: 50}
@@ -66,6 +67,7 @@ func (s *bench) mediaDelay(b *testing.B, names []string, delays *latencies) {
 
 // consume follows a stream and measures each frame by the time it carries.
 func (s *bench) consume(ctx context.Context, name string, delays *latencies) error {
+	steady := time.Now().Add(delayWarmUp).UnixNano()
 	in := &wire.GetMediaInput{StreamName: &name, StartSelector: &wire.StartSelector{StartSelectorType: new("NOW")}}
 	for ctx.Err() == nil {
 		resp, err := s.client.Stream(ctx, wire.ByName("GetMedia"), in)
@@ -75,8 +77,11 @@ func (s *bench) consume(ctx context.Context, name string, delays *latencies) err
 		frames := mkv.NewFrames(mkv.NewReader(resp.Body, mkv.Options{}))
 		for err == nil {
 			var f *mkv.Frame
-			if f, err = frames.Next(); err == nil {
-				delays.add(time.Duration(time.Now().UnixNano() - int64(binary.BigEndian.Uint64(f.Data))))
+			if f, err = frames.Next(); err != nil {
+				break
+			}
+			if written := int64(binary.BigEndian.Uint64(f.Data)); written > steady {
+				delays.add(time.Duration(time.Now().UnixNano() - written))
 			}
 		}
 		_ = resp.Body.Close()
@@ -140,13 +145,16 @@ func echoClient(ctx context.Context, addr string, phase time.Duration, delays *l
 	if err != nil {
 		return err
 	}
+	steady := time.Now().Add(delayWarmUp).UnixNano()
 	go func() {
 		buf := make([]byte, delaySource.frame)
 		for {
 			if _, err := io.ReadFull(c, buf); err != nil {
 				return
 			}
-			delays.add(time.Duration(time.Now().UnixNano() - int64(binary.BigEndian.Uint64(buf))))
+			if written := int64(binary.BigEndian.Uint64(buf)); written > steady {
+				delays.add(time.Duration(time.Now().UnixNano() - written))
+			}
 		}
 	}()
 	defer func() { _ = c.Close() }()
