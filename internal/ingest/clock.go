@@ -2,7 +2,9 @@ package ingest
 
 import (
 	"math"
+	"slices"
 
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/mkv"
 )
 
@@ -21,6 +23,9 @@ type trackTime struct {
 	declared bool  // by the header
 	codec    codec
 	previous int64 // distance of the last two frames in the fragment before, 0 = unknown
+
+	accepted bool       // a fragment before this one was accepted
+	latest   kvs.Millis // the latest start of a frame in it, on the producer's clock
 
 	frames      int
 	first, last int64
@@ -121,15 +126,30 @@ func (t *timeline) span() int64 {
 	return longest
 }
 
-// bounds are the earliest and the latest start of a frame of any track.
-func (t *timeline) bounds() (first, last int64) {
-	first, last = math.MaxInt64, math.MinInt64
+// overlap returns a track whose earliest frame is not later than its latest frame in
+// the fragment accepted before. Tracks are compared with themselves: interleaved sound
+// begins a little before the picture that a fragment begins with.
+func (t *timeline) overlap(cluster kvs.Millis) (uint64, bool) {
 	for _, tt := range t.order {
-		if tt.frames > 0 {
-			first, last = min(first, tt.first), max(last, tt.last)
+		if tt.frames > 0 && tt.accepted && cluster+kvs.Millis(tt.first/1e6) <= tt.latest {
+			return tt.number, true
 		}
 	}
-	return first, last
+	return 0, false
+}
+
+// accept keeps what the next fragment is compared with.
+func (t *timeline) accept(cluster kvs.Millis) {
+	for _, tt := range t.order {
+		if tt.frames > 0 {
+			tt.accepted, tt.latest = true, cluster+kvs.Millis(tt.last/1e6)
+		}
+	}
+}
+
+// empty reports whether no track has a frame.
+func (t *timeline) empty() bool {
+	return !slices.ContainsFunc(t.order, func(tt *trackTime) bool { return tt.frames > 0 })
 }
 
 // missing returns a declared track without a frame.

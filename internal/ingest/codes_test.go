@@ -77,6 +77,9 @@ func TestErrorCodes(t *testing.T) {
 			body: []any{head(otherApp), unknown(1000, frame(9, 0, 10)), aSecond(500)}, want: "b1@1000 e1@1000:4010 b2@500 e2@500:4004"},
 		{name: "4004 overlapping frames", limits: func(l *quota.Limits) { l.FragmentOverlap = false },
 			body: []any{head(otherApp), aSecond(0), aSecond(500), aSecond(501)}, want: "b1@0 r1@0 p1@0 b2@500 e2@500:4004 b3@501 r3@501 p3@501"},
+		{name: "tracks overlap with themselves only", limits: func(l *quota.Limits) { l.FragmentOverlap = false },
+			body: []any{two, unknown(0, at(0), frame(2, 0, 10), frame(2, 980, 10), at(1000)), unknown(1050, at(0), frame(2, -60, 10)), unknown(2000, at(0), frame(2, -1010, 10))},
+			want: "b1@0 r1@0 p1@0 b2@1050 r2@1050 p2@1050 b3@2000 e3@2000:4004"},
 		{name: "overlap is allowed in the open profile",
 			body: []any{head(otherApp), aSecond(0), aSecond(500)}, want: "b1@0 r1@0 p1@0 b2@500 r2@500 p2@500"},
 
@@ -128,6 +131,8 @@ func TestErrorCodes(t *testing.T) {
 			want: "b1@0 r1@0 p1@0 b2@1000 e2@1000:4012 b3@2000 r3@2000 p3@2000"},
 		{name: "4013", limits: func(l *quota.Limits) { l.FragmentMinDuration = time.Second },
 			body: []any{head(otherApp), unknown(0, at(0), at(499)), aSecond(1000)}, want: "b1@0 e1@0:4013 b2@1000 r2@1000 p2@1000"},
+		{name: "the last fragment of a session may be short", limits: func(l *quota.Limits) { l.FragmentMinDuration = time.Second },
+			body: []any{head(otherApp), aSecond(0), unknown(1500, at(0), at(499))}, want: "b1@0 r1@0 p1@0 b2@1500 r2@1500 p2@1500"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := shared.again(t)

@@ -24,6 +24,7 @@ type fragment struct {
 	metadata metadata
 	group    group
 	whole    bool // a cluster of known size was read to its end
+	followed bool // another cluster ended it
 	failed   bool // an ERROR was sent; the rest is read and dropped
 	fail     func(*Fault)
 }
@@ -32,7 +33,6 @@ type fragment struct {
 type previous struct {
 	set      bool
 	timecode uint64
-	end      kvs.Millis // latest start of a frame, on the producer's clock
 }
 
 // clusterTimecode begins a fragment: it takes a number and answers BUFFERING.
@@ -216,10 +216,8 @@ func (s *session) endFragment(ctx context.Context) {
 
 // verdict checks what can only be said of a whole fragment.
 func (s *session) verdict(f *fragment) *Fault {
-	first, last := s.frags.bounds()
-	start, end := f.producer+kvs.Millis(first/1e6), f.producer+kvs.Millis(last/1e6)
 	d := time.Duration(s.frags.duration())
-	if track, missing := s.frags.missing(); missing && !(s.entry.Stream().LenientTracks() && first <= last) {
+	if track, missing := s.frags.missing(); missing && (s.frags.empty() || !s.entry.Stream().LenientTracks()) {
 		return fault(FramesMissing, "track %d is declared but has no frame in the fragment", track)
 	}
 	switch {
@@ -227,12 +225,15 @@ func (s *session) verdict(f *fragment) *Fault {
 		return f.metadata.fault
 	case s.limits.FragmentDuration > 0 && d > s.limits.FragmentDuration:
 		return fault(MaxFragmentDuration, "fragment of %v; %v are allowed", d, s.limits.FragmentDuration)
-	case d < s.limits.FragmentMinDuration:
+	case f.followed && d < s.limits.FragmentMinDuration:
+		// The last one of a session is as long as it is: a producer that stops could
+		// only send it again and again.
 		return fault(MinFragmentDuration, "fragment of %v; at least %v are needed", d, s.limits.FragmentMinDuration)
-	case !s.limits.FragmentOverlap && s.last.end > 0 && start <= s.last.end:
-		return fault(TimecodeNotGreater, "the earliest frame is not later than the latest of the fragment before")
 	}
-	s.last.end = end
+	if track, bad := s.frags.overlap(f.producer); bad && !s.limits.FragmentOverlap {
+		return fault(TimecodeNotGreater, "the earliest frame of track %d is not later than its latest in the fragment before", track)
+	}
+	s.frags.accept(f.producer)
 	return nil
 }
 

@@ -62,6 +62,7 @@ func (s *session) clusterStart(ctx context.Context, it *mkv.Item) error {
 		s.holding.Store(s.header.first.Charged() > 0)
 	}
 	if s.current != nil {
+		s.current.followed = true
 		s.endFragment(ctx)
 	}
 	if err := s.yield(); err != nil {
