@@ -55,6 +55,10 @@ func (c *Client) PutMedia(ctx context.Context, r PutMediaRequest) (*Upload, erro
 	body := newGate(ctx, r.Body)
 	resp, err := c.openMedia(ctx, r, body) //nolint:bodyclose // Upload.Close closes it
 	if err != nil {
+		// The end of ctx closes the media, and the transport may tell of that instead.
+		if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+			err = fmt.Errorf("PutMedia: %w", ended)
+		}
 		body.refuse()
 		cancel()
 		return nil, err
