@@ -85,7 +85,8 @@ func (s *studio) consume(o *sink, final <-chan string) (all []chunk) {
 	last, sel := "", earliest
 	for {
 		r := s.follow(sel, o)
-		for ended := false; !ended && !o.endsWith(last); {
+		// The final chunk may have come in an earlier session, which one that failed ended.
+		for ended := false; !ended && !o.sentWhole(last) && (last == "" || last != sel.Number.String()); {
 			select {
 			case last = <-final:
 			case <-o.flushed:
@@ -93,7 +94,7 @@ func (s *studio) consume(o *sink, final <-chan string) (all []chunk) {
 				ended = true
 			}
 		}
-		done := o.endsWith(last)
+		done := o.sentWhole(last)
 		r.cancel()
 		<-r.done
 		got := whole(parse(s.t, o.bytes()))
@@ -101,18 +102,23 @@ func (s *studio) consume(o *sink, final <-chan string) (all []chunk) {
 			sel.Type = kvs.StartAfter
 			sel.Number, _ = kvs.ParseFragmentNumber(got[len(got)-1].tags[tagToken])
 		}
-		if done {
+		if done || last != "" && last == sel.Number.String() {
 			return all
 		}
 		o.buf.Reset()
 	}
 }
 
-// endsWith reports whether what was sent ends with the chunk of that number.
-func (o *sink) endsWith(number string) bool {
+// sentWhole reports whether the chunk of that number was sent to its last tag. Frames of
+// a later fragment, one that failed, may stand behind it.
+func (o *sink) sentWhole(number string) bool {
+	if number == "" {
+		return false
+	}
+	tail := appendTags(nil, tagToken, number)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return number != "" && bytes.HasSuffix(o.buf.Bytes(), []byte(number))
+	return bytes.Contains(o.buf.Bytes(), tail[bytes.Index(tail, []byte(tagToken)):])
 }
 
 // whole leaves out what failed after its frames left.
