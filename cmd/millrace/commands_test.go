@@ -13,7 +13,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/millrace/millrace/consumer"
 	"github.com/millrace/millrace/internal/mediatest"
 	"github.com/millrace/millrace/mkv"
 )
@@ -233,5 +235,33 @@ func TestGet(t *testing.T) {
 	code, _, stderr = command(t, p, nil, "get", "desert", "-o", missing)
 	if _, err := os.Stat(missing); code != exitFailed || !os.IsNotExist(err) || !strings.Contains(stderr, "ResourceNotFoundException") {
 		t.Errorf("code %d, %s", code, stderr)
+	}
+}
+
+// --for measures the media, by the clock that was asked for; --once ends behind the first
+// fragment that is newer than the command.
+func TestHowFarGetReads(t *testing.T) {
+	began := time.Unix(1_700_000_000, 0)
+	at := func(server, producer time.Duration) *consumer.Fragment {
+		return &consumer.Fragment{ServerTime: began.Add(server), ProducerTime: began.Add(producer)}
+	}
+	old, newer := at(-time.Hour, -3*time.Hour), at(-time.Hour+time.Second, -2*time.Hour)
+	for name, c := range map[string]struct {
+		get    getCmd
+		beyond bool
+	}{
+		"by producer time": {getCmd{For: time.Hour}, true},
+		"a longer time":    {getCmd{For: time.Hour + 1}, false},
+		"by server time":   {getCmd{For: time.Hour, Clock: "server"}, false},
+		"without end":      {getCmd{}, false},
+	} {
+		r := c.get.reach(began)
+		if r.beyond(old) || r.beyond(newer) != c.beyond {
+			t.Errorf("%s: want %v for the second fragment", name, c.beyond)
+		}
+	}
+	once := (&getCmd{Once: true}).reach(began)
+	if once.last(newer) || !once.last(at(0, 0)) || (&getCmd{}).reach(began).last(at(0, 0)) {
+		t.Error("--once ends elsewhere than behind the first fragment that is newer than the command")
 	}
 }

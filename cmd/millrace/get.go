@@ -17,12 +17,12 @@ type getCmd struct {
 	Stream string `arg:"" help:"Name or ARN of the stream."`
 
 	Start     string        `default:"NOW" placeholder:"START" help:"NOW, EARLIEST, a time (RFC 3339 or epoch seconds) or a fragment number, behind which to begin. Default ${default}."`
-	Clock     string        `enum:"producer,server" default:"producer" help:"Whose time --start means: ${enum}."`
+	Clock     string        `enum:"producer,server" default:"producer" help:"Whose time --start and --for mean: ${enum}."`
 	Output    string        `short:"o" default:"-" placeholder:"FILE" help:"Where the media goes; - is the standard output."`
 	Chunks    bool          `help:"Write the chunks as they are received, each a document with the service's tags, instead of one document."`
-	For       time.Duration `placeholder:"DURATION" help:"Stop after this time, such as 90s or 1h."`
+	For       time.Duration `placeholder:"DURATION" help:"Stop before the first fragment that begins this much later than the first one received, such as 90s or 1h."`
 	Fragments int           `placeholder:"N" help:"Stop after this many fragments."`
-	Once      bool          `help:"Stop when the server ends its answer, a few seconds after the last new fragment, instead of asking again."`
+	Once      bool          `help:"Stop at the end of what is stored now: behind the first fragment that the server began to receive after the command began, or when the server ends its answer because nothing new comes."`
 
 	connection
 }
@@ -33,10 +33,14 @@ func (*getCmd) Help() string {
 arrive. When the producer's header changes or its timecodes go back, a new document begins
 in the same output. Ctrl-C ends it.
 
+--for counts the time of the media, not that of your clock, and waits for media that is
+not there yet; with --once it stops at the end of what is stored, too. With --start NOW it
+ends five seconds after its time at the latest, whatever comes.
+
 Examples:
   millrace get demo | ffplay -
   millrace get demo --start EARLIEST --once -o demo.mkv
-  millrace get garden --start 2026-01-02T15:04:05Z --for 10m -o garden.mkv`
+  millrace get garden --start 2026-01-02T15:04:05Z --for 10m --once -o garden.mkv`
 }
 
 // errEnough is why reading ended when as much was read as was asked for.
@@ -58,9 +62,10 @@ func (c *getCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	if c.For > 0 {
+	began := time.Now()
+	if c.For > 0 && strings.EqualFold(c.Start, "NOW") {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.For, errEnough)
+		ctx, cancel = context.WithTimeoutCause(ctx, c.For+nowPatience, errEnough)
 		defer cancel()
 	}
 	out := &output{name: c.Output, w: std.out}
@@ -79,8 +84,8 @@ func (c *getCmd) Run(ctx context.Context, std stdio) error {
 		return c.ended(ctx, err)
 	}
 	defer follower.Close()
-	err = c.ended(ctx, c.copy(std, follower, out))
-	if n := out.fragments; terminal(std.err) || n == 0 {
+	err = c.ended(ctx, c.copy(std, follower, out, c.reach(began)))
+	if n := out.fragments; n > 0 && terminal(std.err) || n == 0 && err == nil {
 		fmt.Fprintf(std.err, "%s\n", count(n, "fragment"))
 	}
 	return errors.Join(err, out.Close())
@@ -112,8 +117,46 @@ func isNumber(text string) bool {
 	return len(text) > 15 && strings.Trim(text, "0123456789") == ""
 }
 
+// nowPatience is how much longer than --for media is waited for that should come now.
+const nowPatience = 5 * time.Second
+
+// reach says how far --for and --once let the reading go.
+type reach struct {
+	span   time.Duration // of the media; 0 = no end
+	server bool          // whose clock measures the span
+	until  time.Time     // when --once was called, by the server's clock; zero = no end
+
+	first time.Time // when the first fragment began
+}
+
+func (c *getCmd) reach(began time.Time) *reach {
+	r := &reach{span: c.For, server: c.Clock == "server"}
+	if c.Once {
+		r.until = began
+	}
+	return r
+}
+
+// beyond says whether a fragment lies behind the time of --for.
+func (r *reach) beyond(f *consumer.Fragment) bool {
+	at := f.ProducerTime
+	if r.server {
+		at = f.ServerTime
+	}
+	if r.first.IsZero() {
+		r.first = at
+	}
+	return r.span > 0 && at.Sub(r.first) >= r.span
+}
+
+// last says whether a fragment is the one that ends --once: it was not stored when the
+// command began.
+func (r *reach) last(f *consumer.Fragment) bool {
+	return !r.until.IsZero() && !f.ServerTime.Before(r.until)
+}
+
 // copy writes fragments until there is a reason to end.
-func (c *getCmd) copy(std stdio, f *consumer.Follower, out *output) error {
+func (c *getCmd) copy(std stdio, f *consumer.Follower, out *output, reach *reach) error {
 	merger := consumer.NewMerger(out)
 	for c.Fragments == 0 || out.fragments < c.Fragments {
 		fragment, err := f.Next()
@@ -124,10 +167,16 @@ func (c *getCmd) copy(std stdio, f *consumer.Follower, out *output) error {
 		if err != nil {
 			return err
 		}
+		if reach.beyond(fragment) {
+			return errEnough
+		}
 		if err := c.write(std, merger, fragment, f); err != nil {
 			return err
 		}
 		out.fragments++
+		if reach.last(fragment) {
+			return errEnough
+		}
 	}
 	return errEnough
 }
