@@ -67,8 +67,8 @@ func (d *dataDir) checkFormat() error {
 	path := d.path("format")
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if others, _ := filepath.Glob(d.path("*.db")); len(others) > 0 {
-			return fmt.Errorf("data directory %s has databases but no file named format: it is damaged or not a data directory", d.root)
+		if foreign := d.foreign(); foreign != "" {
+			return fmt.Errorf("%s is not empty (it holds %s) and not a data directory of millrace: there is no file named format in it; give another --data", d.root, foreign)
 		}
 		return writeSynced(path, []byte("millrace "+strconv.Itoa(formatVersion)+"\n"), 0o600)
 	}
@@ -84,6 +84,18 @@ func (d *dataDir) checkFormat() error {
 		return fmt.Errorf("data directory %s has format %d, this program knows %d: use a newer millrace", d.root, v, formatVersion)
 	}
 	return nil
+}
+
+// foreign is the name of something in the directory that is not ours, "" if there is
+// nothing. A new file system has its lost+found.
+func (d *dataDir) foreign() string {
+	entries, _ := os.ReadDir(d.root)
+	for _, e := range entries {
+		if n := e.Name(); n != lockFile && n != "lost+found" && !strings.HasPrefix(n, ".format-") {
+			return n
+		}
+	}
+	return ""
 }
 
 func (d *dataDir) path(name string) string { return filepath.Join(d.root, name) }

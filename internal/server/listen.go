@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/millrace/millrace/internal/api/media"
@@ -20,36 +21,50 @@ type listener struct {
 	http *http.Server
 }
 
-// listen binds all addresses, so that a busy one is an error of the start.
-func (s *Server) listen(context.Context) error {
-	if s.config.HTTP != "" {
-		if err := s.bind("http", s.config.HTTP, s.handler(), nil); err != nil {
-			return err
+// bindAll takes all addresses before anything is made, so that a busy one costs
+// nothing.
+func (s *Server) bindAll(context.Context) error {
+	s.bound = map[string]net.Listener{}
+	for _, a := range []struct{ name, addr string }{{"http", s.config.HTTP}, {"https", s.config.HTTPS}, {"metrics", s.config.Metrics}} {
+		if a.addr == "" {
+			continue
 		}
-	}
-	if s.config.HTTPS != "" {
-		if err := s.bind("https", s.config.HTTPS, s.handler(), s.certs.config()); err != nil {
-			return err
+		l, err := net.Listen("tcp", a.addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("%s: address %s is in use by another program: give another one with --%s", a.name, a.addr, a.name)
 		}
-	}
-	if s.config.Metrics != "" {
-		mux := http.NewServeMux()
-		mux.Handle("GET /metrics", s.metrics.Handler())
-		return s.bind("metrics", s.config.Metrics, mux, nil)
+		if err != nil {
+			return fmt.Errorf("%s: %w", a.name, err)
+		}
+		s.bound[a.name] = l
 	}
 	return nil
 }
 
-func (s *Server) bind(name, addr string, h http.Handler, t *tls.Config) error {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+// listen gives the bound addresses their handlers.
+func (s *Server) listen(context.Context) error {
+	for name, l := range s.bound {
+		var h http.Handler
+		l = &strangers{Listener: l, max: s.limits.Strangers}
+		switch name {
+		case "metrics":
+			mux := http.NewServeMux()
+			mux.Handle("GET /metrics", s.metrics.Handler())
+			h = mux
+		case "https":
+			l = tls.NewListener(l, s.certs.config())
+			h = s.handler()
+		default:
+			h = s.handler()
+		}
+		s.listeners = append(s.listeners, listener{name, l, s.newHTTP(h)})
 	}
-	l = &strangers{Listener: l, max: s.limits.Strangers}
-	if t != nil {
-		l = tls.NewListener(l, t)
-	}
-	s.listeners = append(s.listeners, listener{name, l, &http.Server{
+	return nil
+}
+
+// newHTTP makes the server of one listener.
+func (s *Server) newHTTP(h http.Handler) *http.Server {
+	return &http.Server{
 		Handler: h,
 		// The head of a request is small and comes at once; media have deadlines of
 		// their own.
@@ -62,8 +77,7 @@ func (s *Server) bind(name, addr string, h http.Handler, t *tls.Config) error {
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return remember(media.ConnContext(ctx, c), c)
 		},
-	}})
-	return nil
+	}
 }
 
 func (l listener) serve() error {

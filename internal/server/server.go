@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,6 +46,7 @@ type Server struct {
 	player    *playback.Player
 	certs     *certificates
 	front     *api.Front
+	bound     map[string]net.Listener // by name
 	listeners []listener
 
 	closing context.Context // done when sessions should end
@@ -64,7 +66,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	if s.limits, err = quota.For(c.Profile); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{s.openData, s.openStores, s.openMedia, s.openCertificates, s.openFront, s.listen} {
+	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openStores, s.openMedia, s.openFront, s.listen, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.shut())
 		}
@@ -91,10 +93,8 @@ func (s *Server) openStores(ctx context.Context) error {
 	if rows, err = s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()}); err != nil {
 		return err
 	}
-	if s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Now, Logger: s.log}); err != nil {
-		return err
-	}
-	return s.openAccount(ctx)
+	s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Now, Logger: s.log})
+	return err
 }
 
 func (s *Server) openRows(ctx context.Context, o db.Options) (*db.DB, error) {
@@ -107,7 +107,8 @@ func (s *Server) openRows(ctx context.Context, o db.Options) (*db.DB, error) {
 }
 
 // openAccount makes the account of the first start, or the known one of a development
-// server.
+// server. It is the last step of a start: a root key that was made is shown once, so
+// nothing may fail behind it.
 func (s *Server) openAccount(ctx context.Context) (err error) {
 	if s.config.Dev {
 		return s.keys.EnsureKey(ctx, config.DevAccount, config.DevAccessKey, config.DevSecret)
@@ -200,8 +201,8 @@ func (s *Server) closeDoors() error {
 func (s *Server) shut() error {
 	var errs []error
 	s.close()
-	for _, l := range s.listeners {
-		_ = l.net.Close()
+	for _, l := range s.bound {
+		_ = l.Close()
 	}
 	if s.archive != nil {
 		errs = append(errs, s.archive.Close())

@@ -81,12 +81,16 @@ func TestStartsThatFail(t *testing.T) {
 		says    string
 	}{
 		{"a directory in use", func(c *config.Config) { c.Data = used.config.Data }, "in use by another millrace"},
-		{"an address in use", func(c *config.Config) { c.HTTP = strings.TrimPrefix(used.URL("http"), "http://") }, "address already in use"},
+		{"an address in use", func(c *config.Config) { c.HTTP = strings.TrimPrefix(used.URL("http"), "http://") }, "is in use by another program"},
 		{"a newer format", func(c *config.Config) { file(t, c.Data, "format", "millrace 99\n") }, "has format 99, this program knows 1"},
 		{"another program's", func(c *config.Config) { file(t, c.Data, "format", "postgres\n") }, "not a data directory of millrace"},
 		{"no format", func(c *config.Config) { file(t, c.Data, "catalog.db", "") }, "no file named format"},
 		{"a file", func(c *config.Config) { c.Data = filepath.Join(c.Data, "f"); file(t, filepath.Dir(c.Data), "f", "") }, "data directory"},
-		{"a damaged secret", func(c *config.Config) { file(t, c.Data, "token-key", "short") }, "is damaged"},
+		{"a foreign directory", func(c *config.Config) { file(t, c.Data, "photos.txt", "") }, "is not empty (it holds photos.txt)"},
+		{"a damaged secret", func(c *config.Config) {
+			file(t, c.Data, "format", "millrace 1\n")
+			file(t, c.Data, "token-key", "short")
+		}, "is damaged"},
 		{"an unknown profile", func(c *config.Config) { c.Profile = "fast" }, "fast"},
 		{"no certificate", func(c *config.Config) { c.TLS.Cert, c.TLS.Key = "nothing.pem", "nothing.pem" }, "tls.cert"},
 	} {
@@ -103,6 +107,9 @@ func TestStartsThatFail(t *testing.T) {
 				p, err := New(t.Context(), s, slog.New(slog.DiscardHandler))
 				if err != nil {
 					t.Fatal(err)
+				}
+				if p.RootKey() == nil {
+					t.Error("the failed start made the root key, and nobody saw it")
 				}
 				if err := p.shut(); err != nil {
 					t.Error(err)
