@@ -9,6 +9,8 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/quota"
@@ -107,6 +109,12 @@ func (c *Config) Check() error {
 	if len(c.Regions) == 0 {
 		return fmt.Errorf("regions: name at least one, such as us-east-1")
 	}
+	if c.Data == "" {
+		return fmt.Errorf("data is empty: name a directory")
+	}
+	if err := checkEndpoint(c.Endpoint); err != nil {
+		return err
+	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		return fmt.Errorf("tls.cert and tls.key belong together: give both or none")
 	}
@@ -131,6 +139,19 @@ func isAccount(s string) bool {
 		}
 	}
 	return len(s) == 12
+}
+
+// checkEndpoint checks what clients are told to call. The embedded producer takes a
+// host alone, so there is no path in it.
+func checkEndpoint(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("endpoint %q: write scheme and host, such as https://video.example.com or https://video.example.com:8443", text)
+	}
+	return nil
 }
 
 // checkAddr checks a listening address. A development server has keys that everybody

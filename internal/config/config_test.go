@@ -70,14 +70,17 @@ func TestMistakesAreNamed(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"profile":       func(c *Config) { c.Profile = "gcp" },
-		"nowhere":       func(c *Config) { c.HTTP, c.HTTPS = "", "" },
-		"region":        func(c *Config) { c.Regions = nil },
-		"tls.key":       func(c *Config) { c.TLS.Cert = "x.pem" },
-		"memory.budget": func(c *Config) { c.Memory.Budget = 1 },
-		"twelve digits": func(c *Config) { c.Account = "12" },
-		"HOST:PORT":     func(c *Config) { c.HTTP = "8080" },
-		"loopback":      func(c *Config) { c.ForDev(); c.HTTP = ":8080" },
+		"profile":         func(c *Config) { c.Profile = "gcp" },
+		"nowhere":         func(c *Config) { c.HTTP, c.HTTPS = "", "" },
+		"region":          func(c *Config) { c.Regions = nil },
+		"tls.key":         func(c *Config) { c.TLS.Cert = "x.pem" },
+		"memory.budget":   func(c *Config) { c.Memory.Budget = 1 },
+		"twelve digits":   func(c *Config) { c.Account = "12" },
+		"HOST:PORT":       func(c *Config) { c.HTTP = "8080" },
+		"data is empty":   func(c *Config) { c.Data = "" },
+		"scheme and host": func(c *Config) { c.Endpoint = "video.example.com" },
+		"endpoint":        func(c *Config) { c.Endpoint = "https://video.example.com/path" },
+		"loopback":        func(c *Config) { c.ForDev(); c.HTTP = ":8080" },
 	} {
 		c := Default()
 		if err := c.Check(); err != nil {
