@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/consumer"
+	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/mediatest"
 	"github.com/millrace/millrace/mkv"
 )
@@ -146,7 +148,7 @@ func TestPut(t *testing.T) {
 					t.Errorf("streams %v", p.streams)
 				}
 			}},
-		"a stream that is missing": {args: []string{"new", "FILE"}, code: exitFailed, stderr: "millrace put --create makes it"},
+		"a stream that is missing": {args: []string{"new", "FILE"}, code: exitFailed, stderr: "millrace put --create makes the stream"},
 		"an ack error":             {args: []string{"garden", "FILE"}, fail: true, code: exitFailed, stderr: "FRAMES_MISSING_FOR_TRACK (4011)"},
 		"no Matroska":              {args: []string{"garden", "-"}, in: []byte("a text"), code: exitFailed, stderr: "an EBML header must come first"},
 		"nothing":                  {args: []string{"garden", "-"}, code: exitFailed, stderr: "nothing was sent"},
@@ -263,5 +265,29 @@ func TestHowFarGetReads(t *testing.T) {
 	once := (&getCmd{Once: true}).reach(began)
 	if once.last(newer) || !once.last(at(0, 0)) || (&getCmd{}).reach(began).last(at(0, 0)) {
 		t.Error("--once ends elsewhere than behind the first fragment that is newer than the command")
+	}
+}
+
+// A hint fits the refusal, the command and the environment.
+func TestHints(t *testing.T) {
+	region := "Credential should be scoped to a valid region, not 'x'."
+	for name, c := range map[string]struct {
+		command, token string
+		err            error
+		want           string
+	}{
+		"region":          {"get", "", &client.Error{Exception: "InvalidSignatureException", Message: region}, "hint: sign for that region"},
+		"secret":          {"get", "", &client.Error{Exception: "InvalidSignatureException", Message: "no match"}, "hint: AWS_SECRET_ACCESS_KEY"},
+		"unknown key":     {"get", "", &client.Error{Exception: "UnrecognizedClientException"}, "hint: the server does not know this access key"},
+		"session token":   {"get", "abc", &client.Error{Exception: "UnrecognizedClientException"}, "hint: unset AWS_SESSION_TOKEN"},
+		"no stream, put":  {"put", "", &client.Error{Exception: "ResourceNotFoundException"}, "hint: millrace put --create"},
+		"no stream, list": {"list", "", &client.Error{Exception: "ResourceNotFoundException"}, ""},
+		"certificate":     {"list", "", fmt.Errorf("get: %w", x509.UnknownAuthorityError{}), "hint: --ca FILE"},
+	} {
+		t.Setenv("AWS_SESSION_TOKEN", c.token)
+		text := explain(c.command, c.err)
+		if !strings.Contains(text, c.want) || c.want == "" && strings.Contains(text, "hint") {
+			t.Errorf("%s: %q, want %q", name, text, c.want)
+		}
 	}
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/millrace/millrace/internal/client"
 )
@@ -37,7 +39,10 @@ func (c *connection) open() (*client.Client, error) {
 	}
 	cl, err := client.FromEnv()
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, exports)
+		if _, unset := errors.AsType[*client.UnsetError](err); unset {
+			err = fmt.Errorf("%w\n%s", err, exports)
+		}
+		return nil, err
 	}
 	cl.UserAgent = "millrace/" + version()
 	return cl, nil
@@ -53,20 +58,38 @@ For a server started with "millrace serve --dev":
 
 // hints says what to do about exceptions that people meet first.
 var hints = map[string]string{
-	"ResourceNotFoundException":    "no such stream; millrace put --create makes it",
-	"UnrecognizedClientException":  "the server does not know AWS_ACCESS_KEY_ID",
-	"InvalidSignatureException":    "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clocks differ",
-	"SignatureDoesNotMatch":        "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clocks differ",
+	"InvalidSignatureException":    badSecret,
+	"SignatureDoesNotMatch":        badSecret,
 	"NotAuthorizedException":       "the key is known but may not do this",
 	"AccessDeniedException":        "the key is known but may not do this",
 	"ClientLimitExceededException": "too many calls; try again in a moment",
 }
 
-// explain adds a hint to an error where there is one.
-func explain(err error) string {
+const badSecret = "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clocks differ"
+
+// hint says what to do about an answer of the server; command is the one that got it.
+func hint(command string, refused *client.Error) string {
+	switch {
+	case refused.Exception == "ResourceNotFoundException" && command == "put":
+		return "millrace put --create makes the stream"
+	case strings.Contains(refused.Message, "scoped to a valid region"):
+		return "sign for that region: --region or AWS_REGION"
+	case refused.Exception == "UnrecognizedClientException" && os.Getenv("AWS_SESSION_TOKEN") != "":
+		return "unset AWS_SESSION_TOKEN: it belongs to other keys"
+	case refused.Exception == "UnrecognizedClientException":
+		return "the server does not know this access key, or it is disabled"
+	}
+	return hints[refused.Exception]
+}
+
+// explain adds a hint to an error of a command where there is one.
+func explain(command string, err error) string {
 	text := err.Error()
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		text += "\n  hint: --ca FILE or AWS_CA_BUNDLE=.../ca.pem, which is in the server's data directory"
+	}
 	if refused, ok := errors.AsType[*client.Error](err); ok {
-		if hint := hints[refused.Exception]; hint != "" {
+		if hint := hint(command, refused); hint != "" {
 			text += "\n  hint: " + hint
 		}
 		if refused.RequestID != "" {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -69,15 +70,16 @@ func run(ctx context.Context, args []string, std stdio) int {
 		fmt.Fprintf(std.err, "millrace: %v\nTry \"millrace --help\", or --help behind a command.\n", err)
 		return exitUsage
 	}
-	return report(std, parsed.Run())
+	command, _, _ := strings.Cut(parsed.Command(), " ")
+	return report(std, command, parsed.Run())
 }
 
 // report tells a command's error and makes it an exit code.
-func report(std stdio, err error) int {
+func report(std stdio, command string, err error) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(std.err, "millrace:", explain(err))
+	fmt.Fprintln(std.err, "millrace:", explain(command, err))
 	if wrong, ok := errors.AsType[*usageError](err); ok {
 		fmt.Fprintf(std.err, "Try \"millrace %s --help\".\n", wrong.command)
 		return exitUsage

@@ -42,7 +42,7 @@ func NewHTTP(roots *x509.CertPool) *http.Client {
 // AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION or AWS_DEFAULT_REGION,
 // AWS_ENDPOINT_URL_KINESIS_VIDEO or AWS_ENDPOINT_URL, and AWS_CA_BUNDLE, a PEM file
 // that is trusted beside the system's certificates. The error names every variable
-// that is missing.
+// that is missing, see [UnsetError].
 func FromEnv() (*Client, error) {
 	c := &Client{
 		Endpoint: first("AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_ENDPOINT_URL"),
@@ -86,6 +86,14 @@ func first(names ...string) string {
 	return ""
 }
 
+// UnsetError says which variables are missing in the environment.
+type UnsetError struct{ Names []string }
+
+// Error names the variables.
+func (e *UnsetError) Error() string {
+	return fmt.Sprintf("set the environment variables %s (the server prints them when it starts)", strings.Join(e.Names, ", "))
+}
+
 // complete says which variables are missing or wrong.
 func (c *Client) complete() error {
 	var missing []string
@@ -100,7 +108,7 @@ func (c *Client) complete() error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("set the environment variables %s (the server prints them when it starts)", strings.Join(missing, ", "))
+		return &UnsetError{Names: missing}
 	}
 	u, err := url.Parse(c.Endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
