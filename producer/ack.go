@@ -49,7 +49,7 @@ var hints = map[int]string{
 	4001: "the fragment is too large; use more key frames or a lower bit rate",
 	4002: "the fragment is too long; a key frame is needed every few seconds",
 	4003: "the session was open for too long; begin another one",
-	4004: "cluster timecodes must grow; the recording's clock went back",
+	4004: "cluster timecodes must grow, and in the aws profile a fragment's frames must be later than those of the fragment before",
 	4006: "the media is not Matroska as the server wants it",
 	4007: "the producer time lies before 1970 or after 9999; check the start time",
 	4008: "the stream was deleted or is not active",

@@ -149,8 +149,13 @@ func TestPut(t *testing.T) {
 				}
 			}},
 		"a stream that is missing": {args: []string{"new", "FILE"}, code: exitFailed, stderr: "millrace put --create makes the stream"},
-		"an ack error":             {args: []string{"garden", "FILE"}, fail: true, code: exitFailed, stderr: "FRAMES_MISSING_FOR_TRACK (4011)"},
+		"an ack error":             {args: []string{"garden", "FILE"}, fail: true, code: exitFailed, stderr: "; durable: 1 fragment\n"},
 		"no Matroska":              {args: []string{"garden", "-"}, in: []byte("a text"), code: exitFailed, stderr: "an EBML header must come first"},
+		"MP4": {args: []string{"new", "-", "--create"}, in: []byte("\x00\x00\x00\x20ftypisom"), code: exitFailed, stderr: "MP4, not Matroska",
+			check: uncreated},
+		"text for a new stream":    {args: []string{"new", "-", "--create"}, in: []byte("a text"), code: exitFailed, stderr: "not Matroska", check: uncreated},
+		"nothing for a new stream": {args: []string{"new", "-", "--create"}, code: exitFailed, stderr: "nothing was sent", check: uncreated},
+		"anything, raw":            {args: []string{"garden", "-", "--raw"}, in: []byte("a text"), code: exitFailed, stderr: "nothing was sent"},
 		"nothing":                  {args: []string{"garden", "-"}, code: exitFailed, stderr: "nothing was sent"},
 		"a file that breaks off":   {args: []string{"garden", "-"}, in: gst[:len(gst)-10], code: exitFailed, stderr: "durable before that: 4 fragments"},
 	} {
@@ -171,6 +176,13 @@ func TestPut(t *testing.T) {
 				c.check(t, p, stdout)
 			}
 		})
+	}
+}
+
+// uncreated: a stream is not created for what is no media.
+func uncreated(t *testing.T, p *plumbing, _ string) {
+	if _, ok := p.streams["new"]; ok {
+		t.Error("the stream was created")
 	}
 }
 

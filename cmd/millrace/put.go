@@ -43,6 +43,7 @@ Examples:
 var (
 	errInterrupted = errors.New("interrupted")
 	errOver        = errors.New("the server ended the session before the media ended")
+	errNothing     = errors.New("the input has no cluster: nothing was sent")
 )
 
 // Run sends the media.
@@ -55,7 +56,7 @@ func (c *putCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	target := target{client: cl, stream: c.Stream, create: c.Create, retention: c.Retention}
-	retention, err := target.ready(ctx)
+	retention, absent, err := target.ready(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,9 +67,19 @@ func (c *putCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	defer source.Close()
-	media, start, err := c.prepare(ctx, source)
-	if err != nil {
+	media, start, found, err := c.prepare(ctx, source)
+	switch {
+	case err != nil:
 		return err
+	case absent && !found && ctx.Err() != nil:
+		return errInterrupted
+	case absent && !found && !c.Raw:
+		return errNothing
+	case absent:
+		// A signal that ended the input does not keep what came before from being sent.
+		if retention, err = target.created(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
 	}
 	return c.send(ctx, end, std, media, producer.Config{
 		Endpoint: cl.Endpoint, Region: cl.Region, Credentials: cl.Credentials, HTTP: cl.HTTP, UserAgent: cl.UserAgent,
@@ -77,15 +88,20 @@ func (c *putCmd) Run(ctx context.Context, std stdio) error {
 }
 
 // prepare reads the beginning of the media and finds out what its timestamps count from;
-// the zero time is 1970.
-func (c *putCmd) prepare(ctx context.Context, s *source) (media io.Reader, start time.Time, err error) {
+// the zero time is 1970. With found false there is no cluster.
+func (c *putCmd) prepare(ctx context.Context, s *source) (media io.Reader, start time.Time, found bool, err error) {
+	if !c.Raw {
+		if err := s.recognise(c.File, c.Stream); err != nil {
+			return nil, start, false, err
+		}
+	}
 	first, media, err := producer.Peek(s.media())
 	if err != nil && !errors.Is(err, errInterrupted) {
-		return nil, start, fmt.Errorf("reading the media: %w", err)
+		return nil, start, false, fmt.Errorf("reading the media: %w", err)
 	}
 	switch {
 	case c.StartTime.set && first.Absolute():
-		return nil, start, &usageError{"put", "the timestamps of the media count from 1970 already; leave --start-time out"}
+		return nil, start, false, &usageError{"put", "the timestamps of the media count from 1970 already; leave --start-time out"}
 	case c.StartTime.set:
 		start = c.StartTime.at.Time()
 	case !first.Absolute():
@@ -94,7 +110,7 @@ func (c *putCmd) prepare(ctx context.Context, s *source) (media io.Reader, start
 	if c.Realtime {
 		media = producer.NewPacer(ctx, media)
 	}
-	return media, start, nil
+	return media, start, first.Found, nil
 }
 
 // send sends the media and waits for the last acknowledgement. The session outlives ctx:
@@ -128,21 +144,22 @@ func (c *putCmd) send(ctx context.Context, end context.CancelCauseFunc, std stdi
 func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed error) error {
 	// The pacer ends with the context's own error.
 	interrupted := errors.Is(input, errInterrupted) || errors.Is(input, context.Canceled)
+	durable := count(p.Done, "fragment")
 	switch {
 	case closed != nil && interrupted:
-		return fmt.Errorf("interrupted: %w", closed)
+		return fmt.Errorf("interrupted: %w; durable: %s", closed, durable)
 	case closed != nil:
-		return closed
+		return fmt.Errorf("%w; durable: %s", closed, durable)
 	case interrupted && c.File != "-":
-		return fmt.Errorf("interrupted; durable: %s", count(p.Done, "fragment"))
+		return fmt.Errorf("interrupted; durable: %s", durable)
 	case errors.Is(input, errOver):
-		return fmt.Errorf("%w; durable: %s", errOver, count(p.Done, "fragment"))
+		return fmt.Errorf("%w; durable: %s", errOver, durable)
 	case input != nil && !interrupted:
-		return fmt.Errorf("reading the media: %w; durable before that: %s", input, count(p.Done, "fragment"))
+		return fmt.Errorf("reading the media: %w; durable before that: %s", input, durable)
 	case input == nil && copied != nil:
-		return copied
+		return fmt.Errorf("%w; durable: %s", copied, durable)
 	case p.Sent == 0:
-		return errors.New("the input has no cluster: nothing was sent")
+		return errNothing
 	}
 	state := producer.Persisted
 	if p.Persisted < p.Sent {

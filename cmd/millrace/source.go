@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +65,28 @@ func fitting(ctx context.Context, std stdio, f *os.File, raw bool) (bool, error)
 		fmt.Fprintf(std.err, "new clusters are cut at key frames: %v\n", why)
 	}
 	return misfit == nil, ctx.Err()
+}
+
+// ebmlID is what Matroska begins with (RFC 8794, section 11.2.1).
+const ebmlID = "\x1A\x45\xDF\xA3"
+
+// recognise refuses input that does not begin as Matroska does. An end or an error within
+// the first bytes is left to whoever reads on.
+func (s *source) recognise(name, stream string) error {
+	head := make([]byte, 8)
+	n, _ := io.ReadFull(&s.input, head)
+	head = head[:n]
+	s.input.from = io.MultiReader(bytes.NewReader(head), s.input.from)
+	called := choose(name == "-", "the input", name)
+	switch {
+	case strings.HasPrefix(string(head), ebmlID[:min(n, len(ebmlID))]):
+		return nil
+	case n == 8 && string(head[4:]) == "ftyp" && name == "-":
+		return errors.New("the input is MP4, not Matroska: let ffmpeg write it with -f matroska")
+	case n == 8 && string(head[4:]) == "ftyp":
+		return fmt.Errorf("%s is MP4, not Matroska: ffmpeg -i %s -c copy -f matroska - | millrace put %s -", name, name, stream)
+	}
+	return fmt.Errorf("%s is not Matroska: an EBML header must come first, at byte 0", called)
 }
 
 // media is what is sent.

@@ -25,15 +25,27 @@ const (
 	creationStep     = 250 * time.Millisecond
 )
 
-// ready returns the retention, in hours, of the stream, which exists and is ACTIVE then.
-func (t *target) ready(ctx context.Context) (retention int64, err error) {
-	info, err := t.describe(ctx)
+// ready returns the retention, in hours, of the stream, which is ACTIVE then. With absent
+// true it does not exist and shall be created.
+func (t *target) ready(ctx context.Context) (retention int64, absent bool, err error) {
+	retention, err = t.active(ctx)
 	if missing(err) && t.create {
-		if err = t.make(ctx); err != nil {
-			return 0, err
-		}
-		info, err = t.describe(ctx)
+		return 0, true, nil
 	}
+	return retention, false, err
+}
+
+// created creates the stream and returns its retention when it is ACTIVE.
+func (t *target) created(ctx context.Context) (retention int64, err error) {
+	if err := t.make(ctx); err != nil {
+		return 0, err
+	}
+	return t.active(ctx)
+}
+
+// active waits until the stream is no longer CREATING and returns its retention.
+func (t *target) active(ctx context.Context) (retention int64, err error) {
+	info, err := t.describe(ctx)
 	deadline := time.Now().Add(creationPatience)
 	for err == nil && wire.Value(info.Status) == wire.StatusCreating {
 		if time.Now().After(deadline) {
