@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -55,7 +58,11 @@ func (d dataFlags) open(ctx context.Context, offline bool) (*iam.Store, func() e
 	if d.Data != nil {
 		c.Data = *d.Data
 	}
-	return server.OpenKeys(ctx, c.Data, offline)
+	store, done, err := server.OpenKeys(ctx, c.Data, offline)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%s: permission denied; run the command as the user of the server", c.Data)
+	}
+	return store, done, err
 }
 
 type keyCreateCmd struct {
@@ -140,25 +147,45 @@ type oneKey struct {
 	ID string `arg:"" name:"KEY" help:"Access key id."`
 }
 
+// change does something to the key.
+func (k *oneKey) change(ctx context.Context, f func(*iam.Store) error) error {
+	return k.with(ctx, false, func(s *iam.Store) error {
+		if err := f(s); err != nil {
+			return fmt.Errorf("%s: %w", k.ID, err)
+		}
+		return nil
+	})
+}
+
 type keyDisableCmd struct{ oneKey }
 
 // Run disables the key.
 func (k *keyDisableCmd) Run(ctx context.Context) error {
-	return k.with(ctx, false, func(s *iam.Store) error { return s.Disable(ctx, k.ID) })
+	return k.change(ctx, func(s *iam.Store) error { return s.Disable(ctx, k.ID) })
 }
 
 type keyEnableCmd struct{ oneKey }
 
 // Run enables the key.
 func (k *keyEnableCmd) Run(ctx context.Context) error {
-	return k.with(ctx, false, func(s *iam.Store) error { return s.Enable(ctx, k.ID) })
+	return k.change(ctx, func(s *iam.Store) error { return s.Enable(ctx, k.ID) })
 }
 
 type keyDeleteCmd struct{ oneKey }
 
-// Run deletes the key.
+// Run deletes the key, which cannot be the root key.
 func (k *keyDeleteCmd) Run(ctx context.Context) error {
-	return k.with(ctx, false, func(s *iam.Store) error { return s.Delete(ctx, k.ID) })
+	return k.change(ctx, func(s *iam.Store) error {
+		keys, err := s.List(ctx, "")
+		if err != nil {
+			return err
+		}
+		root := func(i iam.KeyInfo) bool { return i.Root && i.ID == k.ID }
+		if slices.ContainsFunc(keys, root) {
+			return errors.New("the root key is not deleted; millrace key reset-root replaces it")
+		}
+		return s.Delete(ctx, k.ID)
+	})
 }
 
 type keyResetCmd struct {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -65,13 +66,24 @@ func run(ctx context.Context, args []string, std stdio) int {
 		fmt.Fprintln(std.err, "millrace:", err)
 		return exitFailed
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(words(args))
 	if err != nil {
 		fmt.Fprintf(std.err, "millrace: %v\nTry \"millrace --help\", or --help behind a command.\n", err)
 		return exitUsage
 	}
 	command, _, _ := strings.Cut(parsed.Command(), " ")
 	return report(std, command, parsed.Run())
+}
+
+// words makes "help", "help COMMAND" and "version" the flags that they stand for.
+func words(args []string) []string {
+	switch {
+	case len(args) > 0 && args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case len(args) == 1 && args[0] == "version":
+		return []string{"--version"}
+	}
+	return args
 }
 
 // report tells a command's error and makes it an exit code.

@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/server"
 )
 
 // asProgram makes the test binary be the program.
@@ -43,7 +47,10 @@ func TestHelp(t *testing.T) {
 		"put --help":  {"Examples:", "millrace put holiday holiday.mkv --create"},
 		"get --help":  {"Examples:", "millrace get demo | ffplay -"},
 		"list --help": {"Examples:", "millrace list demo --json"},
+		"help put":    {"millrace put holiday holiday.mkv --create"},
+		"help":        {"Send Matroska"},
 		"--version":   {"millrace "},
+		"version":     {"millrace "},
 	} {
 		code, stdout, stderr := program(t, strings.Fields(args)...)
 		if code != exitOK || stderr != "" {
@@ -101,5 +108,40 @@ func TestMoments(t *testing.T) {
 		if got, err := parseMoment(text); err == nil {
 			t.Errorf("%q is %d, want an error", text, got)
 		}
+	}
+}
+
+// The root key stays, and what is said about a key names it.
+func TestChangingKeys(t *testing.T) {
+	dir := t.TempDir()
+	rows, err := db.Open(t.Context(), db.Options{Path: filepath.Join(dir, "keys.db"), Migrations: iam.Migrations()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := iam.Open(t.Context(), iam.Options{DB: rows, KeyFile: filepath.Join(dir, server.KeyFile)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := store.Bootstrap(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"key delete " + root.ID: "key reset-root",
+		"key disable NOPE":      "NOPE: there is no such access key",
+	} {
+		var errs bytes.Buffer
+		code := run(t.Context(), append(strings.Fields(args), "--data", dir), stdio{out: &errs, err: &errs})
+		stderr := errs.String()
+		if code != exitFailed || !strings.Contains(stderr, want) {
+			t.Errorf("%s: code %d, %q is not in %s", args, code, want, stderr)
+		}
+	}
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"key", "list", "--data", dir}, stdio{out: &out, err: &out}); code != exitOK || !strings.Contains(out.String(), root.ID) {
+		t.Errorf("code %d, the root key is not listed:\n%s", code, &out)
 	}
 }
