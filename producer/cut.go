@@ -156,7 +156,13 @@ func (r *Reclusterer) due(u *unit) bool {
 	case r.leads(u) && (u.key || !r.video) && d >= r.spans.cut:
 		return true
 	}
-	return d > 0 && d+r.gap > r.spans.longest
+	if d > 0 && d+r.gap > r.spans.longest {
+		if r.video {
+			r.keyless++
+		}
+		return true
+	}
+	return false
 }
 
 // cutAt begins a cluster of our own.

@@ -50,6 +50,7 @@ type Reclusterer struct {
 	output
 	rhythm
 	changed int
+	keyless int
 }
 
 // spans are the Limits in timecode units.
@@ -84,6 +85,10 @@ func NewReclusterer(src io.Reader, l Limits) *Reclusterer {
 
 // Changed is how many clusters of the input have been taken apart so far.
 func (r *Reclusterer) Changed() int { return r.changed }
+
+// Keyless is how many clusters were cut without a video key frame so far, because none
+// came for as long as a cluster may last.
+func (r *Reclusterer) Keyless() int { return r.keyless }
 
 // Read gives out Matroska. Its errors are those of [mkv.Reader.Next].
 func (r *Reclusterer) Read(p []byte) (int, error) {

@@ -255,6 +255,19 @@ func TestWhereClustersBegin(t *testing.T) {
 	}
 }
 
+// Clusters that are cut for want of a key frame are counted, others are not.
+func TestKeylessClustersAreCounted(t *testing.T) {
+	for keys, want := range map[int]int{4: 0, 10: 0, 1000: 1} {
+		var v video
+		v.head(1_000_000).ClusterUnknown(0)
+		v.Write(frames(nil, 0, 30000, 500, keys))
+		r := NewReclusterer(&v, Limits{})
+		if _, err := io.Copy(io.Discard, r); err != nil || r.Keyless() != want {
+			t.Errorf("a key frame every %d: %d clusters without, want %d (%v)", keys, r.Keyless(), want, err)
+		}
+	}
+}
+
 // Tags between two clusters are about the second one: they wait for the next cut.
 func TestTagsStayInFrontOfTheNextCluster(t *testing.T) {
 	var v video

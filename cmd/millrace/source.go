@@ -24,12 +24,14 @@ type source struct {
 	input  arrival
 	file   *os.File // nil for a pipe
 	cutter *producer.Reclusterer
+	warn   io.Writer
+	warned bool
 }
 
 // openSource opens a file, or takes the standard input for "-". Unless raw, media whose
 // clusters would not do is cut anew.
 func openSource(ctx context.Context, std stdio, name string, raw bool) (*source, error) {
-	s := &source{}
+	s := &source{warn: std.err}
 	fits := raw
 	if name == "-" {
 		s.input.from = interruptible(ctx, std.in, pipePatience)
@@ -92,9 +94,19 @@ func (s *source) recognise(name, stream string) error {
 // media is what is sent.
 func (s *source) media() io.Reader {
 	if s.cutter != nil {
-		return s.cutter
+		return s
 	}
 	return &s.input
+}
+
+// Read gives out the media that is cut anew, and warns once when key frames are missing.
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.cutter.Read(p)
+	if !s.warned && s.cutter.Keyless() > 0 {
+		s.warned = true
+		fmt.Fprintln(s.warn, "no key frame for 20 s: some fragments cannot be decoded on their own")
+	}
+	return n, err
 }
 
 // began is when the first byte came, which is as near as we get to when recording began.
