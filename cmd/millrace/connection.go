@@ -52,7 +52,7 @@ func (c *connection) open() (*client.Client, error) {
 const exports = `
 For a server started with "millrace serve --dev":
   export AWS_ENDPOINT_URL=http://127.0.0.1:8080
-  export AWS_REGION=us-east-1
+  export AWS_DEFAULT_REGION=us-east-1
   export AWS_ACCESS_KEY_ID=AKIAMILLRACEDEV00000
   export AWS_SECRET_ACCESS_KEY=millrace-dev-secret`
 
