@@ -53,7 +53,7 @@ func FuzzSession(f *testing.F) {
 	f.Add(slices.Concat(head(embeddedApp), sized(0, at(0)), sized(1, at(0), frame(7, 0, 1)), sized(1, at(0)), []byte("?")), uint16(1), uint8(2))
 	f.Add(slices.Concat(headOf(otherApp, 1<<40, videoTrack), unknown(1, at(-5), groupAt(1, 30000, 1<<40)), endTag, endTag), uint16(0), uint8(3))
 
-	const memory = 4 << 20
+	const memory = 16 << 20 // the head of a session takes up to 3 MiB, and half is kept back (seed 003e030caea1865e)
 	s := newStudioOf(f, quota.Open, memory)
 	s.limits.FragmentBytes = 1 << 20
 	strict := s.limits
