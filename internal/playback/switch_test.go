@@ -39,7 +39,7 @@ func switches(t *testing.T, rnd *rand.Rand) {
 			}
 		}
 	})
-	final := make(chan string)
+	final := &ending{known: make(chan struct{})}
 	got := make([][]chunk, 4)
 	var sinks [4]*sink
 	for i := range got {
@@ -51,10 +51,8 @@ func switches(t *testing.T, rnd *rand.Rand) {
 		readers.Go(func() { got[i] = s.consume(sinks[i], final) })
 	}
 	all := s.produce(rnd)
-	last := all[len(all)-1].Info().Number.String()
-	for range got {
-		final <- last
-	}
+	final.number = all[len(all)-1].Info().Number.String()
+	close(final.known)
 	readers.Wait()
 	for i := range got {
 		wantChunks(t, got[i], all...)
@@ -79,16 +77,23 @@ func (s *studio) produce(rnd *rand.Rand) (all []*take) {
 	return all
 }
 
+// ending is the number of the final chunk, once it is known.
+type ending struct {
+	known  chan struct{}
+	number string
+}
+
 // consume reads as clients do: when a session ends it goes on with another behind the
 // last chunk that was whole, until that is the final one.
-func (s *studio) consume(o *sink, final <-chan string) (all []chunk) {
-	last, sel := "", earliest
+func (s *studio) consume(o *sink, final *ending) (all []chunk) {
+	last, known, sel := "", final.known, earliest
 	for {
 		r := s.follow(sel, o)
 		// The final chunk may have come in an earlier session, which one that failed ended.
 		for ended := false; !ended && !o.sentWhole(last) && (last == "" || last != sel.Number.String()); {
 			select {
-			case last = <-final:
+			case <-known:
+				last, known = final.number, nil
 			case <-o.flushed:
 			case <-r.done:
 				ended = true
