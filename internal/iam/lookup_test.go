@@ -78,16 +78,16 @@ func TestTogether(t *testing.T) {
 		stop := make(chan struct{})
 		for range 2 {
 			wg.Go(func() {
-				for {
+				for { // at least once, however late it is scheduled
+					if got, err := h.Lookup(ctx, k.ID); err != nil || got.Secret != k.Secret {
+						t.Errorf("%v, %v", got, err)
+						return
+					}
+					h.Used(k.ID)
 					select {
 					case <-stop:
 						return
 					default:
-						if got, err := h.Lookup(ctx, k.ID); err != nil || got.Secret != k.Secret {
-							t.Errorf("%v, %v", got, err)
-							return
-						}
-						h.Used(k.ID)
 					}
 				}
 			})
