@@ -183,10 +183,10 @@ func TestTestCallRule(t *testing.T) {
 }
 
 func TestForeignWordRule(t *testing.T) {
-	here, scratch, registry := "/"+"work/main", "/"+"tmp/x", "registry."+"npmjs.org"
+	here, scratch, registry := "/"+"work/y", "/"+"tmp/x", "registry."+"npmjs.org"
 	expect(t, checkForeignWords(files(t, map[string]string{
 		"a.md": "see " + here, "b.md": "\nsee " + scratch, "c.go": "package c // " + scratch,
-		"d.json": "https://" + registry, "e.md": "docs/work/x and https://x/tmp/y", "Makefile": "cd " + here,
+		"d.json": "https://" + registry, "e.md": "docs/" + "work/x and https://x/tmp/y", "Makefile": "cd " + here,
 		"node_modules/f.json": registry,
 	})), "a.md:1:", "b.md:2:", "d.json:1:", "Makefile:1:")
 }
