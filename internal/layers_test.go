@@ -50,6 +50,7 @@ var floors = map[string]floor{
 	"internal/demo":     work2,
 
 	"internal/api":          doors3,
+	"internal/api/admin":    doors3,
 	"internal/api/video":    doors3,
 	"internal/api/media":    doors3,
 	"internal/api/archived": doors3,

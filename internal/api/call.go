@@ -58,7 +58,7 @@ func (c *Call) Begin(contentType string) {
 
 // decode reads and checks the input.
 func (c *Call) decode() error {
-	if c.Operation.Input == nil {
+	if c.Operation.Input == nil || isOwn(c.Operation) {
 		return nil
 	}
 	in := c.Operation.Input()

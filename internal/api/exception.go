@@ -26,6 +26,7 @@ var names = map[kvs.Kind][]string{
 	kvs.TooManyTags:        {"TagsPerResourceExceededLimitException", "InvalidArgumentException"},
 	kvs.WrongEndpoint:      {"InvalidEndpointException", "InvalidArgumentException"},
 	kvs.NoRetention:        {"NoDataRetentionException", "InvalidArgumentException"},
+	kvs.NotImplemented:     {"UnknownOperationException"}, // only our own operations declare it
 }
 
 // unmodelled are the answers of kinds that no model declares.

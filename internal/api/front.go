@@ -70,6 +70,7 @@ type Options struct {
 type Front struct {
 	o      Options
 	routes map[*wire.Operation]Route
+	own    map[string]*wire.Operation // operations that no model has, by name
 }
 
 // New makes a Front that serves the given routes.
@@ -80,9 +81,14 @@ func New(o Options, routes ...Route) *Front {
 	if o.Trusted == nil {
 		o.Trusted = func(context.Context) {}
 	}
-	f := &Front{o: o, routes: map[*wire.Operation]Route{}}
+	f := &Front{o: o, routes: map[*wire.Operation]Route{}, own: map[string]*wire.Operation{}}
 	for _, r := range routes {
-		f.routes[wire.ByName(r.Operation)] = r
+		op := wire.ByName(r.Operation)
+		if r.Own {
+			op = ownOperation(r.Operation)
+			f.own[r.Operation] = op
+		}
+		f.routes[op] = r
 	}
 	return f
 }
@@ -103,7 +109,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer f.record(c)
 	defer c.caught()
-	if c.Operation = wire.ByPath(r.Method, r.URL.EscapedPath()); c.Operation == nil {
+	if c.Operation = f.operation(r); c.Operation == nil {
 		c.unknownOperation()
 		return
 	}
@@ -133,6 +139,9 @@ func (f *Front) handle(ctx context.Context, c *Call) error {
 	if err := f.identify(ctx, c); err != nil {
 		return err
 	}
+	if !served && isOwn(c.Operation) {
+		return f.unknownOwn(c.Request)
+	}
 	if !served {
 		return kvs.Errorf(kvs.NotImplemented, "%s is not served by this version of Millrace; docs/ref/coverage.md lists what is", c.Operation.Name)
 	}
@@ -149,6 +158,9 @@ func (f *Front) handle(ctx context.Context, c *Call) error {
 	if err != nil || c.streamed {
 		return err
 	}
+	if route.Own {
+		return c.answerOwn(out)
+	}
 	return c.answer(out)
 }
 
@@ -161,13 +173,15 @@ func (f *Front) authorize(ctx context.Context, c *Call, route Route) error {
 		if err != nil {
 			return err
 		}
-		if c.Stream, err = f.resolve(ctx, c.Principal.Account, t); err != nil {
-			c.Note(slog.String("asked", t.String()))
-			return err
+		if !route.Own || t != (Target{}) { // our own may be about one stream or all
+			if c.Stream, err = f.resolve(ctx, c.Principal.Account, t); err != nil {
+				c.Note(slog.String("asked", t.String()))
+				return err
+			}
+			resource = c.Stream.ARN().String()
 		}
-		resource = c.Stream.ARN().String()
 	}
-	return f.o.Authorizer.Authorize(ctx, c.Principal, kvs.Action("kinesisvideo:"+c.Operation.Name), resource)
+	return f.o.Authorizer.Authorize(ctx, c.Principal, route.action(), resource)
 }
 
 // readBody reads the JSON body; that of PutMedia is media and stays unread.

@@ -11,7 +11,13 @@ import (
 type Route struct {
 	Operation string // name, as the model has it
 
-	// Target says which stream the call is about; nil when it is about none.
+	// Own says that no model has the operation: it is ours, reached by POST at
+	// /millrace/NAME, with the action millrace:NAME. Its route reads the body itself
+	// ([Call.Body]), and its output is written by encoding/json.
+	Own bool
+
+	// Target says which stream the call is about; nil when it is about none. That of an
+	// operation of our own may name none.
 	Target func(c *Call) (Target, error)
 
 	// Call does the work and returns the output, or streams it (see [Call.Begin]).

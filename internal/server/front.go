@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/api/admin"
 	"github.com/millrace/millrace/internal/api/archived"
 	"github.com/millrace/millrace/internal/api/media"
 	"github.com/millrace/millrace/internal/api/video"
@@ -37,6 +38,7 @@ func (s *Server) openFront(context.Context) error {
 		Slots: quota.NewSlots("GetMediaForFragmentList", s.limits.ListSessions), TokenKey: tokenKey,
 		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
 	})...)
+	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
 	s.front = api.New(api.Options{
 		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: fullRights{}, Rules: s.rules,
 		Rates: quota.NewRates(s.limits, s.config.Now), Metrics: s.metrics, Logger: s.log, Trusted: trusted, Now: s.config.Now,

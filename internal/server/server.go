@@ -53,6 +53,7 @@ type Server struct {
 	close   context.CancelFunc
 	purge   chan kvs.StreamID
 	root    *iam.RootKey
+	started time.Time
 }
 
 // New opens the data directory and binds the addresses. Close it with Run.
@@ -60,7 +61,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024)}
+	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
 	s.closing, s.close = context.WithCancel(context.Background())
 	var err error
 	if s.limits, err = quota.For(c.Profile); err != nil {
