@@ -46,17 +46,13 @@ type dataFlags struct {
 
 // open opens the keys of the data directory; with offline true only if no server runs.
 func (d dataFlags) open(ctx context.Context, offline bool) (*iam.Store, func() error, error) {
-	c := config.Default()
-	if d.Config != "" {
-		if err := c.File(d.Config); err != nil {
-			return nil, nil, err
-		}
-	}
-	if err := c.Environment(os.Environ()); err != nil {
-		return nil, nil, err
-	}
+	from := config.Sources{File: d.Config, Environ: os.Environ(), Flags: map[string]string{}}
 	if d.Data != nil {
-		c.Data = *d.Data
+		from.Flags["data"] = *d.Data
+	}
+	c, err := config.Load(from)
+	if err != nil {
+		return nil, nil, err
 	}
 	store, done, err := server.OpenKeys(ctx, c.Data, offline)
 	if errors.Is(err, fs.ErrPermission) {

@@ -26,11 +26,12 @@ const (
 
 // cli has one field for each subcommand, in the order of the help.
 type cli struct {
-	Serve serveCmd `cmd:"" help:"Run the server."`
-	Key   keyCmd   `cmd:"" help:"Manage access keys."`
-	Put   putCmd   `cmd:"" help:"Send Matroska to a stream."`
-	Get   getCmd   `cmd:"" help:"Read media from a stream."`
-	List  listCmd  `cmd:"" help:"List the fragments that a stream keeps."`
+	Serve  serveCmd  `cmd:"" help:"Run the server."`
+	Config configCmd `cmd:"" help:"Check and show the settings of a server."`
+	Key    keyCmd    `cmd:"" help:"Manage access keys."`
+	Put    putCmd    `cmd:"" help:"Send Matroska to a stream."`
+	Get    getCmd    `cmd:"" help:"Read media from a stream."`
+	List   listCmd   `cmd:"" help:"List the fragments that a stream keeps."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // asProgram makes the test binary be the program.
-const asProgram = "MILLRACE_AS_PROGRAM"
+const asProgram = "RUN_AS_MILLRACE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {

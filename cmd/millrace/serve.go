@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,21 +10,12 @@ import (
 	"path/filepath"
 
 	"github.com/millrace/millrace/internal/config"
-	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/server"
 )
 
-// serveCmd runs the server. Flags win over the environment, which wins over the file.
+// serveCmd runs the server.
 type serveCmd struct {
-	Config   string  `type:"existingfile" placeholder:"FILE" help:"Settings in YAML; millrace.yml in the source shows all of them."`
-	Data     *string `placeholder:"DIR" help:"Directory of everything the server keeps."`
-	HTTP     *string `name:"http" placeholder:"ADDR" help:"Address of the plain listener, \"\" for none."`
-	HTTPS    *string `name:"https" placeholder:"ADDR" help:"Address of the TLS listener, \"\" for none."`
-	Metrics  *string `placeholder:"ADDR" help:"Address that serves /metrics without a signature."`
-	Endpoint *string `placeholder:"URL" help:"What GetDataEndpoint answers."`
-	Profile  *string `placeholder:"NAME" help:"open: only limits that protect the server; aws: the quotas of the original service."`
-	LogLevel *string `placeholder:"LEVEL" help:"debug, info, warn or error."`
-	Dev      bool    `help:"Development server: loopback only, fixed keys, a demo stream, a data directory that is removed at the end unless --data names one."`
+	settingFlags
 }
 
 // Help shows examples.
@@ -40,10 +32,11 @@ Every setting can also be a variable: MILLRACE_TLS_CERT is tls.cert of the file.
 
 // Run serves until a signal ends it.
 func (s *serveCmd) Run(ctx context.Context, std stdio) error {
-	c, err := s.settings(os.Environ())
+	settings, err := config.Load(s.sources())
 	if err != nil {
-		return &usageError{"serve", err.Error()}
+		return &usageError{"serve", wrongSettings(err)}
 	}
+	c := settings.Config
 	if c.Dev && s.Data == nil {
 		dir, err := os.MkdirTemp("", "millrace-dev-")
 		if err != nil {
@@ -64,37 +57,19 @@ func (s *serveCmd) Run(ctx context.Context, std stdio) error {
 	return srv.Run(ctx)
 }
 
-// settings puts defaults, file, environment and flags together.
-func (s *serveCmd) settings(environ []string) (config.Config, error) {
-	c := config.Default()
-	if s.Dev {
-		c.ForDev()
+// wrongSettings says what is wrong with the settings, each mistake on a line of its own.
+func wrongSettings(err error) string {
+	if wrong, ok := errors.AsType[config.Mistakes](err); ok && len(wrong) > 1 {
+		return fmt.Sprintf("%d settings are wrong:\n%v", len(wrong), wrong)
 	}
-	if s.Config != "" {
-		if err := c.File(s.Config); err != nil {
-			return c, err
-		}
-	}
-	if err := c.Environment(environ); err != nil {
-		return c, err
-	}
-	for flag, setting := range map[*string]*string{s.Data: &c.Data, s.HTTP: &c.HTTP, s.HTTPS: &c.HTTPS,
-		s.Metrics: &c.Metrics, s.Endpoint: &c.Endpoint, s.LogLevel: &c.Log.Level} {
-		if flag != nil {
-			*setting = *flag
-		}
-	}
-	if s.Profile != nil {
-		c.Profile = quota.Profile(*s.Profile)
-	}
-	return c, c.Check()
+	return err.Error()
 }
 
 // newLogger makes the logger that the settings ask for.
 func newLogger(w io.Writer, l config.Log) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		return nil, fmt.Errorf("log.level %q: use debug, info, warn or error", l.Level)
+	level, err := l.ParseLevel()
+	if err != nil {
+		return nil, err
 	}
 	o := &slog.HandlerOptions{Level: level}
 	switch l.Format {
@@ -103,7 +78,7 @@ func newLogger(w io.Writer, l config.Log) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, o)), nil
 	}
-	return nil, fmt.Errorf("log.format %q: use text or json", l.Format)
+	return nil, fmt.Errorf("log.format: %q: use text or json", l.Format)
 }
 
 // announce prints where the server is and, at the first start, the root key.

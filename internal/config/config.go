@@ -1,16 +1,12 @@
 // Package config parses the settings of the server into plain structs.
 //
-// Settings come, in rising precedence, from the defaults ([Default]), a YAML file
-// ([Config.File]), variables named MILLRACE_... ([Config.Environment]) and flags, which
-// the command sets itself. millrace.yml in the project's root shows every setting with
-// its default. Only the command and the server read these structs.
+// Settings come, in rising precedence, from the defaults ([Default]), a YAML file,
+// variables named MILLRACE_... and flags; [Load] puts them together, remembers where each
+// came from, and finds all mistakes at once. millrace.yml in the project's root shows
+// every setting with its default. Only the command and the server read these structs.
 package config
 
 import (
-	"fmt"
-	"net"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/quota"
@@ -97,76 +93,3 @@ const (
 	DevSecret    = "millrace-dev-secret"
 	DevStream    = "demo"
 )
-
-// Check returns the first setting that cannot work, and what would.
-func (c *Config) Check() error {
-	if _, err := quota.For(c.Profile); err != nil {
-		return fmt.Errorf("profile: %w", err)
-	}
-	if c.HTTP == "" && c.HTTPS == "" {
-		return fmt.Errorf("http and https are both empty: the server would listen nowhere")
-	}
-	if len(c.Regions) == 0 {
-		return fmt.Errorf("regions: name at least one, such as us-east-1")
-	}
-	if c.Data == "" {
-		return fmt.Errorf("data is empty: name a directory")
-	}
-	if err := checkEndpoint(c.Endpoint); err != nil {
-		return err
-	}
-	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		return fmt.Errorf("tls.cert and tls.key belong together: give both or none")
-	}
-	if b := int64(c.Memory.Budget); b != 0 && b < 128<<20 {
-		return fmt.Errorf("memory.budget is %d bytes: a fragment may have 50 MB, give at least 128MiB", b)
-	}
-	if c.Account != "" && !isAccount(c.Account) {
-		return fmt.Errorf("account %q: an account is a number of twelve digits", c.Account)
-	}
-	for name, addr := range map[string]string{"http": c.HTTP, "https": c.HTTPS, "metrics": c.Metrics} {
-		if err := checkAddr(addr, c.Dev); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func isAccount(s string) bool {
-	for _, r := range s {
-		if r < '0' || r > '9' {
-			return false
-		}
-	}
-	return len(s) == 12
-}
-
-// checkEndpoint checks what clients are told to call. The embedded producer takes a
-// host alone, so there is no path in it.
-func checkEndpoint(text string) error {
-	if text == "" {
-		return nil
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return fmt.Errorf("endpoint %q: write scheme and host, such as https://video.example.com or https://video.example.com:8443", text)
-	}
-	return nil
-}
-
-// checkAddr checks a listening address. A development server has keys that everybody
-// knows, so it may be reached from this machine only.
-func checkAddr(addr string, dev bool) error {
-	if addr == "" {
-		return nil
-	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("address %q: %w; write HOST:PORT or :PORT", addr, err)
-	}
-	ip := net.ParseIP(host)
-	if dev && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("address %q: with --dev the server listens on loopback only, because its keys are public; leave --dev out to serve others", addr)
-	}
-	return nil
-}

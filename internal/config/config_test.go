@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,8 +15,14 @@ import (
 func TestFileShowsEveryDefault(t *testing.T) {
 	const path = "../../millrace.yml"
 	got := Config{}
-	if err := got.File(path); err != nil {
-		t.Fatal(err)
+	r, err := got.read(path)
+	if err != nil || len(r.mistakes) > 0 {
+		t.Fatal(err, r.mistakes)
+	}
+	for _, s := range got.settings() {
+		if r.lines[s.name] == 0 {
+			t.Errorf("millrace.yml does not show %s", s.name)
+		}
 	}
 	want := Default()
 	want.TLS.Names = []string{}
@@ -25,46 +33,128 @@ func TestFileShowsEveryDefault(t *testing.T) {
 
 func TestPrecedence(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.yml")
-	write(t, path, "http: :1\nhttps: :2\nget_media:\n  idle: 7s\nmemory:\n  budget: 1GiB\n")
-	c := Default()
-	if err := c.File(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Environment([]string{"MILLRACE_HTTPS=:3", "MILLRACE_TLS_NAMES=a, b", "MILLRACE_MEMORY_BUDGET=300MB", "PATH=/"}); err != nil {
+	write(t, path, "http: :1\nhttps: :2\nmetrics: :4\naccount: 000000000012 # stays text\nget_media:\n  idle: 7s\nmemory: {budget: 1GiB}\nregions: eu-west-1\ntls:\n  # nothing\n")
+	got, err := Load(Sources{File: path,
+		Environ: []string{"MILLRACE_HTTPS=:3", "MILLRACE_METRICS=:5", "MILLRACE_TLS_NAMES=a, b", "MILLRACE_MEMORY_BUDGET=300MB", "PATH=/"},
+		Flags:   map[string]string{"metrics": ":6", "log.level": "warn"}})
+	if err != nil {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.HTTP, want.HTTPS = ":1", ":3"
+	want.HTTP, want.HTTPS, want.Metrics = ":1", ":3", ":6"
+	want.Account, want.Regions = "000000000012", []string{"eu-west-1"}
 	want.GetMedia.Idle = 7 * time.Second
 	want.TLS.Names = []string{"a", "b"}
 	want.Memory.Budget = 300_000_000
-	if d := cmp.Diff(want, c); d != "" {
+	want.Log.Level = "warn"
+	if d := cmp.Diff(want, got.Config); d != "" {
+		t.Error(d)
+	}
+	for name, want := range map[string]Origin{
+		"http":           {Kind: "file", Where: path + ":1"},
+		"get_media.idle": {Kind: "file", Where: path + ":6"},
+		"https":          {Kind: "environment", Where: "MILLRACE_HTTPS"},
+		"metrics":        {Kind: "flag", Where: "--metrics"},
+		"log.level":      {Kind: "flag", Where: "--log-level"},
+		"data":           {Kind: "default"},
+	} {
+		o := got.origin(name)
+		o.line = 0
+		if o != want {
+			t.Errorf("%s came from %+v, want %+v", name, o, want)
+		}
+	}
+}
+
+// All mistakes of all sources are named at once, each with its place.
+func TestMistakesAreNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yml")
+	write(t, path, `htpp: :1
+memory:
+  budget: lots
+  bugdet: 1
+cert: a.pem
+get_media: fast
+regions:
+  - [a]
+https: 8443
+shutdown:
+clock: &c 5m
+profile: gcp
+log: {level: loud}
+colour: blue
+archive: {expire_every: -1s}
+`)
+	_, err := Load(Sources{File: path, Environ: []string{"MILLRACE_HTPPS=:1", "MILLRACE_CLOCK=soon"}, Flags: map[string]string{"metrics": "9090"}})
+	want := `P:1: htpp: there is no such setting; did you mean http?
+P:3: memory.budget: size "lots": write a number of bytes, or one with KiB, MiB, GiB, KB, MB or GB
+P:4: memory.bugdet: there is no such setting; did you mean memory.budget?
+P:5: cert: there is no such setting; did you mean tls.cert?
+P:6: get_media: write settings as NAME: VALUE
+P:8: regions: takes one value, not several
+P:9: https: address "8443": address 8443: missing port in address; write HOST:PORT or :PORT
+P:10: shutdown: has no value; write "" for none, or remove the line
+P:11: clock: write the value plainly: anchors, aliases and tags are not read here
+P:12: profile: unknown profile "gcp": use "open" or "aws"
+P:13: log.level: "loud": use debug, info, warn or error
+P:14: colour: there is no such setting
+P:15: archive.expire_every: -1s is too short
+MILLRACE_HTPPS: this variable is no setting; unset it or correct its name; did you mean MILLRACE_HTTPS?
+MILLRACE_CLOCK: clock: "soon" is not a duration; write one such as 30s, 5m or 1h30m
+--metrics: metrics: address "9090": address 9090: missing port in address; write HOST:PORT or :PORT`
+	if err == nil {
+		t.Fatal("no mistake was found")
+	}
+	if d := cmp.Diff(want, strings.ReplaceAll(err.Error(), path, "P")); d != "" {
 		t.Error(d)
 	}
 }
 
-func TestMistakesAreNamed(t *testing.T) {
-	for name, c := range map[string]struct {
-		file, env string
-		want      string
-	}{
-		"unknown key":      {file: "htpp: :1", want: "htpp"},
-		"unknown variable": {env: "MILLRACE_HTPP=:1", want: "MILLRACE_HTPP"},
-		"bad size":         {file: "memory:\n  budget: lots", want: "lots"},
-		"bad duration":     {env: "MILLRACE_CLOCK=soon", want: "MILLRACE_CLOCK"},
+func TestFilesThatAreNoSettings(t *testing.T) {
+	for text, want := range map[string]string{
+		"http: :1\nhttp: :2\n":       `P:2: mapping key "http" already defined at [1:1]`,
+		"a: [":                       "P:1: ",
+		"- a\n- b\n":                 "P:1: write settings as NAME: VALUE",
+		"just words":                 "P:1: write settings as NAME: VALUE",
+		"http: :1\n---\nhttps: :2\n": "P:3: a second document begins here",
+		"":                           "",
+		"# nothing\n":                "",
+		"---\n":                      "",
 	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "c.yml")
-			write(t, path, c.file)
-			cfg := Default()
-			err := cfg.File(path)
-			if err == nil {
-				err = cfg.Environment([]string{c.env})
-			}
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want an error naming %q", err, c.want)
-			}
-		})
+		path := filepath.Join(t.TempDir(), "c.yml")
+		write(t, path, text)
+		_, err := Load(Sources{File: path})
+		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(strings.ReplaceAll(err.Error(), path, "P"), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+	if _, err := Load(Sources{File: filepath.Join(t.TempDir(), "none.yml")}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// Whatever a file holds, reading it ends with settings or mistakes.
+func FuzzFile(f *testing.F) {
+	f.Add("http: :1\ntls: {names: [a, b]}\n")
+	f.Add("? a\n: b\n")
+	f.Add("<<: *a\n")
+	f.Add("limits:\n  a: 1\n")
+	f.Add("http: !!int 5\nlog: |\n  x\n")
+	path := filepath.Join(f.TempDir(), "c.yml")
+	f.Fuzz(func(t *testing.T, text string) {
+		write(t, path, text)
+		if _, err := Load(Sources{File: path}); err != nil && strings.TrimSpace(err.Error()) == "" {
+			t.Error("a mistake without words")
+		}
+	})
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"http", "https", "metrics", "regions", "tls"}
+	for word, want := range map[string]string{"htpp": "http", "HTTPs": "https", "metric": "metrics", "region": "regions", "tsl": "tls", "x": "", "colour": "", "": ""} {
+		if got := nearest(word, known); got != want {
+			t.Errorf("nearest to %q is %q, want %q", word, got, want)
+		}
 	}
 }
 
@@ -77,9 +167,14 @@ func TestCheck(t *testing.T) {
 		"memory.budget":   func(c *Config) { c.Memory.Budget = 1 },
 		"twelve digits":   func(c *Config) { c.Account = "12" },
 		"HOST:PORT":       func(c *Config) { c.HTTP = "8080" },
-		"data is empty":   func(c *Config) { c.Data = "" },
+		"data: is empty":  func(c *Config) { c.Data = "" },
 		"scheme and host": func(c *Config) { c.Endpoint = "video.example.com" },
 		"endpoint":        func(c *Config) { c.Endpoint = "https://video.example.com/path" },
+		"too short":       func(c *Config) { c.Clock = -1 },
+		"0 to 65535":      func(c *Config) { c.Metrics = ":99999" },
+		"at least 1MiB":   func(c *Config) { c.Archive.SegmentBytes = 1 },
+		"use text or":     func(c *Config) { c.Log.Format = "xml" },
+		"use debug":       func(c *Config) { c.Log.Level = "loud" },
 		"loopback":        func(c *Config) { c.ForDev(); c.HTTP = ":8080" },
 	} {
 		c := Default()

@@ -64,13 +64,25 @@ func lock(path string) (*os.File, error) {
 
 // checkFormat reads the layout's version, or writes it in a new directory.
 func (d *dataDir) checkFormat() error {
+	if err := d.examineFormat(); err != nil {
+		return err
+	}
+	path := d.path("format")
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return writeSynced(path, []byte("millrace "+strconv.Itoa(formatVersion)+"\n"), 0o600)
+}
+
+// examineFormat reads the layout's version; a directory without one must be empty.
+func (d *dataDir) examineFormat() error {
 	path := d.path("format")
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if foreign := d.foreign(); foreign != "" {
 			return fmt.Errorf("%s is not empty (it holds %s) and not a data directory of millrace: there is no file named format in it; give another --data", d.root, foreign)
 		}
-		return writeSynced(path, []byte("millrace "+strconv.Itoa(formatVersion)+"\n"), 0o600)
+		return nil
 	}
 	if err != nil {
 		return err

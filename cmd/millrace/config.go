@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/server"
+)
+
+// configCmd looks at settings without starting a server.
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Say everything that would keep a server from starting."`
+	Show  configShowCmd  `cmd:"" help:"Print the settings in force and where each came from."`
+}
+
+// Help shows examples.
+func (configCmd) Help() string {
+	return `Examples:
+  millrace config check --config /etc/millrace.yml
+      Exit code 0: a server with this file starts. 1: every mistake, one a line.
+  millrace config show --config /etc/millrace.yml
+  millrace config show --defaults > millrace.yml`
+}
+
+type configCheckCmd struct {
+	settingFlags
+}
+
+// Run prints every mistake.
+func (c *configCheckCmd) Run(std stdio) error {
+	l, err := config.Load(c.sources())
+	if l.Dev && c.Data == nil {
+		l.Data = filepath.Join(os.TempDir(), "millrace-dev") // a development server makes its own there
+	}
+	err = l.Examined(err, server.Examine(l.Config))
+	wrong, ok := errors.AsType[config.Mistakes](err)
+	switch {
+	case err == nil:
+		fmt.Fprintln(std.out, "The settings are good: a server would start with them.")
+		return nil
+	case !ok:
+		return err
+	}
+	fmt.Fprintln(std.out, wrong)
+	if len(wrong) == 1 {
+		return errors.New("this setting has to be corrected")
+	}
+	return fmt.Errorf("these %d settings have to be corrected", len(wrong))
+}
+
+type configShowCmd struct {
+	settingFlags
+	Defaults bool `help:"Show the defaults, whatever the file, the environment and the flags say."`
+	JSON     bool `name:"json" help:"Print one JSON object: value and origin by name."`
+}
+
+// Run prints the settings in force; wrong ones are told, too.
+func (c *configShowCmd) Run(std stdio) error {
+	from := c.sources()
+	if c.Defaults {
+		from = config.Sources{Dev: c.Dev}
+	}
+	l, err := config.Load(from)
+	if err != nil {
+		return &usageError{"config show", wrongSettings(err)}
+	}
+	if c.JSON {
+		return l.WriteJSON(std.out)
+	}
+	return l.WriteYAML(std.out)
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"os"
+
+	"github.com/millrace/millrace/internal/config"
+)
+
+// settingFlags are the flags that stand for settings. Flags win over the environment,
+// which wins over the file.
+type settingFlags struct {
+	Config   string  `type:"existingfile" placeholder:"FILE" help:"Settings in YAML; millrace.yml in the source shows all of them."`
+	Data     *string `placeholder:"DIR" help:"Directory of everything the server keeps."`
+	HTTP     *string `name:"http" placeholder:"ADDR" help:"Address of the plain listener, \"\" for none."`
+	HTTPS    *string `name:"https" placeholder:"ADDR" help:"Address of the TLS listener, \"\" for none."`
+	Metrics  *string `placeholder:"ADDR" help:"Address that serves /metrics without a signature."`
+	Endpoint *string `placeholder:"URL" help:"What GetDataEndpoint answers."`
+	Profile  *string `placeholder:"NAME" help:"open: only limits that protect the server; aws: the quotas of the original service."`
+	LogLevel *string `placeholder:"LEVEL" help:"debug, info, warn or error."`
+	Dev      bool    `help:"Development server: loopback only, fixed keys, a demo stream, a data directory that is removed at the end unless --data names one."`
+}
+
+// sources are where the settings come from with these flags.
+func (f *settingFlags) sources() config.Sources {
+	s := config.Sources{Dev: f.Dev, File: f.Config, Environ: os.Environ(), Flags: map[string]string{}}
+	for name, flag := range map[string]*string{"data": f.Data, "http": f.HTTP, "https": f.HTTPS,
+		"metrics": f.Metrics, "endpoint": f.Endpoint, "profile": f.Profile, "log.level": f.LogLevel} {
+		if flag != nil {
+			s.Flags[name] = *flag
+		}
+	}
+	return s
+}

@@ -1,0 +1,120 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/quota"
+)
+
+// Check returns all settings that cannot work, as [Mistakes], and what would.
+func (c *Config) Check() error { return c.check().err() }
+
+func (c *Config) check() (wrong Mistakes) {
+	add := func(name string, err error) {
+		if err != nil {
+			wrong = append(wrong, Mistake{Setting: name, Text: err.Error()})
+		}
+	}
+	_, err := quota.For(c.Profile)
+	add("profile", err)
+	add("", c.checkListeners())
+	if len(c.Regions) == 0 {
+		add("regions", errors.New("name at least one, such as us-east-1"))
+	}
+	if c.Data == "" {
+		add("data", errors.New("is empty: name a directory"))
+	}
+	add("endpoint", checkEndpoint(c.Endpoint))
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		add("tls.cert", errors.New("tls.cert and tls.key belong together: give both or none"))
+	}
+	if b := int64(c.Memory.Budget); b != 0 && b < 128<<20 {
+		add("memory.budget", fmt.Errorf("%d bytes are too few: a fragment may have 50 MB, give at least 128MiB", b))
+	}
+	if c.Account != "" && !isAccount(c.Account) {
+		add("account", fmt.Errorf("%q: an account is a number of twelve digits", c.Account))
+	}
+	for _, a := range []struct{ name, addr string }{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}} {
+		add(a.name, checkAddr(a.addr, c.Dev))
+	}
+	_, err = c.Log.ParseLevel()
+	add("log.level", err)
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		add("log.format", fmt.Errorf("%q: use text or json", c.Log.Format))
+	}
+	return append(wrong, c.checkDurations()...)
+}
+
+// checkDurations finds those that are negative, or nothing where something is needed.
+func (c *Config) checkDurations() (wrong Mistakes) {
+	zeroMeansNever := map[string]bool{"get_media.idle": true, "shutdown": true}
+	for _, s := range c.settings() {
+		d, ok := s.value.Interface().(time.Duration)
+		if ok && (d < 0 || d == 0 && !zeroMeansNever[s.name]) {
+			wrong = append(wrong, Mistake{Setting: s.name, Text: fmt.Sprintf("%v is too short", d)})
+		}
+	}
+	if c.Archive.SegmentBytes < 1<<20 {
+		wrong = append(wrong, Mistake{Setting: "archive.segment_bytes", Text: "give at least 1MiB: each segment is a file"})
+	}
+	return wrong
+}
+
+// ParseLevel is the level as the logger takes it.
+func (l Log) ParseLevel() (level slog.Level, err error) {
+	if level.UnmarshalText([]byte(l.Level)) != nil {
+		return level, fmt.Errorf("%q: use debug, info, warn or error", l.Level)
+	}
+	return level, nil
+}
+
+func (c *Config) checkListeners() error {
+	if c.HTTP == "" && c.HTTPS == "" {
+		return errors.New("http and https are both empty: the server would listen nowhere")
+	}
+	return nil
+}
+
+func isAccount(s string) bool {
+	return len(s) == 12 && strings.Trim(s, "0123456789") == ""
+}
+
+// checkEndpoint checks what clients are told to call. The embedded producer takes a
+// host alone, so there is no path in it.
+func checkEndpoint(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("%q: write scheme and host, such as https://video.example.com or https://video.example.com:8443", text)
+	}
+	return nil
+}
+
+// checkAddr checks a listening address. A development server has keys that everybody
+// knows, so it may be reached from this machine only.
+func checkAddr(addr string, dev bool) error {
+	if addr == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("address %q: %w; write HOST:PORT or :PORT", addr, err)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("address %q: port %q is not a number from 0 to 65535", addr, port)
+	}
+	ip := net.ParseIP(host)
+	if dev && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("address %q: with --dev the server listens on loopback only, because its keys are public; leave --dev out to serve others", addr)
+	}
+	return nil
+}

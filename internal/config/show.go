@@ -1,0 +1,137 @@
+package config
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// masked stands for a secret that is set.
+const masked = "********"
+
+// shown is one line of the effective settings.
+type shown struct {
+	name  string
+	value any // a text, a list of texts, or nil for the head of a mapping
+	from  string
+}
+
+// lines are the effective settings in the order of the file, secrets masked.
+func (l *Loaded) lines() (list []shown) {
+	for _, s := range l.settings() {
+		if m, ok := s.value.Interface().(map[string]string); ok {
+			for _, key := range slices.Sorted(maps.Keys(m)) {
+				list = append(list, shown{s.name + "." + key, m[key], l.from(s.name + "." + key)})
+			}
+			continue
+		}
+		list = append(list, shown{s.name, s.show(), l.from(s.name)})
+	}
+	return list
+}
+
+// show is the setting's value as a text or a list of texts.
+func (s setting) show() any {
+	switch v := s.value.Interface().(type) {
+	case []string:
+		return v
+	case time.Duration:
+		return durationText(v)
+	case encoding.TextMarshaler:
+		text, _ := v.MarshalText() // those of settings do not fail
+		return string(text)
+	}
+	if s.secret && !s.value.IsZero() {
+		return masked
+	}
+	return s.value.String()
+}
+
+// durationText leaves out the zeros at the end: 5m, not 5m0s.
+func durationText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// from is the origin as a reader sees it.
+func (l *Loaded) from(name string) string {
+	o := l.origin(name)
+	if o.Where == "" {
+		return o.Kind
+	}
+	return o.Kind + " " + o.Where
+}
+
+// WriteYAML writes the effective settings as a file that a server can read, with the
+// origin of each behind it. Secrets are masked.
+func (l *Loaded) WriteYAML(w io.Writer) error {
+	var b bytes.Buffer
+	section := ""
+	for _, line := range l.lines() {
+		s, key, nested := strings.Cut(line.name, ".")
+		if !nested {
+			s, key = "", line.name
+		}
+		if s != section && s != "" {
+			fmt.Fprintf(&b, "%s:\n", s)
+		}
+		section = s
+		indent := ""
+		if nested {
+			indent = "  "
+		}
+		text, err := inline(line.value)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "%s%-*s # %s\n", indent, 40-len(indent), key+": "+text, line.from)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// inline writes a text or a list on one line.
+func inline(v any) (string, error) {
+	b, err := yaml.MarshalWithOptions(v, yaml.Flow(true), yaml.JSON())
+	if text, ok := v.(string); ok && err == nil && plain(text) {
+		return text, nil
+	}
+	return strings.TrimSpace(string(b)), err
+}
+
+// plain reports whether YAML reads a text without quotes as that text.
+func plain(text string) bool {
+	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./") == "" && !strings.HasPrefix(text, "-") && !strings.EqualFold(text, "null")
+}
+
+// WriteJSON writes the effective settings as one object: value and origin by name.
+func (l *Loaded) WriteJSON(w io.Writer) error {
+	type entry struct {
+		Value any    `json:"value"`
+		From  string `json:"from"`
+	}
+	all := map[string]entry{}
+	for _, line := range l.lines() {
+		all[line.name] = entry{line.value, line.from}
+	}
+	b, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What is shown can be read again, and means the same.
+func TestShownSettingsAreSettings(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "c.yml")
+	write(t, path, "http: \"\"\nregions: [eu-west-1, any]\naccount: 000000000012\nmemory:\n  budget: 1GiB\ntls:\n  names: [\"*.example.com\", \"::1\"]\ndata: \"a # b\"\n")
+	l, err := Load(Sources{File: path, Environ: []string{"MILLRACE_METRICS=[::1]:9090"}, Flags: map[string]string{"log.level": "debug"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := l.WriteYAML(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"# default", "# file " + path + ":2", "# environment MILLRACE_METRICS", "# flag --log-level", "\ntls:\n", "clock: 5m "} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not in\n%s", want, text.String())
+		}
+	}
+	again := filepath.Join(dir, "again.yml")
+	write(t, again, text.String())
+	back, err := Load(Sources{File: again})
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text.String())
+	}
+	want := l.Config
+	for _, c := range []*Config{&want, &back.Config} { // no entries: nil or empty
+		if len(c.TLS.Names) == 0 {
+			c.TLS.Names = nil
+		}
+	}
+	if d := cmp.Diff(want, back.Config); d != "" {
+		t.Error(d)
+	}
+	var b bytes.Buffer
+	if err := l.WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]struct {
+		Value any
+		From  string
+	}
+	if err := json.Unmarshal(b.Bytes(), &all); err != nil {
+		t.Fatal(err)
+	}
+	if e := all["log.level"]; e.Value != "debug" || e.From != "flag --log-level" {
+		t.Errorf("log.level is %+v", e)
+	}
+}

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/millrace/millrace/internal/config"
+)
+
+// Examine looks at everything on this machine that a start with the settings would
+// need, and changes nothing. It returns what would make the start fail. What a running
+// server holds, its addresses and the lock of its data directory, counts as free.
+func Examine(c config.Config) (wrong config.Mistakes) {
+	add := func(setting string, err error) {
+		if err != nil {
+			wrong = append(wrong, config.Mistake{Setting: setting, Text: err.Error()})
+		}
+	}
+	add("data", examineData(c.Data))
+	add("tls.cert", examineCertificate(&c))
+	seen := map[string]string{}
+	for _, a := range []struct{ name, addr string }{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}} {
+		if other := seen[a.addr]; other != "" && !anyPort(a.addr) {
+			add(a.name, fmt.Errorf("address %s is already that of %s", a.addr, other))
+			continue
+		}
+		seen[a.addr] = a.name
+		add(a.name, examineAddress(a.addr))
+	}
+	if total := totalMemory(); int64(c.Memory.Budget) > total {
+		add("memory.budget", fmt.Errorf("%d MiB are more than the %d MiB this machine has", c.Memory.Budget>>20, total>>20))
+	}
+	return wrong
+}
+
+func anyPort(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return addr == "" || err == nil && port == "0"
+}
+
+// examineAddress takes an address for a moment.
+func examineAddress(addr string) error {
+	if addr == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil // by the server that runs now, as far as anybody can tell
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("address %s: this user may not listen on a port below 1024; take a higher one, or grant CAP_NET_BIND_SERVICE", addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("address %s is not one of this machine", addr)
+	case err != nil:
+		return err
+	}
+	return l.Close()
+}
+
+// examineData looks whether the data directory is one, or can be made.
+func examineData(root string) error {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(root)
+	for above := filepath.Dir(root); errors.Is(err, fs.ErrNotExist); above = filepath.Dir(above) {
+		info, err = os.Stat(above)
+		if err == nil && info.IsDir() {
+			return writable(above)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a directory", root)
+	}
+	if err := writable(root); err != nil {
+		return err
+	}
+	return (&dataDir{root: root}).examineFormat()
+}
+
+// writable makes and removes a file.
+func writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".format-check-*")
+	if err != nil {
+		return fmt.Errorf("nothing can be written there: %w", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// examineCertificate reads the certificate's files and looks whether clients would take
+// it for the endpoint they are told.
+func examineCertificate(c *config.Config) error {
+	if c.HTTPS == "" || c.TLS.Cert == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
+	if err != nil {
+		return fmt.Errorf("tls.cert and tls.key: %w", err)
+	}
+	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
+		return fmt.Errorf("%s expired on %s", c.TLS.Cert, pair.Leaf.NotAfter.Format(time.DateOnly))
+	}
+	if u, err := url.Parse(c.Endpoint); err == nil && u.Scheme == "https" {
+		if err := pair.Leaf.VerifyHostname(u.Hostname()); err != nil {
+			return fmt.Errorf("%s does not fit the endpoint %s: %w", c.TLS.Cert, c.Endpoint, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/internal/config"
+)
+
+func TestExamine(t *testing.T) {
+	dir := t.TempDir()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, setting, says string // setting "" = nothing is wrong
+		change              func(*config.Config)
+	}{
+		{"as it is", "", "", func(*config.Config) {}},
+		{"a new directory", "", "", func(c *config.Config) { c.Data = filepath.Join(dir, "a", "b") }},
+		{"an address that is in use", "", "", func(c *config.Config) { c.HTTP = taken.Addr().String() }},
+		{"a file for a directory", "data", "is not a directory", func(c *config.Config) { c.Data = file }},
+		{"below a file", "data", "not a directory", func(c *config.Config) { c.Data = filepath.Join(file, "x") }},
+		{"somebody's directory", "data", "is not empty", func(c *config.Config) { c.Data = dir }},
+		{"nobody's address", "http", "is not one of this machine", func(c *config.Config) { c.HTTP = "192.0.2.1:4711" }},
+		{"one address twice", "https", "is already that of http", func(c *config.Config) { c.HTTP, c.HTTPS = "127.0.0.1:4711", "127.0.0.1:4711" }},
+		{"no certificate", "tls.cert", "no such file", func(c *config.Config) { c.TLS.Cert, c.TLS.Key = filepath.Join(dir, "none"), file }},
+		{"no memory", "memory.budget", "more than", func(c *config.Config) { c.Memory.Budget = 1 << 60 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := config.Default()
+			s.Data, s.HTTP, s.HTTPS = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
+			c.change(&s)
+			wrong := Examine(s)
+			if c.setting == "" {
+				if len(wrong) > 0 {
+					t.Error(wrong)
+				}
+				return
+			}
+			if len(wrong) != 1 || wrong[0].Setting != c.setting || !strings.Contains(wrong[0].Text, c.says) {
+				t.Errorf("got %v, want %s: %s", wrong, c.setting, c.says)
+			}
+		})
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a")); err == nil {
+		t.Error("examining made a directory")
+	}
+}
