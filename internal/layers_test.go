@@ -35,6 +35,7 @@ var floors = map[string]floor{
 	"internal/wire/model": bytes0,
 	"internal/client":     bytes0,
 	"internal/metrics":    bytes0,
+	"internal/notify":     bytes0,
 	"internal/db":         bytes0,
 	"internal/db/dbtest":  bytes0,
 	"internal/mediatest":  bytes0,

@@ -44,21 +44,32 @@ type dataFlags struct {
 	Config string  `type:"existingfile" placeholder:"FILE" help:"Settings file of the server."`
 }
 
-// open opens the keys of the data directory; with offline true only if no server runs.
-func (d dataFlags) open(ctx context.Context, offline bool) (*iam.Store, func() error, error) {
+// settings are those of the server whose data directory is meant.
+func (d dataFlags) settings() (config.Config, error) {
 	from := config.Sources{File: d.Config, Environ: os.Environ(), Flags: map[string]string{}}
 	if d.Data != nil {
 		from.Flags["data"] = *d.Data
 	}
 	c, err := config.Load(from)
+	return c.Config, err
+}
+
+// open opens the keys of the data directory; with offline true only if no server runs.
+func (d dataFlags) open(ctx context.Context, offline bool) (*iam.Store, func() error, error) {
+	c, err := d.settings()
 	if err != nil {
 		return nil, nil, err
 	}
 	store, done, err := server.OpenKeys(ctx, c.Data, offline)
+	return store, done, readable(c.Data, err)
+}
+
+// readable says what to do about files of another user.
+func readable(data string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%s: permission denied; run the command as the user of the server", c.Data)
+		return fmt.Errorf("%s: permission denied; run the command as the user of the server", data)
 	}
-	return store, done, err
+	return err
 }
 
 type keyCreateCmd struct {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,6 +26,8 @@ const (
 // cli has one field for each subcommand, in the order of the help.
 type cli struct {
 	Serve  serveCmd  `cmd:"" help:"Run the server."`
+	Init   initCmd   `cmd:"" help:"Make a data directory and its root key before the first start."`
+	Health healthCmd `cmd:"" help:"Ask a server whether it is well."`
 	Config configCmd `cmd:"" help:"Check and show the settings of a server."`
 	Key    keyCmd    `cmd:"" help:"Manage access keys."`
 	Put    putCmd    `cmd:"" help:"Send Matroska to a stream."`
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 		kong.Description("Self-hosted video streams that speak the protocol of Kinesis Video Streams."),
 		kong.UsageOnError(),
 		kong.Writers(std.out, std.err),
-		kong.Vars{"version": "millrace " + version()},
+		kong.Vars{"version": build()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
@@ -104,12 +105,3 @@ func report(std stdio, command string, err error) int {
 type usageError struct{ command, reason string }
 
 func (e *usageError) Error() string { return e.reason }
-
-// version is the module version or the commit that the program was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(unknown version)"
-	}
-	return info.Main.Version + " " + info.GoVersion
-}

@@ -50,7 +50,7 @@ func TestHelp(t *testing.T) {
 		"help put":    {"millrace put holiday holiday.mkv --create"},
 		"help":        {"Send Matroska"},
 		"--version":   {"millrace "},
-		"version":     {"millrace "},
+		"version":     {"millrace ", "\ncommit ", "\ngo1."},
 	} {
 		code, stdout, stderr := program(t, strings.Fields(args)...)
 		if code != exitOK || stderr != "" {

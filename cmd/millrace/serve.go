@@ -54,7 +54,7 @@ func (s *serveCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	announce(std.out, c, srv)
-	return srv.Run(ctx)
+	return supervise(ctx, srv, log)
 }
 
 // wrongSettings says what is wrong with the settings, each mistake on a line of its own.
@@ -96,15 +96,7 @@ func announce(w io.Writer, c config.Config, srv *server.Server) {
 		fmt.Fprintf(w, "CA for clients: %s\n", filepath.Join(data, "ca.pem"))
 	}
 	if k := srv.RootKey(); k != nil {
-		fmt.Fprintf(w, `
-This is the first start. The root key of account %s, shown this once:
-
-  AWS_ACCESS_KEY_ID=%s
-  AWS_SECRET_ACCESS_KEY=%s
-
-Secrets are stored sealed under %s: keep a copy of that file,
-without it no key of this installation can be used again.
-`, k.Account, k.ID, k.Secret, filepath.Join(data, server.KeyFile))
+		announceRoot(w, data, k)
 	}
 }
 

@@ -56,7 +56,7 @@ func FromEnv() (*Client, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	roots, err := bundle(os.Getenv("AWS_CA_BUNDLE"))
+	roots, err := Roots(os.Getenv("AWS_CA_BUNDLE"))
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +117,8 @@ func (c *Client) complete() error {
 	return nil
 }
 
-// bundle returns the system's certificates and those of a PEM file; nil without one.
-func bundle(file string) (*x509.CertPool, error) {
+// Roots returns the system's certificates and those of a PEM file; nil without one.
+func Roots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}

@@ -19,6 +19,9 @@ const formatVersion = 1
 // loses them.
 const KeyFile = "key-file"
 
+// RootKeyFile is where a first start leaves the root key when its output is kept by others.
+const RootKeyFile = "root-key"
+
 const lockFile = "lock"
 
 // dataDir is the locked data directory.

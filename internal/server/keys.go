@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"time"
 
+	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/quota"
 )
 
 // OpenKeys opens the keys of a data directory for the command line. It works beside a
@@ -36,6 +40,29 @@ func OpenKeys(ctx context.Context, root string, offline bool) (*iam.Store, func(
 		return nil, nil, errors.Join(err, done())
 	}
 	return store, done, nil
+}
+
+// Init makes the data directory of a server that is to start later: CA, stores, account
+// and root key, which it returns because it is never shown again. It fails if the
+// directory has an account already.
+func Init(ctx context.Context, c config.Config, log *slog.Logger) (key *iam.RootKey, err error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	s := &Server{config: c, log: log, close: func() {}}
+	defer func() { err = errors.Join(err, s.shut()) }()
+	if s.limits, err = quota.For(c.Profile); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{s.openData, s.openCertificates, s.openStores, s.openAccount} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if s.root == nil {
+		return nil, fmt.Errorf("%s has an account and its root key already: millrace key create makes a further key, millrace key reset-root replaces a lost root key", c.Data)
+	}
+	return s.root, nil
 }
 
 // RootKey is the key made at the first start, nil at every later one.
