@@ -40,11 +40,12 @@ var floors = map[string]floor{
 	"internal/db/dbtest":  bytes0,
 	"internal/mediatest":  bytes0,
 
-	"internal/catalog": state1,
-	"internal/live":    state1,
-	"internal/archive": state1,
-	"internal/iam":     state1,
-	"internal/quota":   state1,
+	"internal/catalog":   state1,
+	"internal/live":      state1,
+	"internal/archive":   state1,
+	"internal/iam":       state1,
+	"internal/quota":     state1,
+	"internal/rejection": state1,
 
 	"internal/ingest":   work2,
 	"internal/playback": work2,

@@ -50,10 +50,19 @@ func (c Code) String() string { return codeNames[c] }
 // Fault is why a fragment or a whole session failed.
 type Fault struct {
 	Code   Code
+	Case   *Case  // which way of failing it was
 	Reason string // what was wrong and what would be right
 	Cause  error  // for the log
+	At     Place
 
 	silent bool // the producer is told only if it costs a fragment
+}
+
+// Place is where in the body of a session something was found.
+type Place struct {
+	Offset int64  // in bytes from the body's first; meaningful when Known
+	Known  bool   // Offset was set
+	Track  uint64 // track number, 0 = about no single track
 }
 
 // Error returns code, name and reason.
@@ -64,6 +73,32 @@ func (f *Fault) Error() string {
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Cause }
 
-func fault(c Code, format string, args ...any) *Fault {
-	return &Fault{Code: c, Reason: fmt.Sprintf(format, args...)}
+func fault(c *Case, format string, args ...any) *Fault {
+	return &Fault{Code: c.Code, Case: c, Reason: fmt.Sprintf(format, args...)}
+}
+
+// quietly says that the producer is told only if it costs a fragment.
+func (f *Fault) quietly() *Fault {
+	f.silent = true
+	return f
+}
+
+// because adds the error behind it, for the log.
+func (f *Fault) because(err error) *Fault {
+	f.Cause = err
+	return f
+}
+
+// at says where it was found, unless that is known better already.
+func (f *Fault) at(offset int64) *Fault {
+	if !f.At.Known {
+		f.At.Offset, f.At.Known = offset, true
+	}
+	return f
+}
+
+// of says which track it is about.
+func (f *Fault) of(track uint64) *Fault {
+	f.At.Track = track
+	return f
 }

@@ -19,8 +19,10 @@ type fragment struct {
 	number   kvs.FragmentNumber
 	timecode uint64
 	producer kvs.Millis
+	began    int64 // where in the body its cluster begins
 	limit    int64 // bytes
 	size     int64
+	blocks   int // so far
 	metadata metadata
 	group    group
 	whole    bool // a cluster of known size was read to its end
@@ -38,13 +40,13 @@ type previous struct {
 // clusterTimecode begins a fragment: it takes a number and answers BUFFERING.
 func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	if s.current != nil {
-		return fault(InvalidMKV, "a second Timecode in a cluster at byte %d", it.Offset)
+		return fault(secondTimecode, "a second Timecode in a cluster at byte %d", it.Offset)
 	}
 	if err := s.admit(ctx); err != nil {
 		return err
 	}
 	h := s.header.first
-	f := &fragment{header: h, timecode: it.Timecode, limit: s.limits.FragmentBytes, fail: s.failFragment}
+	f := &fragment{header: h, timecode: it.Timecode, began: s.began, limit: s.limits.FragmentBytes, fail: s.failFragment}
 	bad := s.checkTimes(f)
 	var err error
 	next := func() (kvs.FragmentNumber, error) { return s.entry.NextNumber(ctx, s.floor) }
@@ -103,11 +105,11 @@ func (s *session) admit(ctx context.Context) error {
 func noNumber(err error) *Fault {
 	switch kvs.KindOf(err) {
 	case kvs.NotFound:
-		return fault(StreamNotActive, "the stream was deleted")
+		return fault(streamGone, "the stream was deleted")
 	case kvs.Unavailable:
-		return &Fault{Code: ArchivalError, Reason: "no fragment number could be stored", Cause: err}
+		return fault(notStored, "no fragment number could be stored").because(err)
 	}
-	return &Fault{Code: InternalError, Reason: "no fragment number could be reserved", Cause: err}
+	return fault(noNumbers, "no fragment number could be reserved").because(err)
 }
 
 // checkTimes sets the producer timestamp (media sheet, section 1) and says what is
@@ -120,11 +122,11 @@ func (s *session) checkTimes(f *fragment) *Fault {
 	before := s.last
 	s.last.set = true
 	if !ok || ms < 0 || ms > kvs.MaxMillis {
-		return fault(InvalidProducerTime, "cluster timecode %d gives a producer time outside the years 1970 to 9999", f.timecode)
+		return fault(badTime, "cluster timecode %d gives a producer time outside the years 1970 to 9999", f.timecode)
 	}
 	f.producer = ms
 	if before.set && f.timecode <= before.timecode {
-		return fault(TimecodeNotGreater, "cluster timecode %d is not greater than %d, that of the fragment before", f.timecode, before.timecode)
+		return fault(notGreater, "cluster timecode %d is not greater than %d, that of the fragment before", f.timecode, before.timecode)
 	}
 	s.last.timecode = f.timecode
 	return nil
@@ -149,7 +151,7 @@ func (f *fragment) append(ctx context.Context, raw []byte, visible bool) error {
 		return nil
 	}
 	if f.size += int64(len(raw)); f.size > f.limit {
-		f.fail(fault(MaxFragmentSize, "fragment larger than %d bytes", f.limit))
+		f.fail(fault(tooLarge, "fragment larger than %d bytes", f.limit))
 		return nil
 	}
 	if err := f.live.Append(ctx, raw); err != nil {
@@ -173,6 +175,7 @@ func (s *session) failFragment(f *Fault) {
 		s.header.spent()
 	}
 	s.acks.add(Ack{Type: Failed, Timecode: c.timecode, Number: c.number, Code: f.Code, why: f.Reason})
+	s.rejectFragment(c, f)
 	s.g.o.Logger.Debug("fragment refused", "stream", s.entry.Stream().Name, "fragment", c.number.String(), "code", int(f.Code), "reason", f.Reason)
 }
 
@@ -198,7 +201,7 @@ func (s *session) endFragment(ctx context.Context) {
 		Duration: (s.frags.duration() + int64(time.Millisecond)/2) / int64(time.Millisecond)}
 	body, ok := f.live.Complete(info, stream.Retention == 0)
 	if !ok {
-		s.failFragment(fault(StreamNotActive, "the stream was deleted"))
+		s.failFragment(fault(streamGone, "the stream was deleted"))
 		return
 	}
 	ended := s.g.o.Now()
@@ -218,20 +221,23 @@ func (s *session) endFragment(ctx context.Context) {
 func (s *session) verdict(f *fragment) *Fault {
 	d := time.Duration(s.frags.duration())
 	if track, missing := s.frags.missing(); missing && (s.frags.empty() || !s.entry.Stream().LenientTracks()) {
-		return fault(FramesMissing, "track %d is declared but has no frame in the fragment", track)
+		if s.frags.empty() {
+			return fault(noFrame, "the fragment has no frame")
+		}
+		return fault(trackEmpty, "track %d is declared but has no frame in the fragment", track).of(track)
 	}
 	switch {
 	case f.metadata.fault != nil:
 		return f.metadata.fault
 	case s.limits.FragmentDuration > 0 && d > s.limits.FragmentDuration:
-		return fault(MaxFragmentDuration, "fragment of %v; %v are allowed", d, s.limits.FragmentDuration)
+		return fault(tooLong, "fragment of %v; %v are allowed", d, s.limits.FragmentDuration)
 	case f.followed && d < s.limits.FragmentMinDuration:
 		// The last one of a session is as long as it is: a producer that stops could
 		// only send it again and again.
-		return fault(MinFragmentDuration, "fragment of %v; at least %v are needed", d, s.limits.FragmentMinDuration)
+		return fault(tooShort, "fragment of %v; at least %v are needed", d, s.limits.FragmentMinDuration)
 	}
 	if track, bad := s.frags.overlap(f.producer); bad && !s.limits.FragmentOverlap {
-		return fault(TimecodeNotGreater, "the earliest frame of track %d is not later than its latest in the fragment before", track)
+		return fault(overlaps, "the earliest frame of track %d is not later than its latest in the fragment before", track).of(track)
 	}
 	s.frags.accept(f.producer)
 	return nil
@@ -245,9 +251,10 @@ func (s *session) archived(f *fragment, ended time.Time, err error) {
 		return
 	}
 	f.live.Fail()
-	code := ArchivalError
-	if c, ok := errors.AsType[*Fault](err); ok {
-		code = c.Code
+	bad, ok := errors.AsType[*Fault](err)
+	if !ok {
+		bad = fault(notStored, "the archive did not take the fragment").because(err)
 	}
-	s.acks.settle(Ack{Type: Failed, Timecode: f.timecode, Number: f.number, Code: code, why: err.Error()})
+	s.rejectFragment(f, bad)
+	s.acks.settle(Ack{Type: Failed, Timecode: f.timecode, Number: f.number, Code: bad.Code, why: err.Error()})
 }

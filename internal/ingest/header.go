@@ -55,7 +55,7 @@ func (h *header) element(it *mkv.Item, tracks int) *Fault {
 	switch it.Kind {
 	case mkv.EBML:
 		if len(h.all) > 0 {
-			return fault(InvalidMKV, "a second EBML header at byte %d; one request carries one document", it.Offset)
+			return fault(secondDocument, "a second EBML header at byte %d; one request carries one document", it.Offset)
 		}
 	case mkv.SegmentStart:
 		h.segments++
@@ -66,11 +66,11 @@ func (h *header) element(it *mkv.Item, tracks int) *Fault {
 		h.info(it.Info)
 	case mkv.TracksElement:
 		if h.tracks != nil {
-			return fault(InvalidMKV, "a second Tracks element at byte %d; a segment has one", it.Offset)
+			return fault(secondDocument, "a second Tracks element at byte %d; a segment has one", it.Offset)
 		}
 		h.tracks = it.Tracks
 		if len(it.Tracks) > tracks {
-			return fault(TooManyTracks, "the header has %d tracks, %d are allowed", len(it.Tracks), tracks)
+			return fault(manyTracks, "the header has %d tracks, %d are allowed", len(it.Tracks), tracks)
 		}
 	}
 	if it.Kind == mkv.TagsElement {
@@ -82,7 +82,7 @@ func (h *header) element(it *mkv.Item, tracks int) *Fault {
 
 func (h *header) bound(size int64) *Fault {
 	if size > maxHeader {
-		return fault(InvalidMKV, "more than %d bytes in front of the first cluster", maxHeader)
+		return fault(bigHeader, "more than %d bytes in front of the first cluster", maxHeader)
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func (h *header) info(i *mkv.Info) {
 // close ends the header at the first cluster.
 func (h *header) close(ctx context.Context) error {
 	if len(h.tracks) == 0 {
-		return fault(InvalidMKV, "the first cluster came before any track was declared")
+		return fault(noTracks, "the first cluster came before any track was declared")
 	}
 	if h.scale == 0 {
 		h.scale, h.tagsNext = 1_000_000, true

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/archive"
-	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/rejection"
 )
 
 // Archive makes fragments durable.
@@ -34,6 +34,10 @@ type Options struct {
 	// a clock that stepped back lowers none; nil = unknown.
 	Newest func(ctx context.Context, id kvs.StreamID) kvs.Millis
 
+	// Reject is told of each fragment and session that fails, from the goroutine that
+	// notices: it must be quick. nil = nobody asks.
+	Reject func(kvs.Stream, rejection.Record)
+
 	// Pressed reports whether producers wait for memory; nil = never.
 	Pressed func() bool
 }
@@ -52,9 +56,19 @@ func New(o Options) *Ingest {
 	return &Ingest{o: o, sessions: registry{streams: map[kvs.StreamID][]*session{}}}
 }
 
+// Stream is a stream as its sessions need it; in the server a *catalog.Entry.
+type Stream interface {
+	Stream() kvs.Stream
+	Gone() <-chan struct{} // closed when the stream is deleted
+	BeginSession(ctx context.Context) error
+	NextNumber(ctx context.Context, floor kvs.Millis) (kvs.FragmentNumber, error)
+}
+
 // Request is one PutMedia call after its headers were checked.
 type Request struct {
-	Stream   *catalog.Entry
+	Stream   Stream
+	ID       string     // of the request, for the report of rejections
+	Client   string     // address it came from, likewise
 	Relative bool       // cluster timecodes are relative to Start
 	Start    kvs.Millis // producer start time, used when Relative
 }

@@ -22,13 +22,13 @@ func (s *session) item(ctx context.Context, it *mkv.Item) error {
 	case it.Kind == mkv.ClusterStart:
 		return s.clusterStart(ctx, it)
 	case it.Kind == mkv.SegmentStart && s.header.segments > 0:
-		return fault(InvalidMKV, "a second Segment at byte %d; one request carries one", it.Offset)
+		return fault(secondDocument, "a second Segment at byte %d; one request carries one", it.Offset)
 	case !s.header.clusters:
 		return s.headerItem(it)
 	case it.Kind == mkv.EBML:
-		return fault(InvalidMKV, "a second EBML header at byte %d; one request carries one document", it.Offset)
+		return fault(secondDocument, "a second EBML header at byte %d; one request carries one document", it.Offset)
 	case it.Kind == mkv.TracksElement:
-		return fault(InvalidMKV, "a second Tracks element at byte %d; it belongs in front of the first cluster", it.Offset)
+		return fault(secondDocument, "a second Tracks element at byte %d; it belongs in front of the first cluster", it.Offset)
 	case it.Kind == mkv.ClusterTimecode:
 		return s.clusterTimecode(ctx, it)
 	case it.Kind == mkv.TagsElement:
@@ -47,7 +47,7 @@ func (s *session) headerItem(it *mkv.Item) error {
 		return f
 	}
 	// The Info that says whose tags these are may still follow.
-	s.header.metadata.add(it.Tags, &s.limits)
+	s.header.metadata.add(it, &s.limits)
 	return nil
 }
 
@@ -68,7 +68,7 @@ func (s *session) clusterStart(ctx context.Context, it *mkv.Item) error {
 	if err := s.yield(); err != nil {
 		return err
 	}
-	s.known = it.Size >= 0
+	s.known, s.began = it.Size >= 0, it.Offset
 	return s.addLead(it)
 }
 
@@ -76,7 +76,7 @@ func (s *session) clusterStart(ctx context.Context, it *mkv.Item) error {
 // before its timecode.
 func (s *session) addLead(it *mkv.Item) error {
 	if len(s.lead)+len(it.Raw) > maxLead {
-		return fault(InvalidMKV, "more than %d bytes in front of a cluster's timecode at byte %d", maxLead, it.Offset)
+		return fault(bigElement, "more than %d bytes in front of a cluster's timecode at byte %d", maxLead, it.Offset)
 	}
 	s.lead = append(s.lead, it.Raw...)
 	return nil
@@ -86,7 +86,7 @@ func (s *session) addLead(it *mkv.Item) error {
 // fragment, or metadata of this or the next one.
 func (s *session) tags(ctx context.Context, it *mkv.Item) error {
 	if s.current == nil {
-		s.pending.add(it.Tags, &s.limits)
+		s.pending.add(it, &s.limits)
 		return s.addLead(it)
 	}
 	if err := s.current.append(ctx, it.Raw, true); err != nil {
@@ -94,13 +94,13 @@ func (s *session) tags(ctx context.Context, it *mkv.Item) error {
 	}
 	switch {
 	case closes(it.Tags):
-		s.current.metadata.add(it.Tags, &s.limits)
+		s.current.metadata.add(it, &s.limits)
 		s.endFragment(ctx)
 		return s.yield()
 	case s.header.tagsNext && !s.entry.Stream().TagsPrevious():
-		s.pending.add(it.Tags, &s.limits)
+		s.pending.add(it, &s.limits)
 	default:
-		s.current.metadata.add(it.Tags, &s.limits)
+		s.current.metadata.add(it, &s.limits)
 	}
 	return nil
 }
@@ -128,16 +128,17 @@ func (s *session) clusterItem(ctx context.Context, it *mkv.Item) error {
 // block accounts for a block and fails its fragment when it may not stand there.
 func (s *session) block(it *mkv.Item) {
 	f := s.current
+	f.blocks++
 	tt, ok := s.frags.block(&it.Block, it.Raw)
 	if !ok {
-		s.failFragment(fault(TrackMismatch, "block of track %d at byte %d; the header declares no such track", it.Block.Track, it.Offset))
+		s.failFragment(fault(strangeTrack, "block of track %d at byte %d; the header declares no such track", it.Block.Track, it.Offset).of(it.Block.Track).at(it.Offset))
 		return
 	}
 	if it.InGroup {
 		f.group.setBlock(tt, int64(it.Block.Time)*s.frags.scale, it.Block.Frames)
 	}
 	if limit := s.limits.FragmentDuration; limit > 0 && s.frags.span() > int64(limit) {
-		s.failFragment(fault(MaxFragmentDuration, "fragment longer than %v at byte %d", limit, it.Offset))
+		s.failFragment(fault(tooLong, "fragment longer than %v at byte %d", limit, it.Offset).of(tt.number).at(it.Offset))
 	}
 }
 

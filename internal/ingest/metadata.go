@@ -26,16 +26,19 @@ type metadata struct {
 	fault *Fault
 }
 
-// add counts the tags of one Tags element. Tags about a track are the container's
+// add counts the items of one Tags element. Tags about a track are the container's
 // own, not fragment metadata.
-func (m *metadata) add(tags []mkv.Tag, l *quota.Limits) {
-	for _, t := range tags {
+func (m *metadata) add(it *mkv.Item, l *quota.Limits) {
+	for _, t := range it.Tags {
 		if t.Targets != nil && len(t.Targets.TrackUIDs) > 0 {
 			continue
 		}
 		for _, s := range t.Simple {
 			m.item(s, l)
 		}
+	}
+	if m.fault != nil {
+		m.fault.at(it.Offset)
 	}
 }
 
@@ -46,13 +49,13 @@ func (m *metadata) item(s mkv.SimpleTag, l *quota.Limits) {
 	m.items++
 	switch {
 	case strings.HasPrefix(s.Name, "AWS"):
-		m.fault = fault(InvalidMetadata, "metadata name %.64q begins with AWS, which is reserved", s.Name)
+		m.fault = fault(reserved, "metadata name %.64q begins with AWS, which is reserved", s.Name)
 	case len(s.Name) > l.FragmentTagName:
-		m.fault = fault(MetadataLimit, "a metadata name has %d bytes, %d are allowed", len(s.Name), l.FragmentTagName)
+		m.fault = fault(longName, "a metadata name has %d bytes, %d are allowed", len(s.Name), l.FragmentTagName)
 	case len(s.Value)+len(s.Binary) > l.FragmentTagValue:
-		m.fault = fault(MetadataLimit, "the value of metadata %.64q has %d bytes, %d are allowed", s.Name, len(s.Value)+len(s.Binary), l.FragmentTagValue)
+		m.fault = fault(longValue, "the value of metadata %.64q has %d bytes, %d are allowed", s.Name, len(s.Value)+len(s.Binary), l.FragmentTagValue)
 	case m.items > l.FragmentTags:
-		m.fault = fault(MetadataLimit, "a fragment has more than %d metadata items", l.FragmentTags)
+		m.fault = fault(manyItems, "a fragment has more than %d metadata items", l.FragmentTags)
 	}
 }
 
@@ -63,7 +66,7 @@ func (m *metadata) join(o metadata, l *quota.Limits) {
 		m.fault = o.fault
 	}
 	if m.fault == nil && m.items > l.FragmentTags {
-		m.fault = fault(MetadataLimit, "a fragment has more than %d metadata items", l.FragmentTags)
+		m.fault = fault(manyItems, "a fragment has more than %d metadata items", l.FragmentTags)
 	}
 }
 

@@ -147,7 +147,7 @@ func (q *ackQueue) run(w AckWriter) {
 			}
 			if broken = q.write(w, a); broken != nil {
 				// What is not acknowledged will be sent again.
-				q.cancel(&Fault{Code: StreamReadError, Reason: "acknowledgements cannot be written", Cause: broken, silent: true})
+				q.cancel(fault(unread, "acknowledgements cannot be written").because(broken).quietly())
 			}
 		}
 		if done {
@@ -160,7 +160,7 @@ func (q *ackQueue) run(w AckWriter) {
 		case <-q.ring:
 		case <-gone:
 			gone = nil
-			q.cancel(fault(StreamNotActive, "the stream was deleted"))
+			q.cancel(fault(streamGone, "the stream was deleted"))
 		case <-timer.C:
 			timer.Reset(q.tick())
 		}
@@ -186,7 +186,7 @@ func (q *ackQueue) tick() time.Duration {
 		return idleAfter
 	}
 	if age := q.limits.PutSessionAge; age > 0 && now.Sub(q.begun) >= age {
-		q.cancel(fault(MaxConnectionDuration, "the session is older than %v", age))
+		q.cancel(fault(tooOld, "the session is older than %v", age))
 		return idleAfter
 	}
 	silence := now.Sub(q.lastData)
@@ -195,10 +195,10 @@ func (q *ackQueue) tick() time.Duration {
 	}
 	q.queue = append(q.queue, Ack{Type: Idle})
 	if end := q.limits.PutIdle; end > 0 && silence >= end && q.unanswered(now) > end-idleEvery {
-		q.cancel(&Fault{Code: StreamReadError, Reason: "no data for " + end.String(), silent: true})
+		q.cancel(fault(noData, "no data for %v", end).quietly())
 	}
 	if silence >= holdLimit && q.unanswered(now) > holdLimit-idleEvery && q.holds() {
-		q.cancel(fault(StreamReadError, "no data for %v while others wait for the memory that the session holds", holdLimit))
+		q.cancel(fault(heldMemory, "no data for %v while others wait for the memory that the session holds", holdLimit))
 	}
 	return idleEvery
 }

@@ -5,6 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/rejection"
 )
 
 // refusals counts what a session was refused, for one line of the log however many
@@ -28,4 +31,37 @@ func (r *refusals) String() string {
 		all = append(all, fmt.Sprintf("%d:%d", int(c), r.codes[c]))
 	}
 	return strings.Join(all, " ")
+}
+
+// rejectFragment reports a fragment that was answered with ERROR.
+func (s *session) rejectFragment(f *fragment, why *Fault) {
+	if s.g.o.Reject == nil {
+		return
+	}
+	r := s.rejection(why.at(f.began))
+	r.Scope, r.Told = rejection.Fragment, true
+	r.Number, r.Began, r.Frame = f.number.String(), f.began, f.blocks
+	r.Timecode, r.Producer = int64(f.timecode), f.producer.Time()
+	s.g.o.Reject(s.entry.Stream(), r)
+}
+
+// rejectSession reports the end of a session that cost no fragment, or that began none.
+// A server that stops refuses nothing.
+func (s *session) rejectSession(why *Fault) {
+	if s.g.o.Reject == nil || why.Case == stopping {
+		return
+	}
+	r := s.rejection(why)
+	r.Scope, r.Told = rejection.Session, !why.silent
+	s.g.o.Reject(s.entry.Stream(), r)
+}
+
+// rejection is what is the same for fragments and sessions.
+func (s *session) rejection(why *Fault) rejection.Record {
+	return rejection.Record{
+		Time: s.g.o.Now().UTC().Truncate(time.Millisecond), Request: s.request.ID, Client: s.request.Client,
+		Code: int(why.Code), Error: why.Code.String(), Case: why.Case.Name, Limit: why.Case.Limit,
+		Offset: why.At.Offset, Began: -1, Timecode: -1, Track: why.At.Track,
+		Why: why.Reason, Fix: why.Case.Fix,
+	}
 }

@@ -3,10 +3,14 @@ package ingest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/rejection"
 )
 
 // However many fragments are refused, the log gets no line for each of them, and the
@@ -33,5 +37,86 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 	}
 	if c := s.put(s.stream(0), head(otherApp), aSecond(0)); c.Refused != "" || c.First != "" {
 		t.Errorf("%+v", c.Summary)
+	}
+}
+
+// Every refusal is reported with its place, and says what to do.
+func TestRefusalsAreReported(t *testing.T) {
+	s := newStudio(t, quota.Open)
+	var got []rejection.Record
+	var of kvs.Stream
+	s.o.Reject = func(stream kvs.Stream, r rejection.Record) { of, got = stream, append(got, r) }
+	s.shelf.failure = func(n int) error {
+		if n == 2 {
+			return errors.New("no space left on device")
+		}
+		return nil
+	}
+	h := headOf(otherApp, 0, videoTrack, audioTrack)
+	first, second, third := unknown(40, at(0), frame(2, 0, 10)), unknown(1000, at(0), frame(2, 0, 10), frame(7, 40, 10)), unknown(2000, at(0))
+	e := s.stream(24)
+	s.putCtx(t.Context(), Request{Stream: e, ID: "req-1", Client: "192.0.2.7:99"},
+		newScript(h, first, second, third, unknown(1500, at(0)), unknown(3000, at(0), frame(2, 0, 1)), []byte{0}), &ledger{t: t})
+	clusters := []int64{int64(len(h) + len(first)), int64(len(h) + len(first) + len(second))}
+	last := clusters[1] + int64(len(third)+len(unknown(1500, at(0)))+len(unknown(3000, at(0), frame(2, 0, 1))))
+	want := []struct {
+		code     Code
+		cause    string
+		scope    rejection.Scope
+		timecode int64
+		began    int64
+		offset   int64
+		track    uint64
+		frame    int
+	}{
+		{TrackMismatch, "undeclared-track", rejection.Fragment, 1000, clusters[0], clusters[1] - int64(len(frame(7, 40, 10))), 7, 3},
+		{FramesMissing, "track-without-frame", rejection.Fragment, 2000, clusters[1], clusters[1], 2, 1},
+		{TimecodeNotGreater, "timecode-not-greater", rejection.Fragment, 1500, clusters[1] + int64(len(third)), 0, 0, 0},
+		{InvalidMKV, "broken-element", rejection.Fragment, 3000, last - int64(len(unknown(3000, at(0), frame(2, 0, 1)))), last, 0, 2},
+	}
+	if len(got) != len(want) {
+		t.Fatalf("reported %+v", got)
+	}
+	for i, w := range want {
+		r := got[i]
+		if r.Code != int(w.code) || r.Error != w.code.String() || r.Case != w.cause || r.Scope != w.scope || !r.Told ||
+			r.Timecode != w.timecode || r.Producer.UnixMilli() != w.timecode || r.Began != w.began || w.offset > 0 && r.Offset != w.offset || r.Track != w.track || r.Frame != w.frame {
+			t.Errorf("%d: reported %+v, want %+v", i, r, w)
+		}
+		if of.ID != e.Stream().ID || r.Request != "req-1" || r.Client != "192.0.2.7:99" || len(r.Number) != 47 || r.Why == "" || r.Fix == "" || r.Time.IsZero() {
+			t.Errorf("%d: reported %+v", i, r)
+		}
+	}
+
+	// A disk that is full, a body that is none, a connection that breaks.
+	got = nil
+	s.put(s.stream(24), head(otherApp), aSecond(0))
+	s.put(s.stream(24), []byte("nonsense"))
+	s.put(s.stream(24), head(otherApp), sized(0, at(0)), errors.New("connection reset"))
+	var short []string
+	for _, r := range got {
+		short = append(short, fmt.Sprint(r.Scope, " ", r.Case, " ", r.Offset, " ", r.Timecode))
+	}
+	if got, want := strings.Join(short, ", "), fmt.Sprintf("FRAGMENT not-stored %d 0, SESSION not-matroska 0 -1", len(head(otherApp))); got != want {
+		t.Errorf("reported %s, want %s", got, want)
+	}
+}
+
+// Each code that can be sent has a case, and each case its advice under a name of its own.
+func TestEveryCodeHasAdvice(t *testing.T) {
+	names, codes := map[string]bool{}, map[Code]bool{}
+	for i, c := range Cases() {
+		if c.Name == "" || names[c.Name] || len(c.When) < 20 || len(c.Fix) < 40 || c.Code.String() == "" {
+			t.Errorf("case %d: %+v", i, c)
+		}
+		if i > 0 && c.Code < Cases()[i-1].Code {
+			t.Errorf("%s is out of order", c.Name)
+		}
+		names[c.Name], codes[c.Code] = true, true
+	}
+	for code := range codeNames {
+		if !codes[code] {
+			t.Errorf("%d %s has no case", int(code), code)
+		}
 	}
 }

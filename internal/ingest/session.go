@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/quota"
@@ -21,7 +20,7 @@ type session struct {
 	g       *Ingest
 	request Request
 	limits  quota.Limits
-	entry   *catalog.Entry
+	entry   Stream
 	live    *live.Stream
 	acks    *ackQueue
 	cancel  context.CancelCauseFunc
@@ -36,6 +35,7 @@ type session struct {
 	current   *fragment
 	last      previous
 	known     bool       // the cluster now arriving has a known size
+	began     int64      // where in the body that cluster begins
 	begun     bool       // BeginSession was called
 	floor     kvs.Millis // server timestamps must not be lower
 	summary   Summary
@@ -89,7 +89,7 @@ func (s *session) collect(ctx context.Context) error {
 		return err
 	}
 	if buffered > maxInline {
-		return fault(InvalidMKV, "an element of more than %d bytes at byte %d; only blocks and the elements in front of the first cluster may be larger", maxInline, s.reader.Offset())
+		return fault(bigElement, "an element of more than %d bytes at byte %d; only blocks and the elements in front of the first cluster may be larger", maxInline, s.reader.Offset())
 	}
 	return nil
 }
@@ -100,6 +100,9 @@ func (s *session) read(ctx context.Context) error {
 		it, err := s.reader.Next()
 		if err == nil {
 			err = s.item(ctx, it)
+			if f, ok := errors.AsType[*Fault](err); ok {
+				f.at(it.Offset)
+			}
 		}
 		if err != nil {
 			return s.finish(ctx, err)
@@ -118,9 +121,13 @@ func (s *session) finish(ctx context.Context, err error) error {
 	if end && s.summary.Bytes == 0 {
 		return nil
 	}
-	f := s.diagnose(ctx, err)
-	if told := s.settle(ctx, f); !told && !f.silent {
+	f := s.diagnose(ctx, err).at(s.reader.Offset())
+	told := s.settle(ctx, f)
+	if !told && !f.silent {
 		s.acks.fail(f)
+	}
+	if !told {
+		s.rejectSession(f)
 	}
 	return f
 }
@@ -157,22 +164,27 @@ func (s *session) diagnose(ctx context.Context, err error) *Fault {
 		if f, ok := errors.AsType[*Fault](cause); ok {
 			return f
 		}
-		reason := "the session was ended"
-		if errors.Is(cause, context.Canceled) { // nobody gave another reason: the request ended
-			reason = "the producer's connection broke"
+		switch {
+		case errors.Is(cause, errDisplaced):
+			return fault(displaced, "the session was ended: %v", cause).because(cause).quietly()
+		case errors.Is(cause, context.Canceled): // nobody gave another reason: the request ended
+			return fault(bodyBroke, "the producer's connection broke").because(cause).quietly()
 		}
-		return &Fault{Code: StreamReadError, Reason: reason, Cause: cause, silent: true}
+		return fault(stopping, "the session was ended: %v", cause).because(cause).quietly()
 	}
 	if f, ok := errors.AsType[*Fault](err); ok {
 		return f
 	}
 	if e, ok := errors.AsType[*mkv.SyntaxError](err); ok {
-		return &Fault{Code: InvalidMKV, Reason: e.Error()}
+		if !s.header.clusters && len(s.header.all) == 0 {
+			return fault(noMatroska, "%v", e).at(e.Offset)
+		}
+		return fault(badElement, "%v", e).at(e.Offset)
 	}
 	if errors.Is(err, io.EOF) {
-		return fault(InvalidMKV, "the body ended before the first cluster")
+		return fault(noCluster, "the body ended before the first cluster")
 	}
-	return &Fault{Code: StreamReadError, Reason: "the body broke off", Cause: err}
+	return fault(bodyBroke, "the body broke off").because(err)
 }
 
 // displace makes the session end at the end of the fragment in flight; at once if
@@ -187,7 +199,7 @@ func (s *session) displace() {
 // yield ends a session between two fragments when a newer one took over.
 func (s *session) yield() error {
 	if s.displaced.Load() {
-		return &Fault{Code: StreamReadError, Reason: errDisplaced.Error(), Cause: errDisplaced, silent: true}
+		return fault(displaced, "%v", errDisplaced).because(errDisplaced).quietly()
 	}
 	return nil
 }

@@ -326,6 +326,9 @@ func (c *call) want(acks string, end Code) {
 	var got Code
 	if f, ok := errors.AsType[*Fault](c.End); ok {
 		got = f.Code
+		if f.Case == nil || f.Case.Code != f.Code || !f.At.Known {
+			c.t.Errorf("the session ended with a fault without a case or a place: %+v", f)
+		}
 	} else if c.End != nil {
 		c.t.Errorf("the session ended with an error that is no fault: %v", c.End)
 	}
