@@ -1,0 +1,126 @@
+package quota
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+func TestEveryRowIsComplete(t *testing.T) {
+	seen := map[string]bool{}
+	for _, l := range Table() {
+		switch {
+		case seen[l.Name]:
+			t.Errorf("%s: there twice", l.Name)
+		case !strings.Contains(l.Name, "."):
+			t.Errorf("%s: want subject.property", l.Name)
+		case l.Breach == "" || l.Help == "" || l.Room == "":
+			t.Errorf("%s: breach, help or room is missing: %+v", l.Name, *l)
+		case l.Unit != Flag && l.AWS == 0:
+			t.Errorf("%s: no limit in the profile aws", l.Name)
+		case l.Most > 0 && (l.Open == 0 || l.Open > l.Most || l.AWS > l.Most):
+			t.Errorf("%s: more than can be served", l.Name)
+		case l.Section == "" && l.Operation != "":
+			t.Errorf("%s: no section of the sheet", l.Name)
+		}
+		seen[l.Name] = true
+		if found, ok := Lookup(l.Name); !ok || found != l {
+			t.Errorf("%s is not found by its name", l.Name)
+		}
+		for _, v := range []Value{l.Open, l.AWS} {
+			if v == 0 && l.Most > 0 {
+				continue
+			}
+			if back, err := l.Parse(l.Format(v)); err != nil || back != v {
+				t.Errorf("%s: %v is written %s and read %v (%v)", l.Name, v, l.Format(v), back, err)
+			}
+		}
+	}
+	if _, ok := Lookup("PutMedia.session"); ok {
+		t.Error("found what is not there")
+	}
+}
+
+// The open profile keeps what bounds memory and work, and nothing else.
+func TestTheOpenProfileProtectsTheServerOnly(t *testing.T) {
+	var kept []string
+	for _, l := range Table() {
+		if l.Served() && l.Open != 0 {
+			kept = append(kept, l.Name+" "+l.Format(l.Open))
+		}
+	}
+	want := []string{
+		"fragment.overlap on", "fragment.bytes 50MB", "fragment.duration 20s", "fragment.tracks 3", "GetMediaForFragmentList.fragments 1000", "ListFragments.results 1000",
+		"buffer.bytes 200MB", "buffer.age 5m", "GetMedia.idle 3s",
+		"fragment.metadata 10", "fragment.metadata-name 128B", "fragment.metadata-value 256B", "fragment.image-prefix 256B", "stream.tags 50", "listener.strangers 1024",
+	}
+	if got := strings.Join(kept, ", "); got != strings.Join(want, ", ") {
+		t.Errorf("got  %s\nwant %s", got, strings.Join(want, ", "))
+	}
+}
+
+func TestValues(t *testing.T) {
+	for _, c := range []struct {
+		unit Unit
+		text string
+		want Value
+		form string // "" = text
+	}{
+		{Number, "3", 3, ""}, {Number, " 3 ", 3, "3"}, {Number, "9007199254740991", 1<<53 - 1, ""},
+		{Size, "50MB", 50e6, ""}, {Size, "200 MiB", 200 << 20, "200MiB"}, {Size, "1000000", 1e6, "1MB"}, {Size, "1.5KB", 1500, ""}, {Size, "1234567", 1234567, "1234567B"}, {Size, "1GiB", 1 << 30, ""},
+		{Frequency, "5/s", 5, ""}, {Frequency, "5", 5, "5/s"}, {Frequency, "60/m", 1, "1/s"}, {Frequency, "30/m", 0.5, "30/m"}, {Frequency, "1/h", 1.0 / 3600, ""}, {Frequency, "10000/s", 10000, ""},
+		{Throughput, "12.5MB/s", 12.5e6, ""}, {Throughput, "100Mbit/s", 12.5e6, "12.5MB/s"}, {Throughput, "7B/s", 7, ""}, {Throughput, "64kbit/s", 8000, "8KB/s"},
+		{Time, "45m", 2700, ""}, {Time, "1h30m", 5400, ""}, {Time, "24h", 86400, "24h"}, {Time, "60m", 3600, "1h"}, {Time, "200ms", 0.2, ""}, {Time, "20s", 20, ""}, {Time, "1h0m5s", 3605, ""}, {Time, "10m0s", 600, "10m"},
+		{Flag, "on", 1, ""}, {Flag, "off", 0, ""},
+	} {
+		l := &Limit{Name: "x", Unit: c.unit}
+		got, err := l.Parse(c.text)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %v, %v; want %v", c.text, got, err, c.want)
+		}
+		if c.form == "" {
+			c.form = c.text
+		}
+		if form := l.Format(got); form != c.form {
+			t.Errorf("%s is written %s, want %s", c.text, form, c.form)
+		}
+	}
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	for u := Number; u <= Flag; u++ {
+		l := &Limit{Name: "x", Unit: u}
+		for range 2000 {
+			v := Value(math.Trunc(math.Exp(rand.Float64() * 30)))
+			switch u {
+			case Flag:
+				v = Value(rand.IntN(2))
+			case Time: // hours at most
+				v = Value(math.Mod(float64(v), 1e9)) / 1000
+				v = Value(v.duration().Seconds())
+			case Frequency:
+				v /= 1000
+			}
+			if back, err := l.Parse(l.Format(v)); err != nil || back != v {
+				t.Fatalf("%s: %v is written %s and read %v (%v)", u, v, l.Format(v), back, err)
+			}
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, text := range []string{"5/s", "50MB", "45m", "none", "on", "12.5MB/s", "1e400B", "+Inf", "0x1p3/s"} {
+		f.Add(uint8(len(text)), text)
+	}
+	f.Fuzz(func(t *testing.T, unit uint8, text string) {
+		l := &Limit{Name: "x", Unit: Unit(unit % 6)}
+		v, err := l.Parse(text)
+		if err != nil {
+			return
+		}
+		if back, err := l.Parse(l.Format(v)); err != nil || back != v {
+			t.Errorf("%q is %v, written %s, read %v (%v)", text, v, l.Format(v), back, err)
+		}
+	})
+}
