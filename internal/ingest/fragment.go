@@ -59,6 +59,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 		f.metadata.join(s.header.metadata, &s.limits)
 	}
 	s.current = f
+	s.arriving.Store(f.live)
 	s.frags.start()
 	s.acks.add(Ack{Type: Buffering, Timecode: f.timecode, Number: f.number, since: s.g.o.Now()})
 	if bad != nil {
@@ -182,6 +183,7 @@ func (s *session) failFragment(f *Fault) {
 // closeFragment makes room for the next one.
 func (s *session) closeFragment() {
 	s.current = nil
+	s.arriving.Store(nil)
 	s.inFlight.Store(false)
 }
 

@@ -2,7 +2,9 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/mkv"
@@ -23,6 +25,11 @@ const (
 // read, what it was parsed to, and all elements before. It is taken at once, because
 // sessions that hold halves of headers would wait for each other.
 const collecting = 3 * maxHeader
+
+// headerWait is how long a header waits for memory.
+const headerWait = time.Minute
+
+var errNoMemory = errors.New("the memory budget is spent")
 
 // header is what came in front of the first cluster.
 type header struct {
@@ -96,10 +103,22 @@ func (h *header) arriving(ctx context.Context, buffered int64) error {
 	if size <= freeCollecting || h.held > 0 {
 		return nil
 	}
-	if err := h.store.Hold(ctx, collecting); err != nil {
+	return h.hold(ctx, collecting)
+}
+
+// hold takes n bytes of the memory budget. A header must not wait for ever: what others
+// keep for as long as their sessions last may never come free.
+func (h *header) hold(ctx context.Context, n int64) error {
+	ctx, stop := context.WithTimeoutCause(ctx, headerWait, errNoMemory)
+	defer stop()
+	err := h.store.Hold(ctx, n)
+	switch {
+	case errors.Is(err, errNoMemory):
+		return fault(noMemory, "no memory for a header of more than %d bytes within %v", freeHeader, headerWait).because(err)
+	case err != nil:
 		return err
 	}
-	h.held = collecting
+	h.held = n
 	return nil
 }
 
@@ -124,10 +143,9 @@ func (h *header) close(ctx context.Context) error {
 		n += charge(plain)
 	}
 	if h.held == 0 && n > 0 {
-		if err := h.store.Hold(ctx, n); err != nil {
+		if err := h.hold(ctx, n); err != nil {
 			return err
 		}
-		h.held = n
 	}
 	if h.held > n {
 		h.store.Give(h.held - n)

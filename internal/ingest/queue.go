@@ -32,6 +32,7 @@ type ackQueue struct {
 	cancel context.CancelCauseFunc
 	begun  time.Time
 	holds  func() bool   // the session holds memory that others wait for
+	late   func() bool   // the fragment in flight kept others from memory for too long
 	ring   chan struct{} // wakes the writer
 	taken  chan struct{} // wakes the reading goroutine when there is room again
 
@@ -187,6 +188,10 @@ func (q *ackQueue) tick() time.Duration {
 	}
 	if age := q.limits.PutSessionAge; age > 0 && now.Sub(q.begun) >= age {
 		q.cancel(fault(tooOld, "the session is older than %v", age))
+		return idleAfter
+	}
+	if q.late() {
+		q.cancel(fault(tooSlow, "the fragment took too long while others waited for the memory kept for it: send it faster, or smaller fragments"))
 		return idleAfter
 	}
 	silence := now.Sub(q.lastData)

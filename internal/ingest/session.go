@@ -39,9 +39,10 @@ type session struct {
 	begun     bool       // BeginSession was called
 	floor     kvs.Millis // server timestamps must not be lower
 	summary   Summary
-	displaced atomic.Bool // set by a newer session
-	inFlight  atomic.Bool // a fragment is arriving; read by a newer session
-	holding   atomic.Bool // the header takes memory that others may wait for
+	displaced atomic.Bool                   // set by a newer session
+	inFlight  atomic.Bool                   // a fragment is arriving; read by a newer session
+	holding   atomic.Bool                   // the header takes memory that others may wait for
+	arriving  atomic.Pointer[live.Fragment] // of current; nil between two
 }
 
 func newSession(ctx context.Context, g *Ingest, r Request, body Body, cancel context.CancelCauseFunc) *session {
@@ -51,6 +52,7 @@ func newSession(ctx context.Context, g *Ingest, r Request, body Body, cancel con
 	s.live = g.o.Live.Acquire(r.Stream.Stream().ID)
 	s.acks = newAckQueue(g, r.Stream.Gone(), l, cancel)
 	s.acks.holds = func() bool { return (s.inFlight.Load() || s.holding.Load()) && g.o.Pressed != nil && g.o.Pressed() }
+	s.acks.late = func() bool { f := s.arriving.Load(); return f != nil && f.Overdue() }
 	s.reader = mkv.NewReader(&countingReader{ctx: ctx, body: body, s: s}, mkv.Options{Buffer: readBuffer, MaxFrame: maxBlock})
 	if l.FragmentsPerSecond > 0 {
 		s.pace = rate.NewLimiter(rate.Limit(l.FragmentsPerSecond), l.FragmentsPerSecond)

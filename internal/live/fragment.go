@@ -67,6 +67,10 @@ func (f *Fragment) State() (State, time.Time) {
 	return f.state, f.lastData
 }
 
+// Overdue reports whether the fragment must be given up: it has had for too long what is
+// kept for the oldest of those that wait for memory.
+func (f *Fragment) Overdue() bool { return f.st.store.o.Budget.Overdue(f.ticket) }
+
 // FrameWise reports whether frames may leave now although the fragment is not
 // complete: its cluster has unknown size and no other session is open.
 func (f *Fragment) FrameWise() bool { return f.frames && f.st.framesNow() }
@@ -235,6 +239,6 @@ func (f *Fragment) release() int64 {
 	n := f.held()
 	f.st.store.pages.put(f.pages)
 	f.pages = nil
-	f.st.store.o.Budget.Give(n)
+	f.st.store.o.Budget.Give(f.ticket, n)
 	return n + f.header.drop()
 }

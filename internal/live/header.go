@@ -17,12 +17,15 @@ type Header struct {
 	hosted  int // fragments in a host buffer; guarded by the stream's mu
 }
 
+// noTicket is the ticket of what belongs to no fragment.
+const noTicket = 0
+
 // Hold takes n bytes of the memory budget for what a session keeps outside its
 // fragments. It waits while the budget is spent, until ctx ends.
-func (s *Store) Hold(ctx context.Context, n int64) error { return s.o.Budget.Take(ctx, 0, n) }
+func (s *Store) Hold(ctx context.Context, n int64) error { return s.o.Budget.Take(ctx, noTicket, n) }
 
 // Give returns bytes that Hold took.
-func (s *Store) Give(n int64) { s.o.Budget.Give(n) }
+func (s *Store) Give(n int64) { s.o.Budget.Give(noTicket, n) }
 
 // NewHeader makes a header of b. It takes over n bytes that Hold took, and gives them
 // back when its maker has called [Header.Release] and all fragments with it are gone.
@@ -45,6 +48,6 @@ func (h *Header) drop() int64 {
 	if h.holders.Add(-1) > 0 || h.charged == 0 {
 		return 0
 	}
-	h.budget.Give(h.charged)
+	h.budget.Give(noTicket, h.charged)
 	return h.charged
 }

@@ -29,10 +29,11 @@ const keepArchived = 10 * time.Second
 type Budget interface {
 	Ticket() int64
 	Take(ctx context.Context, ticket, n int64) error
-	Give(n int64)
+	Give(ticket, n int64)
 	Retry() // there is more to reclaim than there was
 	Done(ticket int64)
-	OnPressure(reclaim func(want int64))
+	Overdue(ticket int64) bool
+	OnPressure(reclaim func(want int64) int64)
 }
 
 // Options are what a Store is made of.
@@ -41,7 +42,22 @@ type Options struct {
 	HostBufferBytes int64         // per stream without retention
 	HostBufferAge   time.Duration // likewise
 	Now             func() time.Time
+
+	// Evicted is told of each whole fragment that leaves and how many bytes it frees. It
+	// is called with locks held; nil = nobody.
+	Evicted func(why Reason, bytes int64)
 }
+
+// Reason is why a fragment left the live buffer.
+type Reason string
+
+// The reasons.
+const (
+	Age      Reason = "age"      // it had been there for as long as it may
+	Pressure Reason = "pressure" // others needed the memory
+	Bound    Reason = "bound"    // the stream's host buffer was full
+	Deleted  Reason = "deleted"  // its stream was deleted
+)
 
 // Store holds the live fragments of all streams.
 type Store struct {
@@ -56,6 +72,9 @@ type Store struct {
 func New(o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Evicted == nil {
+		o.Evicted = func(Reason, int64) {}
 	}
 	s := &Store{o: o, streams: map[kvs.StreamID]*Stream{}}
 	o.Budget.OnPressure(s.reclaim)
@@ -133,10 +152,10 @@ func (s *Store) sweep() {
 	}
 }
 
-// reclaim gives up at least want bytes if it can: of all streams the fragments that
-// were complete first go first.
-func (s *Store) reclaim(want int64) {
-	for want > 0 {
+// reclaim gives up at least want bytes if it can, and says how many: of all streams the
+// fragments that were complete first go first.
+func (s *Store) reclaim(want int64) (given int64) {
+	for given < want {
 		var oldest *Stream
 		var since time.Time
 		for _, st := range s.list() {
@@ -145,8 +164,11 @@ func (s *Store) reclaim(want int64) {
 			}
 		}
 		if oldest == nil {
-			return
+			break
 		}
-		want -= oldest.evictOldest()
+		n := oldest.evictOldest()
+		s.o.Evicted(Pressure, n)
+		given += n
 	}
+	return given
 }

@@ -186,7 +186,7 @@ func (st *Stream) expire(now time.Time) {
 			i++
 			continue
 		}
-		st.evict(f)
+		st.store.o.Evicted(Age, st.evict(f))
 	}
 }
 
@@ -195,7 +195,7 @@ func (st *Stream) expire(now time.Time) {
 func (st *Stream) boundHost() {
 	for i := 0; i < len(st.frags) && st.hostSize > st.store.o.HostBufferBytes; {
 		if f := st.frags[i]; f.host && f.evictable() {
-			st.evict(f)
+			st.store.o.Evicted(Bound, st.evict(f))
 			continue
 		}
 		i++
@@ -232,7 +232,7 @@ func (st *Stream) dropAll() {
 	for len(st.frags) > 0 {
 		f := st.frags[0]
 		if f.evictable() {
-			st.evict(f)
+			st.store.o.Evicted(Deleted, st.evict(f))
 			continue
 		}
 		f.state = Failed

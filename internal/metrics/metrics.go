@@ -37,6 +37,9 @@ type Set struct {
 	ArchiveFailures  prometheus.Counter
 	ExpiredFragments prometheus.Counter
 	DamagedRecords   prometheus.Counter
+
+	Evicted      *prometheus.CounterVec // by reason
+	EvictedBytes *prometheus.CounterVec
 }
 
 // latencyBuckets run from 100 microseconds to 13 seconds.
@@ -50,6 +53,7 @@ func New() *Set {
 	s.addRequests()
 	s.addMedia()
 	s.addArchive()
+	s.addLive()
 	return s
 }
 
@@ -77,9 +81,19 @@ func (s *Set) addArchive() {
 	s.DamagedRecords = s.counter("millrace_archive_damaged_records_total", "Stored records found with a wrong checksum.")
 }
 
+func (s *Set) addLive() {
+	s.Evicted = s.counterVec("millrace_live_evicted_total", "Fragments that left the live buffer: by age, under pressure (others needed the memory), by the bound of a stream without retention, or deleted with their stream.", "reason")
+	s.EvictedBytes = s.counterVec("millrace_live_evicted_bytes_total", "Memory that fragments gave back when they left the live buffer.", "reason")
+}
+
 // Func registers a gauge that is read when it is asked for.
 func (s *Set) Func(name, help string, read func() float64) {
 	add(s, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read), Metric{name, Gauge, help, nil})
+}
+
+// Total registers a counter that is read when it is asked for.
+func (s *Set) Total(name, help string, read func() float64) {
+	add(s, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read), Metric{name, Counter, help, nil})
 }
 
 // Handler serves the set as Prometheus text.

@@ -19,6 +19,8 @@ func used() *Set {
 	s.GetBytes.WithLabelValues("GetMedia").Add(10)
 	s.Acks.WithLabelValues("PERSISTED").Inc()
 	s.AckErrors.WithLabelValues("4006").Inc()
+	s.Evicted.WithLabelValues("age").Inc()
+	s.EvictedBytes.WithLabelValues("age").Add(1)
 	s.AckSeconds.WithLabelValues("PERSISTED").Observe(Since(time.Unix(1, 0), time.Unix(3, 0)))
 	return s
 }

@@ -199,14 +199,15 @@ func (s *studio) stored(size int) *take {
 func (s *studio) evict() { s.budget.reclaim(1 << 40) }
 
 // freely is a budget without an end that gives the test the lever of pressure.
-type freely struct{ reclaim func(want int64) }
+type freely struct{ reclaim func(want int64) int64 }
 
-func (*freely) Ticket() int64                            { return 0 }
-func (*freely) Take(context.Context, int64, int64) error { return nil }
-func (*freely) Give(int64)                               {}
-func (*freely) Retry()                                   {}
-func (*freely) Done(int64)                               {}
-func (b *freely) OnPressure(reclaim func(want int64))    { b.reclaim = reclaim }
+func (*freely) Ticket() int64                               { return 0 }
+func (*freely) Take(context.Context, int64, int64) error    { return nil }
+func (*freely) Give(int64, int64)                           {}
+func (*freely) Retry()                                      {}
+func (*freely) Done(int64)                                  {}
+func (*freely) Overdue(int64) bool                          { return false }
+func (b *freely) OnPressure(reclaim func(want int64) int64) { b.reclaim = reclaim }
 
 // sink takes what a consumer is sent. It can be made to block, and tells of flushes.
 type sink struct {

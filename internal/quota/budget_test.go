@@ -73,16 +73,16 @@ func TestATakerWaitsUntilBytesAreGivenBack(t *testing.T) {
 		younger.waits(t, "the younger one, beyond the open part")
 		wantUse(t, b, 80, 80, 2)
 
-		b.Give(1)
+		b.Give(first, 1)
 		waiting.done(t, "the elder, after bytes were given back")
 		younger.waits(t, "the younger one")
 		wantUse(t, b, 100, 100, 1)
 
-		b.Give(21)
+		b.Give(first, 1)
 		younger.waits(t, "the younger one, with a byte too little")
-		b.Give(1)
+		b.Give(first, 1)
 		younger.done(t, "the younger one")
-		wantUse(t, b, 80, 100, 0)
+		wantUse(t, b, 100, 100, 0)
 	})
 }
 
@@ -104,7 +104,7 @@ func TestTheReserveEndsDeadlocks(t *testing.T) {
 
 		b.Done(young)
 		oldWaits.waits(t, "the older one, while the bytes of the first are in use")
-		b.Give(75)
+		b.Give(young, 75)
 		oldWaits.done(t, "the older one")
 		mustTake(t, b, old, 50) // it has the reserve: all there is
 		wantUse(t, b, 100, 100, 0)
@@ -123,15 +123,16 @@ func TestTheOldestInLineGetsTheReserveNext(t *testing.T) {
 		second := b.start(t.Context(), c, 30)
 		first.waits(t, "the oldest in line")
 		b.Done(holder)
-		b.Give(50)
+		first.waits(t, "the oldest in line, while the reserve is in use")
+		b.Give(holder, 50)
 		first.done(t, "the oldest in line")
 		second.waits(t, "the second")
 		third.waits(t, "the youngest, although it came first")
 		b.Done(a)
-		b.Give(30)
+		b.Give(a, 30)
 		second.done(t, "the second")
 		third.waits(t, "the youngest")
-		b.Give(80)
+		b.Give(holder, 30)
 		third.done(t, "the youngest")
 	})
 }
@@ -142,16 +143,17 @@ func TestPressureIsPassedOnBeforeAndWhileSomebodyWaits(t *testing.T) {
 		holder, next := b.Ticket(), b.Ticket()
 		var wants []int64
 		var spare int64 // what can be given up, 10 bytes at a time
-		b.OnPressure(func(want int64) {
+		b.OnPressure(func(want int64) (given int64) {
 			wants = append(wants, want)
-			for want > 0 && spare > 0 {
-				b.Give(10)
+			for given < want && spare > 0 {
+				b.Give(holder, 10)
 				spare -= 10
-				want -= 10
+				given += 10
 			}
+			return given
 		})
 		mustTake(t, b, holder, 50)
-		mustTake(t, b, holder, 50) // has the reserve now, so the next one needs 60 bytes
+		mustTake(t, b, holder, 50) // with the reserve
 		spare = 40
 		waiting := b.start(t.Context(), next, 10)
 		waiting.waits(t, "the taker, as long as too little was given up")
@@ -162,14 +164,14 @@ func TestPressureIsPassedOnBeforeAndWhileSomebodyWaits(t *testing.T) {
 		b.Retry()
 		waiting.done(t, "the taker")
 		wantUse(t, b, 50, 100, 0)
-		if wants[1] != 60 || wants[len(wants)-1] != 20 {
-			t.Errorf("asked to give up %d bytes; want 60 at first and 20 last", wants)
+		if wants[0] != 50 || wants[1] != 10 || wants[len(wants)-1] != 10 {
+			t.Errorf("asked to give up %d bytes; want 50 at first and 10 last", wants)
 		}
 	})
 }
 
-// Bytes without a ticket wait for the open part only, however long, and never stand in
-// the way of a fragment that may have the reserve.
+// Bytes without a ticket wait for the open part only and never stand in the way of a
+// fragment that may have the reserve.
 func TestBytesWithoutATicketLeaveTheReserveAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100, 50)
@@ -179,14 +181,102 @@ func TestBytesWithoutATicketLeaveTheReserveAlone(t *testing.T) {
 		two.waits(t, "the second header")
 		wantUse(t, b, 40, 40, 2)
 		ticket := b.Ticket()
-		mustTake(t, b, ticket, 60) // with the reserve, although others came first
+		mustTake(t, b, ticket, 50) // the reserve, although others came first
 		b.Done(ticket)
-		b.Give(60)
+		b.Give(ticket, 50)
 		one.waits(t, "the first header, beside the reserve")
-		b.Give(40)
+		b.Give(NoTicket, 40)
 		one.done(t, "the first header")
 		two.done(t, "the second header")
-		wantUse(t, b, 50, 100, 0)
+		wantUse(t, b, 50, 90, 0)
+		if err := b.Take(t.Context(), NoTicket, 51); err == nil {
+			t.Error("more than there will ever be was waited for")
+		}
+	})
+}
+
+// What a header needs comes together although one fragment after the other has the
+// reserve, and nobody younger is served before.
+func TestAHeaderIsServedInItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100, 50)
+		var tickets []int64
+		for range 5 {
+			tickets = append(tickets, b.Ticket())
+			mustTake(t, b, tickets[len(tickets)-1], 10)
+		}
+		header := b.start(t.Context(), NoTicket, 30)
+		header.waits(t, "the header")
+		young := b.start(t.Context(), b.Ticket(), 10)
+		young.done(t, "the first fragment in line") // it has the reserve
+		younger := b.start(t.Context(), b.Ticket(), 10)
+		for _, old := range tickets[:3] {
+			header.waits(t, "the header")
+			b.Give(old, 10)
+		}
+		header.done(t, "the header, after the third fragment was gone")
+		younger.waits(t, "the youngest")
+		b.Give(tickets[3], 10)
+		younger.done(t, "the youngest, after the header")
+		wantUse(t, b, 60, 60, 0)
+	})
+}
+
+// A fragment that takes too long with the reserve while others wait is to be given up;
+// not when it waits itself, nor when nobody else does.
+func TestTheReserveIsNotKeptForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100, 50)
+		other, slow, next := b.Ticket(), b.Ticket(), b.Ticket()
+		mustTake(t, b, other, 50)
+		mustTake(t, b, slow, 10)
+		time.Sleep(elderLimit + time.Second)
+		if b.Overdue(slow) {
+			t.Error("overdue, but nobody waits")
+		}
+		waiting := b.start(t.Context(), next, 10)
+		waiting.waits(t, "the next")
+		if !b.Overdue(slow) || b.Overdue(next) || b.Overdue(other) || b.Overdue(NoTicket) {
+			t.Error("the slow fragment is overdue, and no other")
+		}
+		more := b.start(t.Context(), slow, 50)
+		more.waits(t, "the slow one, beyond the reserve")
+		if b.Overdue(slow) {
+			t.Error("overdue, but it waits itself")
+		}
+		b.Give(other, 20)
+		more.done(t, "the slow one")
+		b.Done(slow)
+		if b.Overdue(slow) {
+			t.Error("overdue after its end")
+		}
+		b.Give(slow, 60)
+		waiting.done(t, "the next")
+	})
+}
+
+func TestFigures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100, 20)
+		holder := b.Ticket()
+		mustTake(t, b, holder, 80)
+		one := b.start(t.Context(), NoTicket, 10)
+		one.waits(t, "the first")
+		time.Sleep(2 * time.Second)
+		two := b.start(t.Context(), NoTicket, 10)
+		two.waits(t, "the second")
+		time.Sleep(3 * time.Second)
+		want := Figures{Used: 80, Peak: 80, Limit: 100, Waiting: 2, Waits: 2, Waited: 8 * time.Second, Oldest: 5 * time.Second}
+		if got := b.Figures(); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		b.Give(holder, 80)
+		one.done(t, "the first")
+		two.done(t, "the second")
+		want = Figures{Used: 20, Peak: 80, Limit: 100, Waits: 2, Waited: 8 * time.Second}
+		if got := b.Figures(); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
 	})
 }
 
@@ -207,7 +297,7 @@ func TestACancelledTakerLeavesTheLine(t *testing.T) {
 			t.Fatalf("got %v, want the cause", err)
 		}
 		b.Done(a) // its fragment is failed
-		b.Give(50)
+		b.Give(holder, 50)
 		other.done(t, "the other, which is the elder now")
 		wantUse(t, b, 80, 100, 0)
 	})
@@ -250,7 +340,7 @@ func TestManyFragmentsAllEndWithinTheLimit(t *testing.T) {
 					time.Sleep(time.Duration(r.IntN(1000)) * time.Millisecond)
 				}
 				b.Done(ticket)
-				b.Give(size)
+				b.Give(ticket, size)
 			})
 		}
 		wg.Wait()
@@ -270,7 +360,7 @@ func TestTakingCostsNoAllocation(t *testing.T) {
 		ticket := b.Ticket()
 		if b.Take(context.Background(), ticket, 10) == nil {
 			b.Done(ticket)
-			b.Give(10)
+			b.Give(ticket, 10)
 		}
 	})
 	if n != 0 {

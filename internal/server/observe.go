@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/metrics"
 )
 
@@ -19,6 +20,12 @@ func (o observer) Synced(fragments int, bytes int64, took, _ time.Duration) {
 func (o observer) Failed(fragments int)     { o.m.ArchiveFailures.Add(float64(fragments)) }
 func (o observer) Expired(fragments, _ int) { o.m.ExpiredFragments.Add(float64(fragments)) }
 func (o observer) Damaged()                 { o.m.DamagedRecords.Inc() }
+
+// evicted measures what leaves the live buffer.
+func (s *Server) evicted(why live.Reason, bytes int64) {
+	s.metrics.Evicted.WithLabelValues(string(why)).Inc()
+	s.metrics.EvictedBytes.WithLabelValues(string(why)).Add(float64(bytes))
+}
 
 //go:generate go test -run ^TestMetricsPage$ -update .
 
@@ -39,6 +46,15 @@ func (s *Server) measure() {
 	s.metrics.Func("millrace_memory_waiting", "Producers that wait for memory.", func() float64 {
 		_, _, _, waiting := s.budget.Use()
 		return float64(waiting)
+	})
+	s.metrics.Func("millrace_memory_oldest_wait_seconds", "How long the producer has waited that waits for memory for the longest time.", func() float64 {
+		return s.budget.Figures().Oldest.Seconds()
+	})
+	s.metrics.Total("millrace_memory_waits_total", "Times a producer had to wait for memory.", func() float64 {
+		return float64(s.budget.Figures().Waits)
+	})
+	s.metrics.Total("millrace_memory_wait_seconds_total", "Time that producers waited for memory, all of them together.", func() float64 {
+		return s.budget.Figures().Waited.Seconds()
 	})
 	s.metrics.Func("millrace_live_streams", "Streams with live fragments, readers or writers.", func() float64 { return float64(s.live.Streams()) })
 	s.metrics.Func("millrace_archive_queue", "Fragments that wait to be made durable.", func() float64 {

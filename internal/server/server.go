@@ -129,7 +129,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 		budget = max(totalMemory()/4, 128<<20)
 	}
 	s.budget = quota.NewBudget(budget, reserve)
-	s.live = live.New(live.Options{Budget: s.budget, HostBufferBytes: s.limits.HostBufferBytes, HostBufferAge: s.limits.HostBufferAge, Now: s.config.Now})
+	s.live = live.New(live.Options{Budget: s.budget, HostBufferBytes: s.limits.HostBufferBytes, HostBufferAge: s.limits.HostBufferAge, Now: s.config.Now, Evicted: s.evicted})
 	s.archive, err = archive.Open(ctx, archive.Options{
 		Dir: s.data.path("archive"), Retention: (&retentions{catalog: s.catalog}).of, ExpireEvery: s.config.Archive.ExpireEvery,
 		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics}, Now: s.config.Now, Logger: s.log,
