@@ -3,6 +3,7 @@ package media
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -17,11 +18,12 @@ const millisFrom = 1e11
 //
 // The C producer writes milliseconds after the point without leading zeros ("100.5"
 // for 5 ms), which cannot be told from half a second; the text is taken at its value.
+// Hexadecimal numbers, which strconv reads, are no times.
 func parseStart(s string) (kvs.Millis, bool) {
 	if len(s) > 64 {
 		return 0, false
 	}
-	if v, err := strconv.ParseFloat(s, 64); err == nil {
+	if v, err := strconv.ParseFloat(s, 64); err == nil && !strings.ContainsAny(s, "xX") {
 		if math.Abs(v) < millisFrom {
 			v *= 1000
 		}

@@ -44,6 +44,7 @@ func TestStartTimestamps(t *testing.T) {
 		{"1e400", no},
 		{"1e300", no},
 		{"0x10", no},
+		{"0x1p3", no},
 		{"yesterday", no},
 		{"1700000000,5", no},
 		{" 1700000000", no},
