@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +26,9 @@ func (c *Config) check() (wrong Mistakes) {
 	}
 	_, err := quota.For(c.Profile)
 	add("profile", err)
+	for _, name := range slices.Sorted(maps.Keys(c.Limits)) {
+		add("limits."+name, quota.Check(name, c.Limits[name]))
+	}
 	add("", c.checkListeners())
 	if len(c.Regions) == 0 {
 		add("regions", errors.New("name at least one, such as us-east-1"))

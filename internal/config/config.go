@@ -20,15 +20,18 @@ type Config struct {
 	Metrics  string        `yaml:"metrics"`  // address that serves metrics without a signature, "" = none
 	Endpoint string        `yaml:"endpoint"` // what GetDataEndpoint answers, "" = found from the call
 	Profile  quota.Profile `yaml:"profile"`  // open or aws
-	Regions  []string      `yaml:"regions"`  // regions that signatures may name; the first is in ARNs
-	Account  string        `yaml:"account"`  // account made at the first start, "" = a random number
-	TLS      TLS           `yaml:"tls"`
-	Log      Log           `yaml:"log"`
-	Memory   Memory        `yaml:"memory"`
-	Archive  Archive       `yaml:"archive"`
-	GetMedia GetMedia      `yaml:"get_media"`
-	Shutdown time.Duration `yaml:"shutdown"` // how long sessions may take to end
-	Clock    time.Duration `yaml:"clock"`    // allowed distance of a signature's time
+	// Limits are values of limits for the whole server by their names; the profile fills
+	// in the others.
+	Limits   map[string]string `yaml:"limits"`
+	Regions  []string          `yaml:"regions"` // regions that signatures may name; the first is in ARNs
+	Account  string            `yaml:"account"` // account made at the first start, "" = a random number
+	TLS      TLS               `yaml:"tls"`
+	Log      Log               `yaml:"log"`
+	Memory   Memory            `yaml:"memory"`
+	Archive  Archive           `yaml:"archive"`
+	GetMedia GetMedia          `yaml:"get_media"`
+	Shutdown time.Duration     `yaml:"shutdown"` // how long sessions may take to end
+	Clock    time.Duration     `yaml:"clock"`    // allowed distance of a signature's time
 
 	Dev bool `yaml:"-"` // loopback only, fixed keys, a demo stream; a flag, never a setting
 

@@ -26,6 +26,7 @@ func TestFileShowsEveryDefault(t *testing.T) {
 	}
 	want := Default()
 	want.TLS.Names = []string{}
+	want.Limits = map[string]string{}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("millrace.yml differs from the defaults (-default +file):\n%s", d)
 	}
@@ -33,7 +34,7 @@ func TestFileShowsEveryDefault(t *testing.T) {
 
 func TestPrecedence(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.yml")
-	write(t, path, "http: :1\nhttps: :2\nmetrics: :4\naccount: 000000000012 # stays text\nget_media:\n  idle: 7s\nmemory: {budget: 1GiB}\nregions: eu-west-1\ntls:\n  # nothing\n")
+	write(t, path, "http: :1\nhttps: :2\nmetrics: :4\naccount: 000000000012 # stays text\nget_media:\n  idle: 7s\nmemory: {budget: 1GiB}\nregions: eu-west-1\nlimits:\n  PutMedia.sessions: 2\n  PutMedia.session-age: none\n  fragment.overlap: off\ntls:\n  # nothing\n")
 	got, err := Load(Sources{File: path,
 		Environ: []string{"MILLRACE_HTTPS=:3", "MILLRACE_METRICS=:5", "MILLRACE_TLS_NAMES=a, b", "MILLRACE_MEMORY_BUDGET=300MB", "PATH=/"},
 		Flags:   map[string]string{"metrics": ":6", "log.level": "warn"}})
@@ -46,6 +47,7 @@ func TestPrecedence(t *testing.T) {
 	want.GetMedia.Idle = 7 * time.Second
 	want.TLS.Names = []string{"a", "b"}
 	want.Memory.Budget = 300_000_000
+	want.Limits = map[string]string{"PutMedia.sessions": "2", "PutMedia.session-age": "none", "fragment.overlap": "off"}
 	want.Log.Level = "warn"
 	if d := cmp.Diff(want, got.Config); d != "" {
 		t.Error(d)
@@ -84,6 +86,9 @@ profile: gcp
 log: {level: loud}
 colour: blue
 archive: {expire_every: -1s}
+limits:
+  PutMedia.sesions: 2
+  PutMedia.idle: soon
 `)
 	_, err := Load(Sources{File: path, Environ: []string{"MILLRACE_HTPPS=:1", "MILLRACE_CLOCK=soon"}, Flags: map[string]string{"metrics": "9090"}})
 	want := `P:1: htpp: there is no such setting; did you mean http?
@@ -99,6 +104,8 @@ P:12: profile: unknown profile "gcp": use "open" or "aws"
 P:13: log.level: "loud": use debug, info, warn or error
 P:14: colour: there is no such setting
 P:15: archive.expire_every: -1s is too short
+P:17: limits.PutMedia.sesions: there is no limit named "PutMedia.sesions": did you mean PutMedia.sessions?
+P:18: limits.PutMedia.idle: PutMedia.idle is "soon": write a duration such as 45m or 30s, or none
 MILLRACE_HTPPS: this variable is no setting; unset it or correct its name; did you mean MILLRACE_HTTPS?
 MILLRACE_CLOCK: clock: "soon" is not a duration; write one such as 30s, 5m or 1h30m
 --metrics: metrics: address "9090": address 9090: missing port in address; write HOST:PORT or :PORT`
@@ -160,6 +167,8 @@ func TestNearest(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	for want, change := range map[string]func(*Config){
+		"PutMedia.idle?":  func(c *Config) { c.Limits = map[string]string{"putmedia.idel": "3s"} },
+		"duration such":   func(c *Config) { c.Limits = map[string]string{"PutMedia.idle": "soon"} },
 		"profile":         func(c *Config) { c.Profile = "gcp" },
 		"nowhere":         func(c *Config) { c.HTTP, c.HTTPS = "", "" },
 		"region":          func(c *Config) { c.Regions = nil },

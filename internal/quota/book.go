@@ -123,9 +123,9 @@ func (f *inForce) resolve(a kvs.AccountID, id kvs.StreamID) *resolved {
 	return r
 }
 
-// Check returns the first mistake in settings, and what would be right.
-func Check(settings map[string]string) error {
-	_, err := parseSettings(settings)
+// Check says what is wrong with a value for the limit of a name, and what would be right.
+func Check(name, value string) error {
+	_, _, err := parse(name, value)
 	return err
 }
 

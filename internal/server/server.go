@@ -37,6 +37,7 @@ type Server struct {
 
 	data      *dataDir
 	rows      []*db.DB // closed in reverse
+	book      *quota.Book
 	catalog   *catalog.Catalog
 	keys      *iam.Store
 	budget    *quota.Budget
@@ -67,7 +68,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	if s.limits, err = quota.For(c.Profile); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openStores, s.openMedia, s.openFront, s.listen, s.openAccount} {
+	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openMedia, s.openFront, s.listen, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.shut())
 		}
@@ -77,6 +78,16 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 
 func (s *Server) openData(context.Context) (err error) {
 	s.data, err = openDataDir(s.config.Data)
+	return err
+}
+
+// openLimits opens the limits in force.
+func (s *Server) openLimits(ctx context.Context) error {
+	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("limits.db"), Durable: true, Migrations: quota.Migrations()})
+	if err != nil {
+		return err
+	}
+	s.book, err = quota.NewBook(ctx, quota.BookOptions{Profile: s.config.Profile, Settings: s.config.Limits, DB: rows, Now: s.config.Now, Metrics: s.metrics, Logger: s.log})
 	return err
 }
 
