@@ -64,6 +64,10 @@ type Options struct {
 
 	// Trusted is told of every request whose signature was right; nil = nobody asks.
 	Trusted func(ctx context.Context)
+
+	// Refused is told of calls about a known stream that were answered with an
+	// exception; nil = nobody asks.
+	Refused func(c *Call, status int, exception string, err error)
 }
 
 // Front routes requests to operations.
@@ -115,7 +119,17 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := f.handle(r.Context(), c); err != nil {
 		c.fail(err)
+		f.refused(c, err)
 	}
+}
+
+// refused reports a call that failed before its answer began.
+func (f *Front) refused(c *Call, err error) {
+	if f.o.Refused == nil || c.streamed || c.Stream.ID == 0 {
+		return
+	}
+	r := render(c.Operation, err)
+	f.o.Refused(c, r.status, r.name, err)
 }
 
 // caught turns a panic of a room into an answer and a log line: it is a mistake of

@@ -35,7 +35,7 @@ func (r *refusals) String() string {
 
 // rejectFragment reports a fragment that was answered with ERROR.
 func (s *session) rejectFragment(f *fragment, why *Fault) {
-	if s.g.o.Reject == nil {
+	if !s.reports() {
 		return
 	}
 	r := s.rejection(why.at(f.began))
@@ -48,12 +48,22 @@ func (s *session) rejectFragment(f *fragment, why *Fault) {
 // rejectSession reports the end of a session that cost no fragment, or that began none.
 // A server that stops refuses nothing.
 func (s *session) rejectSession(why *Fault) {
-	if s.g.o.Reject == nil || why.Case == stopping {
+	if !s.reports() || why.Case == stopping {
 		return
 	}
 	r := s.rejection(why)
 	r.Scope, r.Told = rejection.Session, !why.silent
 	s.g.o.Reject(s.entry.Stream(), r)
+}
+
+// reports says whether anybody wants to know: of a stream that was deleted nobody can.
+func (s *session) reports() bool {
+	select {
+	case <-s.entry.Gone():
+		return false
+	default:
+		return s.g.o.Reject != nil
+	}
 }
 
 // rejection is what is the same for fragments and sessions.

@@ -31,6 +31,13 @@ func (r *registry) add(id kvs.StreamID, s *session) (remove func()) {
 	return func() { r.remove(id, s) }
 }
 
+// Open reports how many sessions a stream has.
+func (g *Ingest) Open(id kvs.StreamID) int {
+	g.sessions.mu.Lock()
+	defer g.sessions.mu.Unlock()
+	return len(g.sessions.streams[id])
+}
+
 func (r *registry) remove(id kvs.StreamID, s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

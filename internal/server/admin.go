@@ -15,6 +15,7 @@ import (
 func (s *Server) adminRoutes() []admin.Route {
 	return []admin.Route{
 		admin.JSON("DescribeServer", "Says which server this is.", serverInfo{}, s.describe),
+		admin.OnStream("ListRejections", "Says which fragments and sessions of a stream were refused lately, why, and what helps; without a stream, which streams had refusals.", rejections{}, s.listRejections),
 	}
 }
 

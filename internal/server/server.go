@@ -26,6 +26,7 @@ import (
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/playback"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/rejection"
 )
 
 // Server is one running installation.
@@ -44,6 +45,7 @@ type Server struct {
 	live      *live.Store
 	archive   *archive.Archive
 	ingest    *ingest.Ingest
+	rejected  *rejection.Book
 	player    *playback.Player
 	certs     *certificates
 	front     *api.Front
@@ -63,6 +65,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 		c.Now = time.Now
 	}
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
+	s.rejected = rejection.NewBook(rejection.Options{})
 	s.closing, s.close = context.WithCancel(context.Background())
 	var err error
 	if s.limits, err = quota.For(c.Profile); err != nil {
@@ -148,7 +151,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Limits: func() quota.Limits { return s.limits }, Metrics: s.metrics, Logger: s.log, Now: s.config.Now, Newest: s.newest, Pressed: s.pressed})
+	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Limits: func() quota.Limits { return s.limits }, Metrics: s.metrics, Logger: s.log, Now: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
 	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.config.GetMedia.Idle, Now: s.config.Now})
 	s.measure()
 	return nil

@@ -92,6 +92,7 @@ func (s *Server) purgeStream(ctx context.Context, id kvs.StreamID) error {
 // deleted is called by the control plane when a stream is gone from the catalog.
 func (s *Server) deleted(id kvs.StreamID) {
 	s.live.Drop(id)
+	s.rejected.Forget(id)
 	select {
 	case s.purge <- id:
 	default: // the next look finds it
