@@ -3,6 +3,7 @@ package ingest
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/mkv"
@@ -13,7 +14,8 @@ import (
 type timeline struct {
 	tracks map[uint64]*trackTime
 	order  []*trackTime
-	scale  int64 // nanoseconds of one timecode unit
+	scale  int64      // nanoseconds of one timecode unit
+	begin  kvs.Millis // the fragment's producer timestamp
 }
 
 // trackTime is what one track brought in the fragment now arriving.
@@ -22,7 +24,7 @@ type trackTime struct {
 	fixed    int64 // duration of a frame by header or codec, 0 = unknown
 	declared bool  // by the header
 	codec    codec
-	previous int64 // distance of the last two frames in the fragment before, 0 = unknown
+	previous int64 // distance of the last two frames before this fragment, 0 = unknown
 
 	accepted bool       // a fragment before this one was accepted
 	latest   kvs.Millis // the latest start of a frame in it, on the producer's clock
@@ -58,8 +60,10 @@ func frameDuration(t *mkv.Track) int64 {
 	return 0
 }
 
-// start forgets the fragment before, but how far apart its frames were.
-func (t *timeline) start() {
+// start forgets the fragment before, but how far apart its frames were. begin is the
+// producer timestamp of the new one.
+func (t *timeline) start(begin kvs.Millis) {
+	t.begin = begin
 	for _, tt := range t.order {
 		if tt.frames > 0 && tt.newest > tt.second {
 			tt.previous = tt.newest - tt.second
@@ -108,7 +112,7 @@ func (t *timeline) duration() int64 {
 	var longest int64
 	for _, tt := range t.order {
 		if tt.frames > 0 {
-			longest = max(longest, tt.last-tt.first+tt.lastFrame())
+			longest = max(longest, tt.last-tt.first+tt.lastFrame(t.begin))
 		}
 	}
 	return longest
@@ -142,6 +146,9 @@ func (t *timeline) overlap(cluster kvs.Millis) (uint64, bool) {
 func (t *timeline) accept(cluster kvs.Millis) {
 	for _, tt := range t.order {
 		if tt.frames > 0 {
+			if d := tt.sinceLatest(cluster); tt.newest == tt.second && d > 0 {
+				tt.previous = d
+			}
 			tt.accepted, tt.latest = true, cluster+kvs.Millis(tt.last/1e6)
 		}
 	}
@@ -163,7 +170,7 @@ func (t *timeline) missing() (uint64, bool) {
 }
 
 // lastFrame is how long the track's last frame lasts.
-func (tt *trackTime) lastFrame() int64 {
+func (tt *trackTime) lastFrame(begin kvs.Millis) int64 {
 	switch {
 	case tt.explicit >= 0:
 		return tt.explicit
@@ -172,5 +179,23 @@ func (tt *trackTime) lastFrame() int64 {
 	case tt.newest > tt.second:
 		return tt.newest - tt.second
 	}
+	// A single frame: as long as the one before lasted. The shorter guess counts, because
+	// a pause is no frame.
+	if d := tt.sinceLatest(begin); d > 0 && (tt.previous == 0 || d < tt.previous) {
+		return d
+	}
 	return tt.previous
+}
+
+// pause is the distance of frames from which on they say nothing about their duration.
+const pause = 10 * time.Second
+
+// sinceLatest is the distance of the track's first frame from its last one in the fragment
+// accepted before, which began at its producer timestamp; 0 = unknown.
+func (tt *trackTime) sinceLatest(begin kvs.Millis) int64 {
+	d := int64(begin+kvs.Millis(tt.first/1e6)-tt.latest) * 1e6
+	if !tt.accepted || d <= 0 || d > int64(pause) {
+		return 0
+	}
+	return d
 }

@@ -84,6 +84,24 @@ func TestTheDurationOfASingleFrame(t *testing.T) {
 	}
 }
 
+// Fragments of one frame each last until the next, as far as the ones before tell; a
+// pause is no duration.
+func TestTheDurationOfSingleFramesInARow(t *testing.T) {
+	s := newStudio(t, quota.Open)
+	steps := []any{head(otherApp)}
+	for _, ms := range []uint64{0, 1000, 2000, 62_000, 62_500, 64_000, 65_500} {
+		steps = append(steps, unknown(ms, at(0)))
+	}
+	s.put(s.stream(24), steps...)
+	var got []int64
+	for _, r := range s.shelf.all() {
+		got = append(got, r.Fragment.Duration)
+	}
+	if want := []int64{0, 1000, 1000, 1000, 500, 500, 1500}; !slices.Equal(got, want) {
+		t.Errorf("%v ms, want %v", got, want)
+	}
+}
+
 // The producer timestamp (media sheet, section 1).
 func TestProducerTimes(t *testing.T) {
 	shared := newStudio(t, quota.Open)

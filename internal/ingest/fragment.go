@@ -60,7 +60,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	}
 	s.current = f
 	s.arriving.Store(f.live)
-	s.frags.start()
+	s.frags.start(f.producer)
 	s.acks.add(Ack{Type: Buffering, Timecode: f.timecode, Number: f.number, since: s.g.o.Now()})
 	if bad != nil {
 		s.failFragment(bad)
@@ -194,13 +194,14 @@ func (s *session) endFragment(ctx context.Context) {
 	if f.failed {
 		return
 	}
-	if bad := s.verdict(f); bad != nil {
+	duration := time.Duration(s.frags.duration())
+	if bad := s.verdict(f, duration); bad != nil {
 		s.failFragment(bad)
 		return
 	}
 	stream := s.entry.Stream()
 	info := kvs.Fragment{Stream: stream.ID, Number: f.number, Producer: f.producer, Size: f.live.Size(),
-		Duration: (s.frags.duration() + int64(time.Millisecond)/2) / int64(time.Millisecond)}
+		Duration: duration.Round(time.Millisecond).Milliseconds()}
 	body, ok := f.live.Complete(info, stream.Retention == 0)
 	if !ok {
 		s.failFragment(fault(streamGone, "the stream was deleted"))
@@ -219,9 +220,8 @@ func (s *session) endFragment(ctx context.Context) {
 		func(err error) { s.archived(f, ended, err) })
 }
 
-// verdict checks what can only be said of a whole fragment.
-func (s *session) verdict(f *fragment) *Fault {
-	d := time.Duration(s.frags.duration())
+// verdict checks what can only be said of a whole fragment, which lasts for d.
+func (s *session) verdict(f *fragment, d time.Duration) *Fault {
 	if track, missing := s.frags.missing(); missing && (s.frags.empty() || !s.entry.Stream().LenientTracks()) {
 		if s.frags.empty() {
 			return fault(noFrame, "the fragment has no frame")

@@ -38,7 +38,6 @@ type Fragment struct {
 	archived  bool
 	host      bool // the stream has no retention: kept by age and size
 	completed time.Time
-	lastData  time.Time
 
 	// Guarded by mu; the owner alone changes them.
 	mu      sync.RWMutex
@@ -47,6 +46,7 @@ type Fragment struct {
 	visible int64 // bytes readers may have: always whole elements
 	hidden  bool  // readers get no more bytes
 	freed   bool  // the pages were given back
+	grew    time.Time
 }
 
 // Info returns what is known about the fragment. Producer time, duration and size are
@@ -64,7 +64,9 @@ func (f *Fragment) Header() *Header { return f.header }
 func (f *Fragment) State() (State, time.Time) {
 	f.st.mu.Lock()
 	defer f.st.mu.Unlock()
-	return f.state, f.lastData
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.state, f.grew
 }
 
 // Overdue reports whether the fragment must be given up: it has had for too long what is
@@ -91,6 +93,7 @@ func (f *Fragment) Published() int64 {
 
 // Append adds bytes. It waits for memory while the budget is spent, until ctx ends.
 func (f *Fragment) Append(ctx context.Context, p []byte) error {
+	now := f.st.store.o.Now()
 	for len(p) > 0 {
 		at := int(f.size % PageSize)
 		if at == 0 && f.size == int64(len(f.pages))*PageSize {
@@ -102,6 +105,7 @@ func (f *Fragment) Append(ctx context.Context, p []byte) error {
 		n := copy(f.pages[len(f.pages)-1][at:], p)
 		f.mu.Lock()
 		f.size += int64(n)
+		f.grew = now // also in the middle of a long frame: slow is not silent
 		f.mu.Unlock()
 		p = p[n:]
 	}
@@ -123,11 +127,10 @@ func (f *Fragment) grow(ctx context.Context) error {
 // a reader may be left with what was published when the fragment fails.
 func (f *Fragment) Publish() {
 	f.mu.Lock()
-	f.visible = f.size
+	f.visible, f.grew = f.size, f.st.store.o.Now()
 	f.mu.Unlock()
 	f.st.mu.Lock()
 	defer f.st.mu.Unlock()
-	f.lastData = f.st.store.o.Now()
 	if f.frames && f.st.sessions == 1 {
 		f.st.wake()
 	}

@@ -82,13 +82,14 @@ func TestStates(t *testing.T) {
 	}
 	wantState(f, Arriving, begun)
 	r.pass(time.Second)
-	r.fill(f, 10)
-	wantState(f, Arriving, begun)
 	f.Publish()
 	wantState(f, Arriving, begun.Add(time.Second))
+	r.pass(time.Second)
+	r.fill(f, 10) // half a frame
+	wantState(f, Arriving, begun.Add(2*time.Second))
 	r.complete(f, false)
 	f.Archived()
-	wantState(f, Complete, begun.Add(time.Second))
+	wantState(f, Complete, begun.Add(2*time.Second))
 	g.Fail()
 	wantState(g, Failed, begun)
 }

@@ -59,7 +59,7 @@ func (st *Stream) Begin(next func() (kvs.FragmentNumber, error), producer kvs.Mi
 	if err != nil {
 		return nil, err
 	}
-	f := &Fragment{st: st, header: h, frames: frames, lastData: st.store.o.Now(), ticket: st.store.o.Budget.Ticket()}
+	f := &Fragment{st: st, header: h, frames: frames, grew: st.store.o.Now(), ticket: st.store.o.Budget.Ticket()}
 	f.info = kvs.Fragment{Stream: st.id, Number: n, Producer: producer}
 	st.mu.Lock()
 	defer st.mu.Unlock()
