@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +55,12 @@ func (p *plumbing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/createStream":
 		p.streams[in.StreamName] = in.DataRetentionInHours
 		io.WriteString(w, `{"StreamARN":"arn"}`)
+	case r.URL.Path == "/listStreams":
+		var list []string
+		for _, name := range slices.Sorted(maps.Keys(p.streams)) {
+			list = append(list, fmt.Sprintf(`{"StreamName":%q}`, name))
+		}
+		fmt.Fprintf(w, `{"StreamInfoList":[%s]}`, strings.Join(list, ","))
 	case !found:
 		w.Header().Set("x-amzn-ErrorType", "ResourceNotFoundException")
 		w.WriteHeader(http.StatusNotFound)

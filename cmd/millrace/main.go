@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/millrace/millrace/internal/manual"
 )
 
 // Exit codes. Scripts may rely on them.
@@ -34,7 +36,19 @@ type cli struct {
 	Get    getCmd    `cmd:"" help:"Read media from a stream."`
 	List   listCmd   `cmd:"" help:"List the fragments that a stream keeps."`
 
+	Completion completionCmd `cmd:"" help:"Print what teaches a shell to complete command lines."`
+	Man        manCmd        `cmd:"" help:"Print the manual page."`
+
 	Version kong.VersionFlag `help:"Print the version and exit."`
+}
+
+// Help is the end of the help text.
+func (cli) Help() string {
+	return `One program is the server and its tools. Commands that call a server find it by the
+variables of the AWS SDKs (millrace help environment); those that work on a server's data
+directory find it as the server does (millrace help configuration).
+
+Topics: millrace help ` + strings.Join(manual.Topics(), ", ") + `.`
 }
 
 // stdio is where a command reads and writes.
@@ -67,6 +81,13 @@ func run(ctx context.Context, args []string, std stdio) int {
 	if err != nil {
 		fmt.Fprintln(std.err, "millrace:", err)
 		return exitFailed
+	}
+	if len(args) > 0 && args[0] == manual.CompleteCommand {
+		complete(ctx, std.out, parser, args[1:])
+		return exitOK
+	}
+	if explainTopic(std.out, args) {
+		return exitOK
 	}
 	parsed, err := parser.Parse(words(args))
 	if err != nil {
