@@ -108,7 +108,7 @@ func (p *plumbing) putMedia(w http.ResponseWriter, r *http.Request) {
 }
 
 // command runs a command line against p.
-func command(t *testing.T, p *plumbing, in io.Reader, args ...string) (code int, stdout, stderr string) {
+func command(t *testing.T, p http.Handler, in io.Reader, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)

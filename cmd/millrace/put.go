@@ -145,6 +145,9 @@ func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed e
 	// The pacer ends with the context's own error.
 	interrupted := errors.Is(input, errInterrupted) || errors.Is(input, context.Canceled)
 	durable := count(p.Done, "fragment")
+	if _, refused := errors.AsType[*producer.AckError](closed); refused {
+		durable += fmt.Sprintf("\n  hint: millrace why %s says where and what helps; millrace lint FILE says it before sending", c.Stream)
+	}
 	switch {
 	case closed != nil && interrupted:
 		return fmt.Errorf("interrupted: %w; durable: %s", closed, durable)
