@@ -2,7 +2,6 @@ package live
 
 import (
 	"bytes"
-	"slices"
 	"testing"
 	"time"
 
@@ -209,19 +208,6 @@ func TestTheArchivesBytesStayUntouched(t *testing.T) {
 	}
 	if !bytes.Equal(bytes.Join(body, nil), content(1, 2*PageSize)) {
 		t.Error("the bytes changed while the archive had them")
-	}
-}
-
-func TestPagesAreUsedAgainButNotHoarded(t *testing.T) {
-	var p pagePool
-	first := p.get()
-	p.put([][]byte{first})
-	if second := p.get(); &first[0] != &second[0] {
-		t.Error("a freed page was not used again")
-	}
-	p.put(slices.Repeat([][]byte{first}, keepPages+10))
-	if len(p.free) != keepPages {
-		t.Errorf("%d pages kept, want at most %d", len(p.free), keepPages)
 	}
 }
 

@@ -139,6 +139,7 @@ func (s *Store) list() []*Stream {
 
 // sweep evicts by age and forgets streams that nobody holds and that are empty.
 func (s *Store) sweep() {
+	s.pages.trim()
 	now := s.o.Now()
 	for _, st := range s.list() {
 		st.expire(now)
