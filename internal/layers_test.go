@@ -38,6 +38,7 @@ var floors = map[string]floor{
 	"internal/metrics":    bytes0,
 	"internal/notify":     bytes0,
 	"internal/db":         bytes0,
+	"internal/disk":       bytes0,
 	"internal/db/dbtest":  bytes0,
 	"internal/mediatest":  bytes0,
 
@@ -47,6 +48,7 @@ var floors = map[string]floor{
 	"internal/iam":       state1,
 	"internal/quota":     state1,
 	"internal/rejection": state1,
+	"internal/certs":     state1,
 
 	"internal/ingest":   work2,
 	"internal/playback": work2,

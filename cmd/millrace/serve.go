@@ -7,7 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"sync"
+	"syscall"
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/server"
@@ -45,16 +48,47 @@ func (s *serveCmd) Run(ctx context.Context, std stdio) error {
 		defer func() { _ = os.RemoveAll(dir) }()
 		c.Data = dir
 	}
+	c.Log.Var = new(slog.LevelVar)
 	log, err := newLogger(std.err, c.Log)
 	if err != nil {
 		return &usageError{"serve", err.Error()}
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // before the start: it must not end the process
+	defer signal.Stop(hangup)
 	srv, err := server.New(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	announce(std.out, c, srv)
+	ctx, cancel := context.WithCancel(ctx)
+	var reloading sync.WaitGroup
+	reloading.Go(func() { s.reload(ctx, hangup, c.Data, srv, log) })
+	defer reloading.Wait()
+	defer cancel()
 	return supervise(ctx, srv, log)
+}
+
+// reload reads the settings again at each signal, from the same sources as at the
+// start, until ctx ends.
+func (s *serveCmd) reload(ctx context.Context, hangup <-chan os.Signal, data string, srv *server.Server, log *slog.Logger) {
+	for {
+		select {
+		case <-hangup:
+		case <-ctx.Done():
+			return
+		}
+		next, err := config.Load(s.sources())
+		if s.Data == nil && next.Dev {
+			next.Data = data
+		}
+		if err == nil {
+			err = srv.Reload(ctx, next.Config)
+		}
+		if err != nil {
+			log.Error("settings not reloaded: those before stay in force", "error", err)
+		}
+	}
 }
 
 // wrongSettings says what is wrong with the settings, each mistake on a line of its own.
@@ -71,7 +105,8 @@ func newLogger(w io.Writer, l config.Log) (*slog.Logger, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &slog.HandlerOptions{Level: level}
+	l.Var.Set(level)
+	o := &slog.HandlerOptions{Level: l.Var}
 	switch l.Format {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, o)), nil

@@ -40,6 +40,7 @@ func (c *Config) check() (wrong Mistakes) {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		add("tls.cert", errors.New("tls.cert and tls.key belong together: give both or none"))
 	}
+	wrong = append(wrong, c.TLS.checkACME(c.HTTPS)...)
 	if b := int64(c.Memory.Budget); b != 0 && b < 128<<20 {
 		add("memory.budget", fmt.Errorf("%d bytes are too few: a fragment may have 50 MB, give at least 128MiB", b))
 	}
@@ -55,6 +56,43 @@ func (c *Config) check() (wrong Mistakes) {
 		add("log.format", fmt.Errorf("%q: use text or json", c.Log.Format))
 	}
 	return append(wrong, c.checkDurations()...)
+}
+
+// checkACME finds what keeps an authority from issuing a certificate.
+func (t *TLS) checkACME(https string) (wrong Mistakes) {
+	a := &t.ACME
+	add := func(name, format string, args ...any) {
+		wrong = append(wrong, Mistake{Setting: "tls.acme." + name, Text: fmt.Sprintf(format, args...)})
+	}
+	if len(a.Domains) > 0 && t.Cert != "" {
+		add("domains", "tls.cert is set, too: either the certificate comes from files or it is issued")
+	}
+	if len(a.Domains) > 0 && https == "" {
+		add("domains", "https is empty: nobody would see the certificate")
+	}
+	for _, d := range a.Domains {
+		if strings.Trim(strings.ToLower(d), "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" || !strings.Contains(d, ".") || net.ParseIP(d) != nil {
+			add("domains", "%q: write a full host name, such as video.example.com; wildcards and addresses cannot be proved", d)
+		}
+	}
+	if a.Challenge != HTTP01 && a.Challenge != TLSALPN01 {
+		add("challenge", "%q: use %s or %s", a.Challenge, HTTP01, TLSALPN01)
+	}
+	if u, err := url.Parse(a.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
+		add("directory", "%q: write the https URL of the authority's directory", a.Directory)
+	}
+	if err := checkAddr(a.HTTP, false); err != nil {
+		add("http", "%v", err)
+	} else if a.HTTP == "" && a.Challenge == HTTP01 && len(a.Domains) > 0 {
+		add("http", "is empty: the authority calls port 80 of each domain for %s", HTTP01)
+	}
+	if (a.KeyID == "") != (a.MACKey == "") {
+		add("key_id", "key_id and mac_key belong together: give both or none")
+	}
+	if strings.ContainsAny(a.Email, " ,<>") || a.Email != "" && !strings.Contains(a.Email, "@") {
+		add("email", "%q: write one plain address", a.Email)
+	}
+	return wrong
 }
 
 // checkDurations finds those that are negative, or nothing where something is needed.

@@ -7,6 +7,7 @@
 package config
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/millrace/millrace/internal/quota"
@@ -35,7 +36,8 @@ type Config struct {
 
 	Dev bool `yaml:"-"` // loopback only, fixed keys, a demo stream; a flag, never a setting
 
-	Now func() time.Time `yaml:"-"` // the server's clock, nil = time.Now; for tests, never a setting
+	Now  func() time.Time `yaml:"-"` // the server's clock, nil = time.Now; for tests, never a setting
+	Real func() time.Time `yaml:"-"` // the clock of callers' signatures and of certificates, nil = Now
 }
 
 // TLS says which certificate the server shows.
@@ -43,12 +45,33 @@ type TLS struct {
 	Cert  string   `yaml:"cert"`  // PEM file, "" = one signed by a CA made in the data directory
 	Key   string   `yaml:"key"`   // PEM file
 	Names []string `yaml:"names"` // further names and addresses of the server's own certificate
+	ACME  ACME     `yaml:"acme"`
 }
+
+// ACME says who issues a certificate for our domains (RFC 8555).
+type ACME struct {
+	Domains   []string `yaml:"domains"`               // names of the certificate; none = no ACME
+	Email     string   `yaml:"email"`                 // contact, "" = none
+	Directory string   `yaml:"directory"`             // URL of the authority's directory
+	CA        string   `yaml:"ca"`                    // PEM file that the authority is trusted by, "" = the system's
+	Challenge string   `yaml:"challenge"`             // http-01 or tls-alpn-01
+	HTTP      string   `yaml:"http"`                  // address that answers http-01
+	KeyID     string   `yaml:"key_id"`                // external account binding, "" = none
+	MACKey    string   `yaml:"mac_key" secret:"true"` // its key, base64url
+}
+
+// The kinds of proof that a domain is ours.
+const (
+	HTTP01    = "http-01"
+	TLSALPN01 = "tls-alpn-01"
+)
 
 // Log says what is written to standard error.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
 	Format string `yaml:"format"` // text or json
+
+	Var *slog.LevelVar `yaml:"-"` // the logger's level, for a reload to change; nil = it cannot
 }
 
 // Memory bounds what media may take.
@@ -72,6 +95,7 @@ type GetMedia struct {
 func Default() Config {
 	return Config{
 		Data: "millrace-data", HTTP: "127.0.0.1:8080", HTTPS: ":8443", Profile: quota.Open, Regions: []string{"us-east-1"},
+		TLS:      TLS{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory", Challenge: HTTP01, HTTP: ":80"}},
 		Log:      Log{Level: "info", Format: "text"},
 		Archive:  Archive{SegmentBytes: 256 << 20, ExpireEvery: time.Minute},
 		GetMedia: GetMedia{Idle: 3 * time.Second, WriteTimeout: 2 * time.Minute},

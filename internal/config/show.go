@@ -20,7 +20,7 @@ const masked = "********"
 // shown is one line of the effective settings.
 type shown struct {
 	name  string
-	value any // a text, a list of texts, or nil for the head of a mapping
+	value any // a text or a list of texts
 	from  string
 }
 
@@ -80,28 +80,45 @@ func (l *Loaded) from(name string) string {
 // origin of each behind it. Secrets are masked.
 func (l *Loaded) WriteYAML(w io.Writer) error {
 	var b bytes.Buffer
-	section := ""
+	var open []string // sections above the line
 	for _, line := range l.lines() {
-		s, key, nested := strings.Cut(line.name, ".")
-		if !nested {
-			s, key = "", line.name
+		path := strings.Split(line.name, ".")
+		if m := l.mapping(line.name); m != "" { // the name of an entry may have dots itself
+			path = []string{m, quoted(line.name[len(m)+1:])}
 		}
-		if s != section && s != "" {
-			fmt.Fprintf(&b, "%s:\n", s)
+		sections := path[:len(path)-1]
+		for depth, s := range sections {
+			if depth >= len(open) || !slices.Equal(open[:depth+1], sections[:depth+1]) {
+				fmt.Fprintf(&b, "%s%s:\n", strings.Repeat("  ", depth), s)
+			}
 		}
-		section = s
-		indent := ""
-		if nested {
-			indent = "  "
-		}
+		open = sections
 		text, err := inline(line.value)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "%s%-*s # %s\n", indent, 40-len(indent), key+": "+text, line.from)
+		fmt.Fprintf(&b, "%-40s # %s\n", strings.Repeat("  ", len(sections))+path[len(path)-1]+": "+text, line.from)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// mapping is the name of the setting that an entry belongs to, "" for other settings.
+func (l *Loaded) mapping(name string) string {
+	for _, s := range l.settings() {
+		if _, ok := s.value.Interface().(map[string]string); ok && strings.HasPrefix(name, s.name+".") {
+			return s.name
+		}
+	}
+	return ""
+}
+
+func quoted(key string) string {
+	text, err := inline(key)
+	if err != nil {
+		return key
+	}
+	return text
 }
 
 // inline writes a text or a list on one line.

@@ -14,7 +14,7 @@ import (
 func TestShownSettingsAreSettings(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "c.yml")
-	write(t, path, "http: \"\"\nregions: [eu-west-1, any]\naccount: 000000000012\nmemory:\n  budget: 1GiB\ntls:\n  names: [\"*.example.com\", \"::1\"]\ndata: \"a # b\"\n")
+	write(t, path, "http: \"\"\nregions: [eu-west-1, any]\naccount: 000000000012\nmemory:\n  budget: 1GiB\ntls:\n  names: [\"*.example.com\", \"::1\"]\n  acme: {key_id: k, mac_key: c2VjcmV0LXdvcmQ}\ndata: \"a # b\"\n")
 	l, err := Load(Sources{File: path, Environ: []string{"MILLRACE_METRICS=[::1]:9090"}, Flags: map[string]string{"log.level": "debug"}})
 	if err != nil {
 		t.Fatal(err)
@@ -34,10 +34,14 @@ func TestShownSettingsAreSettings(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text.String())
 	}
+	if strings.Contains(text.String(), "c2VjcmV0LXdvcmQ") || !strings.Contains(text.String(), "key_id: k ") {
+		t.Errorf("a secret is shown:\n%s", text.String())
+	}
 	want := l.Config
+	want.TLS.ACME.MACKey = masked
 	for _, c := range []*Config{&want, &back.Config} { // no entries: nil or empty
-		if len(c.TLS.Names) == 0 {
-			c.TLS.Names = nil
+		if len(c.TLS.ACME.Domains) == 0 {
+			c.TLS.ACME.Domains = nil
 		}
 	}
 	if d := cmp.Diff(want, back.Config); d != "" {

@@ -101,7 +101,7 @@ func ignoreEnd(ctx context.Context, err error) error {
 
 // echoDelay sends the same frames through a TLS server that returns each of them.
 func (s *bench) echoDelay(b *testing.B, delays *latencies) {
-	l, err := tls.Listen("tcp", "127.0.0.1:0", s.certs.config())
+	l, err := tls.Listen("tcp", "127.0.0.1:0", s.certs.Config())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func BenchmarkPutMemory(b *testing.B) {
 // bareMemory is the memory of a session with a handler that does nothing with what it
 // reads but answer each read with a line.
 func (s *bench) bareMemory(b *testing.B, sessions int) (session, buffers int64) {
-	l, err := tls.Listen("tcp", "127.0.0.1:0", s.certs.config())
+	l, err := tls.Listen("tcp", "127.0.0.1:0", s.certs.Config())
 	if err != nil {
 		b.Fatal(err)
 	}

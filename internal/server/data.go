@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/millrace/millrace/internal/disk"
 )
 
 // formatVersion is the version of the data directory's layout.
@@ -74,7 +76,7 @@ func (d *dataDir) checkFormat() error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return writeSynced(path, []byte("millrace "+strconv.Itoa(formatVersion)+"\n"), 0o600)
+	return disk.WriteFile(path, []byte("millrace "+strconv.Itoa(formatVersion)+"\n"), 0o600)
 }
 
 // examineFormat reads the layout's version; a directory without one must be empty.
@@ -121,7 +123,7 @@ func (d *dataDir) secret(name string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		b = make([]byte, 32)
 		_, _ = rand.Read(b) // never fails
-		err = writeSynced(d.path(name), b, 0o600)
+		err = disk.WriteFile(d.path(name), b, 0o600)
 	}
 	if err == nil && len(b) != 32 {
 		err = fmt.Errorf("%s is damaged: it must hold 32 bytes", d.path(name))
@@ -131,26 +133,3 @@ func (d *dataDir) secret(name string) ([]byte, error) {
 
 // close gives up the lock.
 func (d *dataDir) close() error { return d.lock.Close() }
-
-// writeSynced writes a file so that it is there whole or not at all, also after a
-// power failure.
-func writeSynced(path string, b []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}

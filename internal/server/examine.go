@@ -25,9 +25,13 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 		}
 	}
 	add("data", examineData(c.Data))
+	if c.TLS.ACME.CA != "" {
+		_, err := os.ReadFile(c.TLS.ACME.CA)
+		add("tls.acme.ca", err)
+	}
 	add("tls.cert", examineCertificate(&c))
 	seen := map[string]string{}
-	for _, a := range []struct{ name, addr string }{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}} {
+	for _, a := range addresses(&c) {
 		if other := seen[a.addr]; other != "" && !anyPort(a.addr) {
 			add(a.name, fmt.Errorf("address %s is already that of %s", a.addr, other))
 			continue
@@ -43,14 +47,11 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 
 func anyPort(addr string) bool {
 	_, port, err := net.SplitHostPort(addr)
-	return addr == "" || err == nil && port == "0"
+	return err == nil && port == "0"
 }
 
 // examineAddress takes an address for a moment.
 func examineAddress(addr string) error {
-	if addr == "" {
-		return nil
-	}
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/api/archived"
 	"github.com/millrace/millrace/internal/api/media"
 	"github.com/millrace/millrace/internal/api/video"
+	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
@@ -71,7 +72,8 @@ func (k keyring) Secret(ctx context.Context, accessKey string) (kvs.Principal, s
 
 // rules are the signatures the server takes.
 func (s *Server) rules() sigv4.Rules {
-	r := sigv4.Rules{Regions: s.config.Regions, Services: []string{"kinesisvideo"}, Window: s.config.Clock, Now: s.config.Now}
+	c := s.settings.Load()
+	r := sigv4.Rules{Regions: c.Regions, Services: []string{"kinesisvideo"}, Window: c.Clock, Now: c.Real}
 	if slices.Contains(r.Regions, "any") {
 		r.Regions = nil
 	}
@@ -84,13 +86,13 @@ func (s *Server) names() []string {
 	if s.certs == nil {
 		return nil
 	}
-	return s.certs.names()
+	return s.certs.Names()
 }
 
 // here reports whether media calls may come to the given Host. With a configured
 // endpoint the aws profile refuses others, as the original service does.
 func (s *Server) here(host string) bool {
-	if s.config.Endpoint == "" || s.config.Profile != quota.AWS {
+	if s.config.Endpoint == "" || s.settings.Load().Profile != quota.AWS {
 		return true
 	}
 	u, err := url.Parse(s.config.Endpoint)
@@ -111,11 +113,13 @@ func (s *Server) handler() http.Handler {
 		measurements = s.front.Signed("millrace:GetMetrics", measurements)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.EscapedPath() {
-		case "/healthz":
+		switch path := r.URL.EscapedPath(); {
+		case s.certs != nil && strings.HasPrefix(path, certs.ChallengePath):
+			s.certs.ServeHTTP(w, r)
+		case path == "/healthz":
 			w.Header().Set("Content-Type", "text/plain")
 			_, _ = w.Write([]byte("ok\n"))
-		case "/metrics":
+		case path == "/metrics":
 			measurements.ServeHTTP(w, r)
 		default:
 			s.front.ServeHTTP(w, r)

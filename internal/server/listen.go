@@ -8,10 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/millrace/millrace/internal/api/media"
+	"github.com/millrace/millrace/internal/certs"
+	"github.com/millrace/millrace/internal/config"
 )
 
 // listener is one address the server answers on.
@@ -25,13 +29,10 @@ type listener struct {
 // nothing.
 func (s *Server) bindAll(context.Context) error {
 	s.bound = map[string]net.Listener{}
-	for _, a := range []struct{ name, addr string }{{"http", s.config.HTTP}, {"https", s.config.HTTPS}, {"metrics", s.config.Metrics}} {
-		if a.addr == "" {
-			continue
-		}
+	for _, a := range addresses(&s.config) {
 		l, err := net.Listen("tcp", a.addr)
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("%s: address %s is in use by another program: give another one with --%s", a.name, a.addr, a.name)
+			return fmt.Errorf("%s: address %s is in use by another program: give another one, %s", a.name, a.addr, a.how())
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
@@ -39,6 +40,26 @@ func (s *Server) bindAll(context.Context) error {
 		s.bound[a.name] = l
 	}
 	return nil
+}
+
+// address is one that the settings name.
+type address struct{ name, addr string }
+
+// how says how to give another one.
+func (a address) how() string {
+	if strings.Contains(a.name, ".") {
+		return "as " + a.name + " of the settings"
+	}
+	return "with --" + a.name
+}
+
+// addresses are those to listen on. The plain listener answers authorities as well.
+func addresses(c *config.Config) []address {
+	list := []address{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}}
+	if a := c.TLS.ACME; len(a.Domains) > 0 && a.Challenge == config.HTTP01 && a.HTTP != c.HTTP {
+		list = append(list, address{"tls.acme.http", a.HTTP})
+	}
+	return slices.DeleteFunc(list, func(a address) bool { return a.addr == "" })
 }
 
 // listen gives the bound addresses their handlers.
@@ -51,8 +72,12 @@ func (s *Server) listen(context.Context) error {
 			mux := http.NewServeMux()
 			mux.Handle("GET /metrics", s.metrics.Handler())
 			h = mux
+		case "tls.acme.http":
+			mux := http.NewServeMux()
+			mux.Handle(certs.ChallengePath, s.certs)
+			h = mux
 		case "https":
-			l = tls.NewListener(l, s.certs.config())
+			l = tls.NewListener(l, s.certs.Config())
 			h = s.handler()
 		default:
 			h = s.handler()

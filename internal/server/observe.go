@@ -31,6 +31,18 @@ func (s *Server) evicted(why live.Reason, bytes int64) {
 
 // measure registers what is read when it is asked for.
 func (s *Server) measure() {
+	s.metrics.Func("millrace_reload_failed", "1 when the last reload of the settings failed and those before stayed in force.", func() float64 {
+		if s.reloadFailed.Load() {
+			return 1
+		}
+		return 0
+	})
+	s.metrics.Func("millrace_certificate_expires_seconds", "When the TLS certificate ends, in seconds since 1970; 0 without one.", func() float64 {
+		if s.certs == nil {
+			return 0
+		}
+		return float64(s.certs.Expires().Unix())
+	})
 	s.metrics.Func("millrace_memory_used_bytes", "Memory that media take now, of the budget.", func() float64 {
 		used, _, _, _ := s.budget.Use()
 		return float64(used)

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/iam"
@@ -31,10 +34,13 @@ import (
 
 // Server is one running installation.
 type Server struct {
-	config  config.Config
-	limits  quota.Limits
-	log     *slog.Logger
-	metrics *metrics.Set
+	config       config.Config                 // of the start
+	settings     atomic.Pointer[config.Config] // in force, replaced by Reload
+	reloading    sync.Mutex
+	reloadFailed atomic.Bool // the last one
+	limits       quota.Limits
+	log          *slog.Logger
+	metrics      *metrics.Set
 
 	data      *dataDir
 	rows      []*db.DB // closed in reverse
@@ -47,7 +53,7 @@ type Server struct {
 	ingest    *ingest.Ingest
 	rejected  *rejection.Book
 	player    *playback.Player
-	certs     *certificates
+	certs     *certs.Store
 	front     *api.Front
 	bound     map[string]net.Listener // by name
 	listeners []listener
@@ -64,8 +70,12 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Real == nil {
+		c.Real = c.Now
+	}
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
 	s.rejected = rejection.NewBook(rejection.Options{})
+	s.settings.Store(&c)
 	s.closing, s.close = context.WithCancel(context.Background())
 	var err error
 	if s.limits, err = quota.For(c.Profile); err != nil {
@@ -161,8 +171,19 @@ func (s *Server) openCertificates(context.Context) (err error) {
 	if s.config.HTTPS == "" {
 		return nil
 	}
-	s.certs, err = openCertificates(s.data, &s.config, s.log)
+	s.certs, err = certs.Open(s.certificates(&s.config))
 	return err
+}
+
+// certificates are the settings of the certificates that c asks for.
+func (s *Server) certificates(c *config.Config) certs.Options {
+	a := c.TLS.ACME
+	return certs.Options{
+		Dir: s.data.root, Cert: c.TLS.Cert, Key: c.TLS.Key, Names: append(certs.HostNames(c.Dev), c.TLS.Names...),
+		ACME: certs.ACME{Domains: a.Domains, Email: a.Email, Directory: a.Directory, CA: a.CA,
+			OverTLS: a.Challenge == config.TLSALPN01, KeyID: a.KeyID, MACKey: a.MACKey},
+		Now: s.config.Real, Log: s.log,
+	}
 }
 
 // Run serves until ctx ends, then lets sessions finish for the configured time and
@@ -177,6 +198,9 @@ func (s *Server) Run(ctx context.Context) error {
 	behind.Go(func() error { return s.watchMemory(rooms) })
 	behind.Go(func() error { return s.keys.Run(rooms) })
 	behind.Go(func() error { return s.purgeDeleted(rooms) })
+	if s.certs != nil {
+		behind.Go(func() error { return s.certs.Run(rooms) })
+	}
 
 	doors, ctx := errgroup.WithContext(ctx)
 	for _, l := range s.listeners {

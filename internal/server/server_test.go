@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net/http"
@@ -280,5 +281,27 @@ func TestPages(t *testing.T) {
 	}
 	if code, _ := get(strings.TrimSuffix(metrics, "metrics")+"healthz", false); code != 404 {
 		t.Errorf("the metrics listener serves more: %d", code)
+	}
+}
+
+func TestOnlyHTTP1IsOffered(t *testing.T) {
+	p := newPlant(t, nil)
+	addr := p.URL("https")[len("https://"):]
+	for _, c := range []struct {
+		offer []string
+		want  string
+		fails bool
+	}{{[]string{"h2", "http/1.1"}, "http/1.1", false}, {nil, "", false}, {[]string{"h2"}, "", true}} {
+		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: c.offer})
+		if (err != nil) != c.fails {
+			t.Errorf("%v: %v", c.offer, err)
+		}
+		if err != nil {
+			continue
+		}
+		if got := conn.ConnectionState().NegotiatedProtocol; got != c.want || conn.ConnectionState().Version < tls.VersionTLS12 {
+			t.Errorf("%v: %q", c.offer, got)
+		}
+		_ = conn.Close()
 	}
 }

@@ -1,4 +1,4 @@
-package server
+package certs
 
 import (
 	"bytes"
@@ -12,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/millrace/millrace/internal/config"
 )
 
 // movable is a clock that the test moves.
@@ -34,18 +32,20 @@ func (m *movable) pass(d time.Duration) {
 	m.now = m.now.Add(d)
 }
 
-func certificatesIn(t *testing.T, dir string, files config.TLS, clock *movable, log *bytes.Buffer) *certificates {
+func storeIn(t *testing.T, dir string, o Options, clock *movable, log *bytes.Buffer) *Store {
 	t.Helper()
-	c, err := openCertificates(&dataDir{root: dir}, &config.Config{TLS: files, Now: clock.Now}, slog.New(slog.NewTextHandler(log, nil)))
+	o.Dir, o.Now, o.Log = dir, clock.Now, slog.New(slog.NewTextHandler(log, nil))
+	o.Names = append(HostNames(true), o.Names...)
+	c, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func shown(t *testing.T, c *certificates) *x509.Certificate {
+func shown(t *testing.T, c *Store) *x509.Certificate {
 	t.Helper()
-	leaf, err := c.current()
+	leaf, err := c.forHello(&tls.ClientHelloInfo{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func shown(t *testing.T, c *certificates) *x509.Certificate {
 
 func TestTheLeafIsRenewedInTime(t *testing.T) {
 	dir, clock := t.TempDir(), &movable{now: time.Now()}
-	c := certificatesIn(t, dir, config.TLS{Names: []string{"kvs.example", "192.0.2.77"}}, clock, &bytes.Buffer{})
+	c := storeIn(t, dir, Options{Names: []string{"kvs.example", "192.0.2.77"}}, clock, &bytes.Buffer{})
 	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -83,11 +83,11 @@ func TestTheLeafIsRenewedInTime(t *testing.T) {
 	if renewed < 5 || renewed > 8 {
 		t.Errorf("renewed %d times in 400 days", renewed)
 	}
-	if !slices.Contains(c.names(), "192.0.2.77") || !slices.Contains(c.names(), "localhost") {
-		t.Errorf("names %v", c.names())
+	if !slices.Contains(c.Names(), "192.0.2.77") || !slices.Contains(c.Names(), "localhost") {
+		t.Errorf("names %v", c.Names())
 	}
 	// The CA outlives the process, and clients that trust it.
-	again := certificatesIn(t, dir, config.TLS{}, clock, &bytes.Buffer{})
+	again := storeIn(t, dir, Options{}, clock, &bytes.Buffer{})
 	if _, err := shown(t, again).Verify(x509.VerifyOptions{Roots: roots, DNSName: "localhost", CurrentTime: clock.Now()}); err != nil {
 		t.Error(err)
 	}
@@ -97,9 +97,9 @@ func TestTheLeafIsRenewedInTime(t *testing.T) {
 }
 
 // writeFiles writes the certificate that c shows where an operator would put one.
-func writeFiles(t *testing.T, c *certificates, files config.TLS, at time.Time) {
+func writeFiles(t *testing.T, c *Store, files Options, at time.Time) {
 	t.Helper()
-	leaf, err := c.current()
+	leaf, err := c.forHello(&tls.ClientHelloInfo{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,12 +119,12 @@ func writeFiles(t *testing.T, c *certificates, files config.TLS, at time.Time) {
 
 func TestCertificateFilesAreReadAgain(t *testing.T) {
 	clock := &movable{now: time.Now()}
-	one, two := certificatesIn(t, t.TempDir(), config.TLS{}, clock, &bytes.Buffer{}), certificatesIn(t, t.TempDir(), config.TLS{}, clock, &bytes.Buffer{})
+	one, two := storeIn(t, t.TempDir(), Options{}, clock, &bytes.Buffer{}), storeIn(t, t.TempDir(), Options{}, clock, &bytes.Buffer{})
 	dir := t.TempDir()
-	files := config.TLS{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	files := Options{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
 	writeFiles(t, one, files, clock.Now())
 	var log bytes.Buffer
-	c := certificatesIn(t, t.TempDir(), files, clock, &log)
+	c := storeIn(t, t.TempDir(), files, clock, &log)
 	if !shown(t, c).Equal(shown(t, one)) {
 		t.Error("another certificate is shown")
 	}
@@ -140,29 +140,7 @@ func TestCertificateFilesAreReadAgain(t *testing.T) {
 	if !shown(t, c).Equal(shown(t, two)) {
 		t.Error("the new files were not read")
 	}
-	if _, err := openCertificates(&dataDir{root: dir}, &config.Config{TLS: config.TLS{Cert: "missing", Key: "missing"}, Now: clock.Now}, c.log); err == nil {
+	if _, err := Open(Options{Dir: dir, Cert: "missing", Key: "missing"}); err == nil {
 		t.Error("a start without certificate")
-	}
-}
-
-func TestOnlyHTTP1IsOffered(t *testing.T) {
-	p := newPlant(t, nil)
-	addr := p.URL("https")[len("https://"):]
-	for _, c := range []struct {
-		offer []string
-		want  string
-		fails bool
-	}{{[]string{"h2", "http/1.1"}, "http/1.1", false}, {nil, "", false}, {[]string{"h2"}, "", true}} {
-		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: c.offer})
-		if (err != nil) != c.fails {
-			t.Errorf("%v: %v", c.offer, err)
-		}
-		if err != nil {
-			continue
-		}
-		if got := conn.ConnectionState().NegotiatedProtocol; got != c.want || conn.ConnectionState().Version < tls.VersionTLS12 {
-			t.Errorf("%v: %q", c.offer, got)
-		}
-		_ = conn.Close()
 	}
 }

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/internal/config"
+)
+
+// Reload puts settings into force that may change while the server runs: regions but
+// the first, limits, the certificate, the level of the log, the distance of clocks. The others
+// that differ are named in a warning and wait for a restart. After an error nothing has
+// changed; it says why.
+func (s *Server) Reload(ctx context.Context, next config.Config) (err error) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	defer func() { s.reloadFailed.Store(err != nil) }()
+	if err := next.Check(); err != nil {
+		return err
+	}
+	old := s.settings.Load()
+	force := *old
+	var taken, waiting []config.Change
+	for _, c := range config.Changes(old, &next) {
+		if s.reloads(c.Setting, &next) {
+			force.Take(c.Setting, &next)
+			taken = append(taken, c)
+		} else {
+			waiting = append(waiting, c)
+		}
+	}
+	if err := s.apply(&force); err != nil {
+		return err
+	}
+	for _, c := range taken {
+		s.log.InfoContext(ctx, "setting changed", "setting", c.Setting, "from", c.From, "to", c.To)
+	}
+	for _, c := range waiting {
+		s.log.WarnContext(ctx, "setting needs a restart", "setting", c.Setting, "from", c.From, "to", c.To)
+	}
+	s.log.InfoContext(ctx, "settings reloaded", "changed", len(taken), "waiting", len(waiting))
+	return nil
+}
+
+// reloads reports whether a setting can change while the server runs.
+func (s *Server) reloads(setting string, next *config.Config) bool {
+	switch section, _, _ := strings.Cut(setting, "."); {
+	case setting == "regions":
+		return next.Regions[0] == s.config.Regions[0] // it stands in the names of all streams
+	case setting == "clock" || setting == "profile" || section == "limits":
+		return true
+	case setting == "log.level":
+		return s.config.Log.Var != nil
+	case setting == "tls.acme.http" || section == "tls" && s.certs == nil:
+		return false
+	case strings.HasPrefix(setting, "tls.acme."):
+		return s.canProve(next)
+	default:
+		return section == "tls"
+	}
+}
+
+// canProve reports whether the addresses that were bound at the start suffice for the
+// proof that an authority asks for.
+func (s *Server) canProve(next *config.Config) bool {
+	return !slices.ContainsFunc(addresses(next), func(a address) bool {
+		return a.name == "tls.acme.http" && s.bound[a.name] == nil
+	})
+}
+
+// apply puts settings into force. What can fail comes first.
+func (s *Server) apply(c *config.Config) error {
+	level, err := c.Log.ParseLevel()
+	if err != nil {
+		return fmt.Errorf("log.level: %w", err)
+	}
+	if err := s.book.Configure(c.Profile, c.Limits); err != nil {
+		return err
+	}
+	if s.certs != nil {
+		// Also when no setting changed: the files may hold another certificate.
+		if err := s.certs.Reload(s.certificates(c)); err != nil {
+			before := s.settings.Load() // was in force, so it cannot fail
+			return errors.Join(err, s.book.Configure(before.Profile, before.Limits))
+		}
+	}
+	if v := s.config.Log.Var; v != nil {
+		v.Set(level)
+	}
+	s.settings.Store(c)
+	return nil
+}
