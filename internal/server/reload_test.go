@@ -28,6 +28,7 @@ func TestReload(t *testing.T) {
 	next.TLS.Names = []string{"added.example"}
 	next.HTTP, next.TLS.ACME.Domains = "127.0.0.1:4711", []string{"later.example.com"}
 	next.Log.Format = "json"
+	next.Limits = map[string]string{"PutMedia.sessions": "7"}
 	if err := p.Reload(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func TestReload(t *testing.T) {
 	}
 	for _, want := range []string{`"setting changed" setting=regions from=us-east-1 to="us-east-1, eu-west-1"`, `"setting changed" setting=log.level`,
 		`"setting needs a restart" setting=http from=127.0.0.1:0 to=127.0.0.1:4711`, `"setting needs a restart" setting=log.format`,
-		`"setting needs a restart" setting=tls.acme.domains`, `"settings reloaded" changed=3 waiting=3`} {
+		`"setting needs a restart" setting=tls.acme.domains`, `"settings reloaded" changed=4 waiting=3`, `"setting changed" setting=limits.PutMedia.sessions from="" to=7`} {
 		if !strings.Contains(p.log.String(), want) {
 			t.Errorf("no %s in\n%s", want, p.log.String())
 		}
@@ -55,6 +56,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	before := *p.settings.Load()
 	for says, change := range map[string]func(*config.Config){
 		"profile":                func(c *config.Config) { c.Profile = "gcp" },
+		"PutMedia.sessions":      func(c *config.Config) { c.Limits = map[string]string{"PutMedia.sesions": "2"} },
 		"tls.cert: ":             func(c *config.Config) { c.TLS.Cert, c.TLS.Key = "/none/cert.pem", "/none/key.pem" },
 		"an account is a number": func(c *config.Config) { c.Account = "1" },
 	} {
