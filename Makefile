@@ -7,6 +7,7 @@
 #   make gen      write generated files
 #   make fuzz     every fuzz target for FUZZTIME each
 #   make bench    the benchmarks of docs/design/performance.md
+#   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make e2e      real clients against the real binary; see .ci/run for what it needs
 
 GO       ?= go
@@ -19,7 +20,7 @@ LINT         := bin/golangci-lint-$(LINT_VERSION)
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build test race lint gen fuzz bench e2e clean
+.PHONY: all run build test race lint gen fuzz bench soak-memory e2e clean
 
 all: test build
 
@@ -67,6 +68,9 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PKGS)
+
+soak-memory: build
+	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256
 
 e2e: build
 	cd test/signers && $(GO) test -count=1 ./...
