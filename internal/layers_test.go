@@ -53,6 +53,7 @@ var floors = map[string]floor{
 	"internal/ingest":   work2,
 	"internal/playback": work2,
 	"internal/demo":     work2,
+	"internal/backup":   work2,
 
 	"internal/api":          doors3,
 	"internal/api/admin":    doors3,

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"sync"
 
@@ -77,9 +78,9 @@ func (c *files) openShared(id int64) (*sharedFile, error) {
 // errNoSegment says that a file does not begin like a segment.
 var errNoSegment = errors.New("the segment's first 64 bytes are damaged")
 
-func readSegmentHead(f file) (segmentHead, error) {
+func readSegmentHead(r io.ReaderAt) (segmentHead, error) {
 	var b [segmentHeadSize]byte
-	if err := readFull(f, b[:], 0); err != nil {
+	if err := readFull(r, b[:], 0); err != nil {
 		return segmentHead{}, err
 	}
 	h, ok := parseSegmentHead(b[:])

@@ -1,10 +1,12 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
 	"errors"
+	"slices"
 
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/kvs"
@@ -149,17 +151,17 @@ func advance(ctx context.Context, tx *sql.Tx, id, length, fragments, bytes, long
 
 // segments returns the rows of all segments by id.
 func (x *index) segments(ctx context.Context) (map[int64]segmentRow, error) {
-	return x.selectSegments(ctx, `SELECT id, salt, class, created, length, sealed, live, bytes, longest FROM segments`)
+	return selectSegments(ctx, x.db.Read(), `SELECT id, salt, class, created, length, sealed, live, bytes, longest FROM segments`)
 }
 
 // dead returns the sealed segments that no row points to.
 func (x *index) dead(ctx context.Context) (map[int64]segmentRow, error) {
-	return x.selectSegments(ctx, `SELECT id, salt, class, created, length, sealed, live, bytes, longest FROM segments
+	return selectSegments(ctx, x.db.Read(), `SELECT id, salt, class, created, length, sealed, live, bytes, longest FROM segments
 		WHERE sealed = 1 AND live = 0`)
 }
 
-func (x *index) selectSegments(ctx context.Context, query string) (map[int64]segmentRow, error) {
-	rows, err := x.db.Read().QueryContext(ctx, query)
+func selectSegments(ctx context.Context, pool *sql.DB, query string) (map[int64]segmentRow, error) {
+	rows, err := pool.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -175,4 +177,38 @@ func (x *index) selectSegments(ctx context.Context, query string) (map[int64]seg
 		segments[r.id] = r
 	}
 	return segments, rows.Err()
+}
+
+// SegmentInfo is what an index knows about one of its segments, for programs that copy
+// archives.
+type SegmentInfo struct {
+	ID        int64
+	Salt      uint64 // together with ID never given twice, on any machine
+	Length    int64  // bytes of the file that the index stands for; they never change
+	Sealed    bool   // Length never grows
+	Fragments int64  // rows that point there
+	Bytes     int64  // of their bodies
+}
+
+// Segments lists the segments of an index by id. pool may be a copy of an index, or the
+// one that another process is using.
+func Segments(ctx context.Context, pool *sql.DB) ([]SegmentInfo, error) {
+	rows, err := selectSegments(ctx, pool, `SELECT id, salt, class, created, length, sealed, live, bytes, longest FROM segments`)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]SegmentInfo, 0, len(rows))
+	for _, r := range rows {
+		all = append(all, SegmentInfo{ID: r.id, Salt: r.salt, Length: r.length, Sealed: r.sealed, Fragments: r.live, Bytes: r.bytes})
+	}
+	slices.SortFunc(all, func(a, b SegmentInfo) int { return cmp.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// Astray counts the fragments of an index that lie in no segment of it or behind the end
+// of one. There are none in a whole index.
+func Astray(ctx context.Context, pool *sql.DB) (n int64, err error) {
+	err = pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM fragments LEFT JOIN segments ON segments.id = fragments.segment
+		WHERE segments.id IS NULL OR fragments.position + fragments.length > segments.length`).Scan(&n)
+	return n, err
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -180,4 +181,17 @@ func (a *Archive) settle(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// SegmentName is the name of a segment's file, in the folder segments of an archive.
+func SegmentName(id int64) string { return segmentName(id) }
+
+// SegmentID reads a name made by [SegmentName] and reports false for any other.
+func SegmentID(name string) (id int64, ok bool) { return segmentID(name) }
+
+// Identify reads the head of a segment's file: which segment it is. The error says that
+// it is none.
+func Identify(r io.ReaderAt) (id int64, salt uint64, err error) {
+	h, err := readSegmentHead(r)
+	return h.id, h.salt, err
 }

@@ -1,7 +1,9 @@
 package iam
 
 import (
+	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -72,4 +74,26 @@ func syncFolder(path string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// CheckKeyFile says whether a key file is the one that the secrets in a store's database
+// were sealed under; nil means it is, or that there are none yet. pool may be a copy of
+// the database, or the one that another process is using.
+func CheckKeyFile(ctx context.Context, pool *sql.DB, path string) error {
+	key, err := readKeyFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no key file: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	check, err := readCheck(ctx, pool)
+	if err != nil || check == nil {
+		return err
+	}
+	s, err := newSealer(key)
+	if err != nil {
+		return err
+	}
+	return s.matches(check, path)
 }

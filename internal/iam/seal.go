@@ -44,9 +44,8 @@ const (
 
 // openSealer reads the wrapping key, or makes one for a store that never had any.
 func openSealer(ctx context.Context, d *db.DB, path string, log *slog.Logger) (sealer, error) {
-	var check []byte
-	err := d.Read().QueryRowContext(ctx, "SELECT value FROM meta WHERE name = $1", checkName).Scan(&check)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	check, err := readCheck(ctx, d.Read())
+	if err != nil {
 		return sealer{}, err
 	}
 	key, err := readKeyFile(path)
@@ -68,10 +67,24 @@ func openSealer(ctx context.Context, d *db.DB, path string, log *slog.Logger) (s
 	if check == nil {
 		return s, s.writeCheck(ctx, d)
 	}
-	if text, err := s.open(checkName, check); err != nil || text != checkText {
-		return sealer{}, fmt.Errorf("key file %s is not the one the secrets of the access keys were sealed under; restore that one from a backup", path)
+	return s, s.matches(check, path)
+}
+
+// readCheck reads what ties the database to its wrapping key, nil if it has none yet.
+func readCheck(ctx context.Context, pool *sql.DB) (check []byte, err error) {
+	err = pool.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = $1", checkName).Scan(&check)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
 	}
-	return s, nil
+	return check, err
+}
+
+// matches says whether the check was sealed under this key, from the file at path.
+func (s sealer) matches(check []byte, path string) error {
+	if text, err := s.open(checkName, check); err != nil || text != checkText {
+		return fmt.Errorf("key file %s is not the one the secrets of the access keys were sealed under; restore that one from a backup", path)
+	}
+	return nil
 }
 
 // writeCheck ties the database to the wrapping key.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/millrace/millrace/internal/backup"
 	"github.com/millrace/millrace/internal/disk"
 )
 
@@ -45,11 +46,27 @@ func openDataDir(root string) (*dataDir, error) {
 	if d.lock, err = lock(d.path(lockFile)); err != nil {
 		return nil, err
 	}
-	if err := d.checkFormat(); err != nil {
+	err = d.mark(backup.Starting)
+	if err == nil {
+		err = d.checkFormat()
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
+
+// mark writes into the lock how far the server is, for a backup that looks.
+func (d *dataDir) mark(state string) error {
+	if err := d.lock.Truncate(0); err != nil {
+		return err
+	}
+	_, err := d.lock.WriteAt([]byte(state), 0)
+	return err
+}
+
+// serving tells backups that the index of the archive knows all that was acknowledged.
+func (d *dataDir) serving() error { return d.mark("serving\n") }
 
 // lock takes an advisory lock that ends with the process, however that ends.
 func lock(path string) (*os.File, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/millrace/millrace/internal/backup"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/metrics"
 )
@@ -75,5 +76,12 @@ func (s *Server) measure() {
 			return -1
 		}
 		return float64(st.Queued)
+	})
+	s.metrics.Func("millrace_backup_last_success_timestamp_seconds", "The moment that the last backup of this data directory is of; 0 = there is none.", func() float64 {
+		last, err := backup.Last(s.data.root)
+		if err != nil {
+			return 0
+		}
+		return float64(last.Time.UnixMilli()) / 1000
 	})
 }

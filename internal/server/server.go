@@ -158,6 +158,9 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 		Dir: s.data.path("archive"), Retention: (&retentions{catalog: s.catalog}).of, ExpireEvery: s.config.Archive.ExpireEvery,
 		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics}, Now: s.config.Now, Logger: s.log,
 	})
+	if err == nil {
+		err = s.data.serving()
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,150 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	chunk     = 1 << 20  // is read, hashed and written at a time
+	syncEvery = 64 << 20 // keeps the kernel from having much to write at once, which slows others
+)
+
+// copier copies bytes, at most rate of them in a second, and tells how far it is.
+type copier struct {
+	disk     disk
+	rate     int64 // bytes in a second, 0 = as fast as it goes
+	progress func(Progress)
+	now      func() time.Time
+
+	state Progress
+	begun time.Time
+	paced int64 // bytes since begun
+	buf   []byte
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Doing string // in a word or two
+	Done  int64  // bytes
+	Total int64  // bytes there are, as far as is known
+}
+
+// doing begins a part of the work.
+func (c *copier) doing(what string) {
+	c.state.Doing = what
+	c.progress(c.state)
+}
+
+// to copies the first size bytes of r, or as many as there are, into a new file, makes
+// them durable and returns their number and digest.
+func (c *copier) to(ctx context.Context, name string, r io.ReaderAt, size int64) (n int64, digest string, err error) {
+	f, err := c.disk.Create(name)
+	if err != nil {
+		return 0, "", err
+	}
+	n, digest, err = c.through(ctx, f, r, size)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return 0, "", fmt.Errorf("write %s: %w", name, err)
+	}
+	return n, digest, nil
+}
+
+// through reads, hashes and, with a file to write to, writes.
+func (c *copier) through(ctx context.Context, f sink, r io.ReaderAt, size int64) (n int64, digest string, err error) {
+	if c.buf == nil {
+		c.buf = make([]byte, chunk)
+	}
+	h := sha256.New()
+	for n < size {
+		if err := ctx.Err(); err != nil {
+			return n, "", err
+		}
+		b := c.buf[:min(chunk, size-n)]
+		k, err := r.ReadAt(b, n)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return n, "", err
+		}
+		_, _ = h.Write(b[:k]) // never fails
+		if err := put(f, b[:k], n); err != nil {
+			return n, "", err
+		}
+		n += int64(k)
+		c.state.Done += int64(k)
+		c.progress(c.state)
+		if k < len(b) {
+			break
+		}
+		if err := c.pace(ctx, int64(k)); err != nil {
+			return n, "", err
+		}
+	}
+	return n, digestText(h.Sum(nil)), nil
+}
+
+// put writes b, which begins at byte at, if there is a file.
+func put(f sink, b []byte, at int64) error {
+	if f == nil {
+		return nil
+	}
+	if _, err := f.Write(b); err != nil {
+		return err
+	}
+	if at/syncEvery != (at+int64(len(b)))/syncEvery {
+		return f.Sync()
+	}
+	return nil
+}
+
+// pace waits until n more bytes are allowed.
+func (c *copier) pace(ctx context.Context, n int64) error {
+	if c.rate <= 0 {
+		return nil
+	}
+	now := c.now()
+	if c.begun.IsZero() || now.Before(c.begun) {
+		c.begun, c.paced = now, 0
+	}
+	c.paced += n
+	due := c.begun.Add(time.Duration(float64(c.paced) / float64(c.rate) * float64(time.Second)))
+	wait := due.Sub(now)
+	if wait < -time.Second { // there was other work: what was not used is not saved up
+		c.begun, c.paced = now, 0
+	}
+	if wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// holds says whether a file has this size and digest. One that is missing has not.
+func (c *copier) holds(ctx context.Context, name string, size int64, digest string) (bool, error) {
+	f, err := os.Open(filepath.Clean(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() // only read from
+	info, err := f.Stat()
+	if err != nil || info.Size() != size {
+		return false, err
+	}
+	n, found, err := c.through(ctx, nil, f, size)
+	return n == size && found == digest, err
+}

@@ -1,0 +1,68 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace/millrace/internal/db"
+)
+
+// disk is how a backup and a restore change the file system. Tests put in one that fails
+// at, or never returns from, its nth operation.
+type disk interface {
+	MakeDir(name string) error        // with its parents, for the owner alone
+	Create(name string) (sink, error) // a new file, for the owner alone
+	Rename(from, to string) error     // takes the place of what is there
+	Remove(name string) error         // a folder with all that is in it; what does not exist is no error
+	SyncDir(name string) error        // makes names durable
+	Free(name string) (int64, error)  // bytes that can be written there
+	Chmod(name string, m fs.FileMode) error
+	Snapshot(ctx context.Context, from, to string) error
+}
+
+// sink is a file that is being written.
+type sink interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+// realDisk is the operating system's.
+type realDisk struct{}
+
+func (realDisk) MakeDir(name string) error { return os.MkdirAll(name, 0o700) }
+
+func (realDisk) Create(name string) (sink, error) {
+	return os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+func (realDisk) Rename(from, to string) error           { return os.Rename(from, to) }
+func (realDisk) Remove(name string) error               { return os.RemoveAll(name) }
+func (realDisk) Chmod(name string, m fs.FileMode) error { return os.Chmod(name, m) }
+func (realDisk) Free(name string) (int64, error)        { return free(name) }
+
+func (realDisk) SyncDir(name string) error {
+	d, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (realDisk) Snapshot(ctx context.Context, from, to string) error {
+	if err := db.Snapshot(ctx, from, to); err != nil {
+		return err
+	}
+	if err := os.Chmod(to, 0o600); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Clean(to), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

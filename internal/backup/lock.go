@@ -1,0 +1,68 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// errTaken says that another process holds a lock.
+var errTaken = errors.New("in use by another process")
+
+// take takes an advisory lock that ends with the process, however that ends. With
+// errTaken the file is returned, too, to be read and closed.
+func take(path string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Clean(path), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return f, errTaken
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+	}
+	return f, nil
+}
+
+// Starting is what the lock of a data directory holds while its server brings the index
+// up to date with the segments.
+const Starting = "starting\n"
+
+// startingPoll is how often a starting server is looked at.
+const startingPoll = 100 * time.Millisecond
+
+// quiet waits until the data directory can be copied. A server that serves has all that
+// it acknowledged in its index. One that starts may have not yet, so it is waited for.
+// Without a server the directory is kept from being served until the returned function
+// is called, and offline is true: what the index does not know yet is copied as well.
+func quiet(ctx context.Context, data string) (offline bool, release func() error, err error) {
+	for {
+		f, err := take(filepath.Join(data, lockFile))
+		if err == nil {
+			return true, f.Close, nil
+		}
+		if !errors.Is(err, errTaken) {
+			return false, nil, err
+		}
+		text, err := io.ReadAll(io.LimitReader(f, 64))
+		if err = errors.Join(err, f.Close()); err != nil {
+			return false, nil, err
+		}
+		if !strings.HasPrefix(string(text), Starting) {
+			return false, func() error { return nil }, nil
+		}
+		select {
+		case <-time.After(startingPoll):
+		case <-ctx.Done():
+			return false, nil, ctx.Err()
+		}
+	}
+}

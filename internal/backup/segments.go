@@ -1,0 +1,187 @@
+package backup
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/db"
+)
+
+// segments lists the segments of the index in use.
+func (j *job) segments(ctx context.Context) ([]archive.SegmentInfo, error) {
+	path := filepath.Join(j.Data, indexFile)
+	pool, err := db.OpenReader(path)
+	return segments(ctx, path, pool, err)
+}
+
+// copiedSegments lists the segments of an index that nobody changes.
+func copiedSegments(ctx context.Context, path string) ([]archive.SegmentInfo, error) {
+	pool, err := db.OpenCopy(path)
+	return segments(ctx, path, pool, err)
+}
+
+func segments(ctx context.Context, path string, pool *sql.DB, err error) ([]archive.SegmentInfo, error) {
+	if err != nil {
+		return nil, err
+	}
+	rows, err := archive.Segments(ctx, pool)
+	if err = errors.Join(err, pool.Close()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return rows, nil
+}
+
+// open opens a segment of the source.
+func (j *job) open(id int64) (*os.File, error) {
+	return os.Open(filepath.Join(j.Data, segmentsDir, archive.SegmentName(id)))
+}
+
+// aheadRounds bounds copyAhead, and aheadEnough says when what is left is little.
+const (
+	aheadRounds = 4
+	aheadEnough = 8
+)
+
+// copyAhead copies sealed segments, which never change, before the moment that the backup
+// is of: what remains to be done at that moment is little, however much there is in all.
+// A segment that expires meanwhile is left out; nobody will ask for it.
+func (j *job) copyAhead(ctx context.Context) error {
+	for range aheadRounds {
+		rows, err := j.segments(ctx)
+		if err != nil {
+			return err
+		}
+		copied := 0
+		for _, s := range rows {
+			if !s.Sealed || s.Fragments == 0 || j.ready[s.ID] {
+				continue
+			}
+			fresh, err := j.fetchSealed(ctx, s)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			if fresh {
+				copied++
+			}
+		}
+		if copied <= aheadEnough {
+			return nil
+		}
+	}
+	return nil
+}
+
+// fetchSealed brings a sealed segment into the pool, if it is not there.
+func (j *job) fetchSealed(ctx context.Context, s archive.SegmentInfo) (fresh bool, err error) {
+	p, have := j.pool[part{s.ID, s.Salt, s.Length}]
+	if have && j.Verify {
+		if have, err = j.intact(ctx, p); err != nil {
+			return false, err
+		}
+	}
+	if have {
+		j.ready[s.ID] = true
+		return false, nil
+	}
+	f, err := j.open(s.ID)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() // only read from
+	p, err = j.fetch(ctx, f, s)
+	if err == nil && p.size == s.Length {
+		j.ready[s.ID] = true
+	}
+	return true, err
+}
+
+// intact reads a file of the pool again.
+func (j *job) intact(ctx context.Context, p pooled) (bool, error) {
+	ok, err := j.copier.holds(ctx, j.repo.path(poolDir, p.file()), p.size, p.sha256)
+	if err == nil && !ok {
+		j.warn("segment %s in the backups was damaged and is copied again", archive.SegmentName(p.id))
+		delete(j.pool, p.part())
+	}
+	return ok, err
+}
+
+// fetch copies the beginning of a segment that the index stands for into the pool. A file
+// that is shorter than it should be is taken as it is.
+func (j *job) fetch(ctx context.Context, f *os.File, s archive.SegmentInfo) (pooled, error) {
+	id, salt, err := archive.Identify(f)
+	switch {
+	case err != nil:
+		j.warn("segment %s cannot be read, here and in the backup: %v", archive.SegmentName(s.ID), err)
+	case id != s.ID || salt != s.Salt:
+		return pooled{}, fmt.Errorf("%s is not the file that the index knows; the server would not start with it either", f.Name())
+	}
+	draft := j.repo.path(poolDir, ".new-segment")
+	if err := j.disk.Remove(draft); err != nil {
+		return pooled{}, err
+	}
+	size, digest, err := j.copier.to(ctx, draft, f, s.Length)
+	if err != nil {
+		return pooled{}, err
+	}
+	if size < s.Length {
+		j.warn("segment %s has %d bytes, the index knows %d: what is missing cannot be read, here and in the backup",
+			archive.SegmentName(s.ID), size, s.Length)
+	}
+	p := pooled{id: s.ID, salt: s.Salt, size: size, sha256: digest}
+	if err := j.disk.Rename(draft, j.repo.path(poolDir, p.file())); err != nil {
+		return pooled{}, err
+	}
+	j.pool[p.part()] = p
+	j.fresh[p.part()] = true
+	j.report.Copied += size
+	return p, nil
+}
+
+// warn notes what the operator should know although the backup goes on; once.
+func (j *job) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	for _, w := range j.manifest.Warnings {
+		if w == text {
+			return
+		}
+	}
+	j.manifest.Warnings = append(j.manifest.Warnings, text)
+}
+
+// pin opens every segment that is not in the pool, so that it can be read to its end even
+// if it expires. A process that dies lets go of them.
+func (j *job) pin() error {
+	entries, err := os.ReadDir(filepath.Join(j.Data, segmentsDir))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		id, ok := archive.SegmentID(e.Name())
+		if !ok || j.ready[id] || j.pins[id] != nil {
+			continue
+		}
+		f, err := j.open(id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		j.pins[id] = f
+	}
+	return nil
+}
+
+// unpin lets go of all segments.
+func (j *job) unpin() {
+	for id, f := range j.pins {
+		_ = f.Close() // only read from
+		delete(j.pins, id)
+	}
+}

@@ -1,0 +1,22 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+)
+
+// Identity tells installations apart: it is made with a catalog and stays with its
+// copies. pool may be a copy of a catalog's database, or the one that another process is
+// using. The number of streams comes along.
+func Identity(ctx context.Context, pool *sql.DB) (id string, streams int64, err error) {
+	var key []byte
+	err = pool.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'token key'").Scan(&key)
+	if err != nil {
+		return "", 0, err
+	}
+	err = pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM stream").Scan(&streams)
+	sum := sha256.Sum256(append([]byte("millrace installation\n"), key...)) // the key itself is a secret
+	return hex.EncodeToString(sum[:8]), streams, err
+}
