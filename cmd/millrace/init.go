@@ -52,9 +52,8 @@ func (i *initCmd) Run(ctx context.Context, std stdio) error {
 	printKey(std.out, key)
 	fmt.Fprintf(std.err, `
 This is the root key of account %s. It is not shown again: keep it.
-Secrets are sealed under %s: keep a copy of that file elsewhere,
-losing it loses every key of this installation.
-`, key.Account, filepath.Join(data, server.KeyFile))
+`, key.Account)
+	sealed(std.err, data)
 	if c.HTTPS != "" && c.TLS.Cert == "" {
 		fmt.Fprintf(std.err, "CA for clients: %s\n", filepath.Join(data, "ca.pem"))
 	}

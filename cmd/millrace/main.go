@@ -27,15 +27,18 @@ const (
 
 // cli has one field for each subcommand, in the order of the help.
 type cli struct {
-	Serve  serveCmd  `cmd:"" help:"Run the server."`
-	Init   initCmd   `cmd:"" help:"Make a data directory and its root key before the first start."`
-	Health healthCmd `cmd:"" help:"Ask a server whether it is well."`
-	Config configCmd `cmd:"" help:"Check and show the settings of a server."`
-	Key    keyCmd    `cmd:"" help:"Manage access keys."`
-	Put    putCmd    `cmd:"" help:"Send Matroska to a stream."`
-	Get    getCmd    `cmd:"" help:"Read media from a stream."`
-	List   listCmd   `cmd:"" help:"List the fragments that a stream keeps."`
-	Why    whyCmd    `cmd:"" help:"Say what a stream refused, why, and what helps."`
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Init    initCmd    `cmd:"" help:"Make a data directory and its root key before the first start."`
+	Health  healthCmd  `cmd:"" help:"Ask a server whether it is well."`
+	Config  configCmd  `cmd:"" help:"Check and show the settings of a server."`
+	Key     keyCmd     `cmd:"" help:"Manage access keys."`
+	KeyFile keyFileCmd `cmd:"" help:"Copy the file that secrets are sealed under, and check copies."`
+	Backup  backupCmd  `cmd:"" help:"Copy the data directory beside its server; list and verify copies."`
+	Restore restoreCmd `cmd:"" help:"Make a data directory from a backup."`
+	Put     putCmd     `cmd:"" help:"Send Matroska to a stream."`
+	Get     getCmd     `cmd:"" help:"Read media from a stream."`
+	List    listCmd    `cmd:"" help:"List the fragments that a stream keeps."`
+	Why     whyCmd     `cmd:"" help:"Say what a stream refused, why, and what helps."`
 
 	Completion completionCmd `cmd:"" help:"Print what teaches a shell to complete command lines."`
 	Man        manCmd        `cmd:"" help:"Print the manual page."`

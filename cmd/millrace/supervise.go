@@ -73,9 +73,12 @@ func announceRoot(w io.Writer, data string, k *iam.RootKey) {
 
 func sealed(w io.Writer, data string) {
 	fmt.Fprintf(w, `
-Secrets are stored sealed under %s: keep a copy of that file
-elsewhere. Losing it loses every key of this installation.
-`, filepath.Join(data, server.KeyFile))
+Secrets are stored sealed under %s. Losing that file loses
+everything sealed under it: no key of this installation can be used again, and
+backups do not hold it. Keep a copy elsewhere:
+
+  millrace key-file export FILE --data %s
+`, filepath.Join(data, server.KeyFile), data)
 }
 
 // writeKey writes a new file that only its owner reads.
