@@ -36,8 +36,8 @@ type Options struct {
 	Progress func(Progress)   // called often; nil = nobody looks
 	Now      func() time.Time // nil = time.Now
 
-	disk disk         // for tests; nil = the operating system's
-	step func(string) // for tests: called between the parts of the work
+	volume volume       // for tests; nil = the operating system's
+	step   func(string) // for tests: called between the parts of the work
 }
 
 // Report tells what a run did.
@@ -83,6 +83,7 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, j.repo.close()) }()
 	defer j.unpin()
+	begun := time.Now()
 	for _, part := range []struct {
 		name string
 		do   func(context.Context) error
@@ -97,6 +98,7 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 			return nil, fmt.Errorf("%s: %w", part.name, explain(err))
 		}
 	}
+	j.report.Seconds = time.Since(begun).Seconds()
 	return &j.report, nil
 }
 
@@ -111,8 +113,8 @@ func explain(err error) error {
 // newJob makes sure that there is something to copy and a place for it.
 func newJob(ctx context.Context, o Options) (*job, error) {
 	j := &job{Options: o, ready: map[int64]bool{}, fresh: map[part]bool{}, pins: map[int64]*os.File{}}
-	if j.disk == nil {
-		j.disk = realDisk{}
+	if j.volume == nil {
+		j.volume = realVolume{}
 	}
 	if j.Now == nil {
 		j.Now = time.Now
@@ -123,7 +125,8 @@ func newJob(ctx context.Context, o Options) (*job, error) {
 	if j.step == nil {
 		j.step = func(string) {}
 	}
-	j.copier = copier{disk: j.disk, rate: o.Rate, progress: j.Progress, now: time.Now}
+	j.report.Removed, j.report.Warnings = []string{}, []string{} // lists in JSON, never null
+	j.copier = copier{volume: j.volume, rate: o.Rate, progress: j.Progress, now: time.Now}
 	j.report.Time = j.Now()
 	if inside(o.Dir, o.Data) || inside(o.Data, o.Dir) {
 		return nil, fmt.Errorf("%s and the data directory %s lie in each other: give a folder of its own, best on another disk", o.Dir, o.Data)
@@ -132,7 +135,7 @@ func newJob(ctx context.Context, o Options) (*job, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	if j.repo, err = openRepository(j.disk, o.Dir, source); err != nil {
+	if j.repo, err = openRepository(j.volume, o.Dir, source); err != nil {
 		return nil, explain(err)
 	}
 	return j, nil
@@ -161,7 +164,7 @@ func (j *job) look(ctx context.Context) error {
 	if err := j.repo.sweep(); err != nil {
 		return err
 	}
-	if err := j.disk.MakeDir(j.repo.path(poolDir)); err != nil {
+	if err := j.volume.MakeDir(j.repo.path(poolDir)); err != nil {
 		return err
 	}
 	var err error
@@ -172,7 +175,7 @@ func (j *job) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	have, err := j.disk.Free(j.Dir)
+	have, err := j.volume.Free(j.Dir)
 	if err != nil {
 		return err
 	}
@@ -222,28 +225,30 @@ func (j *job) finish(context.Context) error {
 		return err
 	}
 	// Names in the pool before the manifest that needs them; the folder's name last.
-	if err := j.disk.SyncDir(j.repo.path(poolDir)); err != nil {
+	if err := j.volume.SyncDir(j.repo.path(poolDir)); err != nil {
 		return err
 	}
-	if err := write(j.disk, filepath.Join(j.draft, sumsFile), sums); err != nil {
+	if err := write(j.volume, filepath.Join(j.draft, sumsFile), sums); err != nil {
 		return err
 	}
-	if err := write(j.disk, filepath.Join(j.draft, manifestFile), text); err != nil {
+	if err := write(j.volume, filepath.Join(j.draft, manifestFile), text); err != nil {
 		return err
 	}
 	folder := j.repo.path(m.ID)
-	if err := errors.Join(j.disk.Rename(j.draft, folder), j.disk.SyncDir(j.Dir)); err != nil {
+	if err := errors.Join(j.volume.Rename(j.draft, folder), j.volume.SyncDir(j.Dir)); err != nil {
 		return err
 	}
 	j.report.ID, j.report.Folder, j.report.Time = m.ID, folder, m.Time
 	j.report.Size, j.report.Segments = m.size(), len(m.Segments)
-	j.report.Streams, j.report.Fragments, j.report.HasKeyFile, j.report.Warnings = m.Streams, m.Fragments, m.HasKeyFile, m.Warnings
+	j.report.Streams, j.report.Fragments, j.report.HasKeyFile = m.Streams, m.Fragments, m.HasKeyFile
+	j.report.Warnings = append(j.report.Warnings, m.Warnings...)
 	return nil
 }
 
 // prune removes what need not be kept. The backup is valid whatever happens here.
-func (j *job) prune(context.Context) (err error) {
-	j.report.Removed, j.report.Freed, err = j.repo.prune(j.Keep)
+func (j *job) prune(context.Context) error {
+	removed, freed, err := j.repo.prune(j.Keep)
+	j.report.Removed, j.report.Freed = append(j.report.Removed, removed...), freed
 	if err != nil {
 		return fmt.Errorf("backup %s is complete, but an older one could not be removed: %w", j.report.ID, err)
 	}

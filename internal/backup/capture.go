@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/disk"
 )
 
 // maxSnapshots is how often the index is taken again because a segment that it needs
@@ -29,7 +30,7 @@ func (j *job) capture(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	j.draft = j.repo.path(".new-backup")
-	if err := errors.Join(j.disk.Remove(j.draft), j.disk.MakeDir(filepath.Join(j.draft, path.Dir(indexFile)))); err != nil {
+	if err := errors.Join(j.volume.Remove(j.draft), j.volume.MakeDir(filepath.Join(j.draft, path.Dir(indexFile)))); err != nil {
 		return err
 	}
 	rows, err := j.captureIndex(ctx)
@@ -60,7 +61,7 @@ func (j *job) captureIndex(ctx context.Context) ([]archive.SegmentInfo, error) {
 		}
 		j.step("copying the index")
 		j.manifest.Time = j.Now().UTC()
-		if err := errors.Join(j.disk.Remove(to), j.disk.Snapshot(ctx, filepath.Join(j.Data, indexFile), to)); err != nil {
+		if err := errors.Join(j.volume.Remove(to), j.volume.Snapshot(ctx, filepath.Join(j.Data, indexFile), to)); err != nil {
 			return nil, err
 		}
 		rows, err := copiedSegments(ctx, to)
@@ -196,7 +197,7 @@ func (j *job) captureFiles(ctx context.Context) error {
 		j.warn("%s is not in the backup: this program does not know what it is", name)
 	}
 	for _, name := range found[database] {
-		if err := j.disk.Snapshot(ctx, filepath.Join(j.Data, name), filepath.Join(j.draft, name)); err != nil {
+		if err := j.volume.Snapshot(ctx, filepath.Join(j.Data, name), filepath.Join(j.draft, name)); err != nil {
 			return err
 		}
 	}
@@ -238,7 +239,7 @@ func (j *job) copyFile(ctx context.Context, name string) error {
 		return nil
 	}
 	to := filepath.Join(j.draft, name)
-	if err := j.disk.MakeDir(filepath.Dir(to)); err != nil {
+	if err := j.volume.MakeDir(filepath.Dir(to)); err != nil {
 		return err
 	}
 	size, digest, err := j.copier.to(ctx, to, f, info.Size())
@@ -277,7 +278,7 @@ func (j *job) syncDraft() error {
 		}
 	}
 	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
-		if err := j.disk.SyncDir(dir); err != nil {
+		if err := j.volume.SyncDir(dir); err != nil {
 			return err
 		}
 	}
@@ -303,7 +304,7 @@ func (j *job) note(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return write(realDisk{}, filepath.Join(j.Data, StateFile), append(text, '\n'))
+	return disk.WriteFile(filepath.Join(j.Data, StateFile), append(text, '\n'), 0o600)
 }
 
 // Last reads when the last backup of a data directory was made.

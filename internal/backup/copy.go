@@ -19,7 +19,7 @@ const (
 
 // copier copies bytes, at most rate of them in a second, and tells how far it is.
 type copier struct {
-	disk     disk
+	volume   volume
 	rate     int64 // bytes in a second, 0 = as fast as it goes
 	progress func(Progress)
 	now      func() time.Time
@@ -46,7 +46,7 @@ func (c *copier) doing(what string) {
 // to copies the first size bytes of r, or as many as there are, into a new file, makes
 // them durable and returns their number and digest.
 func (c *copier) to(ctx context.Context, name string, r io.ReaderAt, size int64) (n int64, digest string, err error) {
-	f, err := c.disk.Create(name)
+	f, err := c.volume.Create(name)
 	if err != nil {
 		return 0, "", err
 	}

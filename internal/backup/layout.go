@@ -46,6 +46,8 @@ var rules = []struct {
 	how     treatment
 	why     string
 }{
+	{".*", excluded, "a file that is being written and will be renamed"},
+	{"acme/*/.*", excluded, "as above"},
 	{indexFile, index, "where each fragment is"},
 	{segmentsDir + "/*.seg", segment, "media"},
 	{catalogFile, database, "streams and the counters of their fragments"},
@@ -58,11 +60,11 @@ var rules = []struct {
 	{"token-key", plain, "clients go on with their lists"},
 	{"ca.pem", plain, "clients trust it"},
 	{"ca.key", plain, "signs for ca.pem"},
+	{"acme/*/*", plain, "the account and certificates at an authority that limits how often it gives new ones"},
 	{keyFile, secret, "opens everything sealed in the other files"},
 	{"root-key", excluded, "the root key in plain text, for the first login; its sealed form is in " + keysFile},
 	{lockFile, excluded, "belongs to the running server"},
 	{StateFile, excluded, "tells of backups of this directory, not of a copy"},
-	{".*", excluded, "a file that is being written and will be renamed"},
 	{"lost+found", excluded, "belongs to the file system"},
 }
 

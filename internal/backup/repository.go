@@ -32,7 +32,7 @@ var backupID = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z$`)
 // repository is an open folder of backups.
 type repository struct {
 	dir    string
-	disk   disk
+	volume volume
 	source string // the installation it belongs to
 	lock   *os.File
 	closed bool
@@ -40,8 +40,8 @@ type repository struct {
 
 // openRepository opens a folder of backups to change it, or makes one for an
 // installation. source "" takes the one it belongs to.
-func openRepository(d disk, dir, source string) (*repository, error) {
-	r := &repository{dir: dir, disk: d, source: source}
+func openRepository(d volume, dir, source string) (*repository, error) {
+	r := &repository{dir: dir, volume: d, source: source}
 	if source == "" {
 		if err := r.readMark(); err != nil {
 			return nil, err
@@ -65,7 +65,7 @@ func (r *repository) close() error { return r.lock.Close() }
 
 // prepare makes the folder, or makes sure that it holds backups of this installation.
 func (r *repository) prepare() error {
-	if err := r.disk.MakeDir(r.dir); err != nil {
+	if err := r.volume.MakeDir(r.dir); err != nil {
 		return err
 	}
 	want := r.source
@@ -80,10 +80,10 @@ func (r *repository) prepare() error {
 		return fmt.Errorf("%s is not empty (it holds %s) and no folder of backups: there is no file named %s in it; give another folder", r.dir, foreign, markFile)
 	}
 	r.source = want
-	if err := r.disk.MakeDir(r.path(poolDir)); err != nil {
+	if err := r.volume.MakeDir(r.path(poolDir)); err != nil {
 		return err
 	}
-	return write(r.disk, r.path(markFile), []byte(markTitle+"\n"+want+"\n"))
+	return write(r.volume, r.path(markFile), []byte(markTitle+"\n"+want+"\n"))
 }
 
 // foreign is the name of something in a folder that a new repository or data directory
@@ -124,7 +124,7 @@ func (r *repository) sweep() error {
 		}
 		for _, e := range entries {
 			if strings.HasPrefix(e.Name(), ".") {
-				if err := r.disk.Remove(filepath.Join(dir, e.Name())); err != nil {
+				if err := r.volume.Remove(filepath.Join(dir, e.Name())); err != nil {
 					return err
 				}
 			}
@@ -190,7 +190,7 @@ func (r *repository) prune(keep int) (removed []string, freed int64, err error) 
 	for keep > 0 && len(l.manifests) > keep {
 		id := l.manifests[0].ID
 		out := r.path(".old-" + id)
-		if err := errors.Join(r.disk.Rename(r.path(id), out), r.disk.SyncDir(r.dir), r.disk.Remove(out)); err != nil {
+		if err := errors.Join(r.volume.Rename(r.path(id), out), r.volume.SyncDir(r.dir), r.volume.Remove(out)); err != nil {
 			return removed, 0, err
 		}
 		removed = append(removed, id)
@@ -219,7 +219,7 @@ func (r *repository) collect(manifests []*Manifest) (freed int64, err error) {
 		if needed[p.file()] {
 			continue
 		}
-		if err := r.disk.Remove(r.path(poolDir, p.file())); err != nil {
+		if err := r.volume.Remove(r.path(poolDir, p.file())); err != nil {
 			return freed, err
 		}
 		freed += p.size
@@ -228,7 +228,7 @@ func (r *repository) collect(manifests []*Manifest) (freed int64, err error) {
 }
 
 // write writes a small file so that it is there whole or not at all.
-func write(d disk, name string, text []byte) error {
+func write(d volume, name string, text []byte) error {
 	dir := filepath.Dir(name)
 	draft := filepath.Join(dir, ".new-"+filepath.Base(name))
 	if err := d.Remove(draft); err != nil {

@@ -23,7 +23,7 @@ type RestoreOptions struct {
 	KeyFile  string // to be put there; "" = that of the backup, if it has one
 	Progress func(Progress)
 
-	disk disk // for tests; nil = the operating system's
+	volume volume // for tests; nil = the operating system's
 }
 
 // Restored tells what a restore did.
@@ -44,13 +44,13 @@ type Restored struct {
 // by the server, and can be removed.
 func Restore(ctx context.Context, o RestoreOptions) (*Restored, error) {
 	j := &restoration{RestoreOptions: o}
-	if j.disk == nil {
-		j.disk = realDisk{}
+	if j.volume == nil {
+		j.volume = realVolume{}
 	}
 	if j.Progress == nil {
 		j.Progress = func(Progress) {}
 	}
-	j.copier = copier{disk: j.disk, progress: j.Progress, now: time.Now}
+	j.copier = copier{volume: j.volume, progress: j.Progress, now: time.Now}
 	begun := time.Now()
 	for _, part := range []func(context.Context) error{j.choose, j.examine, j.prepare, j.copyFiles, j.copySegments, j.complete} {
 		if err := part(ctx); err != nil {
@@ -137,10 +137,10 @@ func (j *restoration) examine(ctx context.Context) error {
 
 // prepare makes the folders, if there is room for what comes into them.
 func (j *restoration) prepare(context.Context) error {
-	if err := j.disk.MakeDir(j.to(segmentsDir)); err != nil {
+	if err := j.volume.MakeDir(j.to(segmentsDir)); err != nil {
 		return err
 	}
-	have, err := j.disk.Free(j.Data)
+	have, err := j.volume.Free(j.Data)
 	if err != nil {
 		return err
 	}
@@ -168,18 +168,18 @@ func (j *restoration) copyFiles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return write(j.disk, j.to(keyFile), text)
+	return write(j.volume, j.to(keyFile), text)
 }
 
 func (j *restoration) copyFile(ctx context.Context, f File) error {
 	to := j.to(f.Path)
-	if err := j.disk.MakeDir(filepath.Dir(to)); err != nil {
+	if err := j.volume.MakeDir(filepath.Dir(to)); err != nil {
 		return err
 	}
 	if err := j.copy(ctx, j.from(j.manifest.ID, f.Path), to, f.Size, f.SHA256); err != nil {
 		return err
 	}
-	return errors.Join(j.disk.Chmod(to, f.Mode.Perm()), j.disk.SyncDir(filepath.Dir(to)))
+	return errors.Join(j.volume.Chmod(to, f.Mode.Perm()), j.volume.SyncDir(filepath.Dir(to)))
 }
 
 // copy copies a file of the backup and fails unless it is what was written.
@@ -209,7 +209,7 @@ func (j *restoration) copySegments(ctx context.Context) error {
 		}
 	}
 	for _, dir := range []string{segmentsDir, path.Dir(segmentsDir), "."} {
-		if err := j.disk.SyncDir(j.to(dir)); err != nil {
+		if err := j.volume.SyncDir(j.to(dir)); err != nil {
 			return err
 		}
 	}

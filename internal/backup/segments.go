@@ -122,7 +122,7 @@ func (j *job) fetch(ctx context.Context, f *os.File, s archive.SegmentInfo) (poo
 		return pooled{}, fmt.Errorf("%s is not the file that the index knows; the server would not start with it either", f.Name())
 	}
 	draft := j.repo.path(poolDir, ".new-segment")
-	if err := j.disk.Remove(draft); err != nil {
+	if err := j.volume.Remove(draft); err != nil {
 		return pooled{}, err
 	}
 	size, digest, err := j.copier.to(ctx, draft, f, s.Length)
@@ -134,7 +134,7 @@ func (j *job) fetch(ctx context.Context, f *os.File, s archive.SegmentInfo) (poo
 			archive.SegmentName(s.ID), size, s.Length)
 	}
 	p := pooled{id: s.ID, salt: s.Salt, size: size, sha256: digest}
-	if err := j.disk.Rename(draft, j.repo.path(poolDir, p.file())); err != nil {
+	if err := j.volume.Rename(draft, j.repo.path(poolDir, p.file())); err != nil {
 		return pooled{}, err
 	}
 	j.pool[p.part()] = p

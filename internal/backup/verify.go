@@ -68,7 +68,7 @@ type Verdict struct {
 // Verify reads backups to their last byte and compares everything with its digest. Damage
 // is in the verdict; an error says that something could not be read.
 func Verify(ctx context.Context, o VerifyOptions) (v *Verdict, err error) {
-	repo, err := openRepository(realDisk{}, o.Dir, "")
+	repo, err := openRepository(realVolume{}, o.Dir, "")
 	if err != nil {
 		return nil, explain(err)
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/millrace/millrace/internal/db"
 )
 
-// disk is how a backup and a restore change the file system. Tests put in one that fails
+// volume is how a backup and a restore change the file system. Tests put in one that fails
 // at, or never returns from, its nth operation.
-type disk interface {
+type volume interface {
 	MakeDir(name string) error        // with its parents, for the owner alone
 	Create(name string) (sink, error) // a new file, for the owner alone
 	Rename(from, to string) error     // takes the place of what is there
@@ -31,21 +31,21 @@ type sink interface {
 	Close() error
 }
 
-// realDisk is the operating system's.
-type realDisk struct{}
+// realVolume is the operating system's.
+type realVolume struct{}
 
-func (realDisk) MakeDir(name string) error { return os.MkdirAll(name, 0o700) }
+func (realVolume) MakeDir(name string) error { return os.MkdirAll(name, 0o700) }
 
-func (realDisk) Create(name string) (sink, error) {
+func (realVolume) Create(name string) (sink, error) {
 	return os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-func (realDisk) Rename(from, to string) error           { return os.Rename(from, to) }
-func (realDisk) Remove(name string) error               { return os.RemoveAll(name) }
-func (realDisk) Chmod(name string, m fs.FileMode) error { return os.Chmod(name, m) }
-func (realDisk) Free(name string) (int64, error)        { return free(name) }
+func (realVolume) Rename(from, to string) error           { return os.Rename(from, to) }
+func (realVolume) Remove(name string) error               { return os.RemoveAll(name) }
+func (realVolume) Chmod(name string, m fs.FileMode) error { return os.Chmod(name, m) }
+func (realVolume) Free(name string) (int64, error)        { return free(name) }
 
-func (realDisk) SyncDir(name string) error {
+func (realVolume) SyncDir(name string) error {
 	d, err := os.Open(filepath.Clean(name))
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (realDisk) SyncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (realDisk) Snapshot(ctx context.Context, from, to string) error {
+func (realVolume) Snapshot(ctx context.Context, from, to string) error {
 	if err := db.Snapshot(ctx, from, to); err != nil {
 		return err
 	}
