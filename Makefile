@@ -8,19 +8,23 @@
 #   make fuzz     every fuzz target for FUZZTIME each
 #   make bench    the benchmarks of docs/design/performance.md
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
+#   make release  archives, checksums and bills of materials of VERSION in dist/
+#   make release-check   the same, built twice and compared
 #   make e2e      real clients against the real binary; see .ci/run for what it needs
 
 GO       ?= go
 FUZZTIME ?= 30s
 BENCH    ?= .
 PKGS     ?= ./...
+VERSION  ?=
+TARGETS  ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
 
 LINT_VERSION := v2.15.0
 LINT         := bin/golangci-lint-$(LINT_VERSION)
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build test race lint gen fuzz bench soak-memory e2e clean
+.PHONY: all run build test race lint gen fuzz bench soak-memory release release-check e2e clean
 
 all: test build
 
@@ -71,6 +75,13 @@ bench:
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256
+
+# What is released is what is committed, with the version as its tag.
+release:
+	$(GO) run ./deploy/release -version '$(VERSION)' -targets '$(TARGETS)' -out dist
+
+release-check:
+	$(GO) run ./deploy/release -version '$(VERSION)' -targets '$(TARGETS)' -out dist -check
 
 e2e: build
 	cd test/signers && $(GO) test -count=1 ./...

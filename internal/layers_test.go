@@ -65,6 +65,8 @@ var floors = map[string]floor{
 	"internal/server": frame4,
 
 	"cmd/millrace": command,
+
+	"deploy/release": command,
 }
 
 // arrows are imports that the floors would forbid, with the reason.
