@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/notify"
 	"github.com/millrace/millrace/internal/server"
 )
 
@@ -63,21 +64,24 @@ func (s *serveCmd) Run(ctx context.Context, std stdio) error {
 	announce(std.out, c, srv)
 	ctx, cancel := context.WithCancel(ctx)
 	var reloading sync.WaitGroup
-	reloading.Go(func() { s.reload(ctx, hangup, c.Data, srv, log) })
+	manager := notify.FromEnv(os.Getenv, os.Getpid())
+	reloading.Go(func() { s.reload(ctx, hangup, c.Data, srv, manager, log) })
 	defer reloading.Wait()
 	defer cancel()
-	return supervise(ctx, srv, log)
+	return supervise(ctx, srv, manager, log)
 }
 
 // reload reads the settings again at each signal, from the same sources as at the
 // start, until ctx ends.
-func (s *serveCmd) reload(ctx context.Context, hangup <-chan os.Signal, data string, srv *server.Server, log *slog.Logger) {
+func (s *serveCmd) reload(ctx context.Context, hangup <-chan os.Signal, data string, srv *server.Server, manager *notify.Manager, log *slog.Logger) {
+	tell := telling(log)
 	for {
 		select {
 		case <-hangup:
 		case <-ctx.Done():
 			return
 		}
+		tell(manager.Reloading())
 		next, err := config.Load(s.sources())
 		if s.Data == nil && next.Dev {
 			next.Data = data
@@ -88,6 +92,7 @@ func (s *serveCmd) reload(ctx context.Context, hangup <-chan os.Signal, data str
 		if err != nil {
 			log.Error("settings not reloaded: those before stay in force", "error", err)
 		}
+		tell(manager.Ready())
 	}
 }
 

@@ -18,13 +18,8 @@ import (
 
 // supervise runs the server and tells the service manager, if there is one, that it
 // serves, that it lives, and that it ends.
-func supervise(ctx context.Context, srv *server.Server, log *slog.Logger) error {
-	manager := notify.FromEnv(os.Getenv, os.Getpid())
-	tell := func(err error) {
-		if err != nil {
-			log.Warn("the service manager does not hear", "error", err)
-		}
-	}
+func supervise(ctx context.Context, srv *server.Server, manager *notify.Manager, log *slog.Logger) error {
+	tell := telling(log)
 	// The addresses are bound: who is told now and calls at once is served.
 	tell(manager.Ready())
 	defer context.AfterFunc(ctx, func() { tell(manager.Stopping()) })()
@@ -39,6 +34,15 @@ func supervise(ctx context.Context, srv *server.Server, log *slog.Logger) error 
 	dead()
 	<-watched
 	return err
+}
+
+// telling returns what takes the outcome of telling the service manager something.
+func telling(log *slog.Logger) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Warn("the service manager does not hear", "error", err)
+		}
+	}
 }
 
 // alive asks the server over its own listener, as a client would. While it ends, no
@@ -108,6 +112,6 @@ func journal(w io.Writer, stream string) bool {
 
 // quiet are log settings for a command that is no server: only what is wrong.
 func quiet(l config.Log) config.Log {
-	l.Level = "warn"
+	l.Level, l.Var = "warn", new(slog.LevelVar)
 	return l
 }
