@@ -51,6 +51,7 @@ type Catalog struct {
 	maxStreams func() int
 	tagPage    int // tags per page of ListTags
 	tokens     sealer
+	names      nameCache
 
 	mu      sync.RWMutex
 	entries map[kvs.StreamID]*Entry

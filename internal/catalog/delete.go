@@ -29,6 +29,7 @@ func (c *Catalog) Delete(ctx context.Context, id kvs.StreamID, version string) e
 		_, err = tx.Exec("DELETE FROM stream WHERE id = $1", id)
 		return err
 	})
+	c.names.changed(id)
 	if err == nil {
 		c.forget(id)
 	}

@@ -57,11 +57,17 @@ func byID(ctx context.Context, q querier, id kvs.StreamID) (row, error) {
 
 // ByName returns the stream of that name, NotFound if there is none.
 func (c *Catalog) ByName(ctx context.Context, account kvs.AccountID, name string) (kvs.Stream, error) {
+	key := nameKey{account, name}
+	s, ok, changes := c.names.find(key)
+	if ok {
+		return s, nil
+	}
 	r, err := scan(c.db.Read().QueryRowContext(ctx,
 		"SELECT "+columns+" FROM stream WHERE account = $1 AND region = $2 AND name = $3", account, c.region, name))
 	if err != nil {
 		return kvs.Stream{}, err
 	}
+	c.names.remember(key, r.Stream, changes)
 	return r.Stream, nil
 }
 

@@ -77,6 +77,7 @@ func (c *Catalog) change(ctx context.Context, id kvs.StreamID, f func(*kvs.Strea
 		r.revision++
 		return store(tx, r)
 	})
+	c.names.changed(id)
 	if err != nil {
 		return err
 	}

@@ -106,8 +106,9 @@ func (s *Server) here(host string) bool {
 	return strings.EqualFold(strings.Trim(name, "[]"), u.Hostname())
 }
 
-// handler serves what is not an operation beside the front.
-func (s *Server) handler() http.Handler {
+// Handler serves what the http and https listeners do: the front, and what is not an
+// operation beside it.
+func (s *Server) Handler() http.Handler {
 	measurements := s.metrics.Handler()
 	if !s.config.Dev {
 		measurements = s.front.Signed("millrace:GetMetrics", measurements)

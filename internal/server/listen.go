@@ -78,9 +78,9 @@ func (s *Server) listen(context.Context) error {
 			h = mux
 		case "https":
 			l = tls.NewListener(l, s.certs.Config())
-			h = s.handler()
+			h = s.Handler()
 		default:
-			h = s.handler()
+			h = s.Handler()
 		}
 		s.listeners = append(s.listeners, listener{name, l, s.newHTTP(h)})
 	}
