@@ -17,13 +17,17 @@ import (
 // beside are the files of the repository that come with the program, as patterns.
 var beside = []string{"LICENSE", "README.md", "CHANGELOG.md", "millrace.yml", "docs/guide/*.md", "docs/ref/*.md", "deploy/grafana/*", "deploy/prometheus/*"}
 
+// linux are those that only make sense there.
+var linux = []string{"deploy/systemd/*", "deploy/container/*"}
+
 // pack makes the archive of a program.
 func (w *workshop) pack(p *program) ([]byte, error) {
 	files := map[string][]byte{"millrace": p.binary, "sbom.cdx.json": p.sbom, "THIRD-PARTY-LICENSES": notices(p.modules)}
 	maps.Copy(files, w.papers)
 	patterns := beside
 	if p.os == "linux" {
-		patterns = append(patterns[:len(patterns):len(patterns)], "deploy/systemd/*")
+		patterns = append(patterns[:len(patterns):len(patterns)], linux...)
+		files["container/data/"] = nil // what the image makes its volume of
 	}
 	var names []string
 	for _, pattern := range patterns {
@@ -43,7 +47,8 @@ func (w *workshop) pack(p *program) ([]byte, error) {
 	return tarball(p.name(), files, w.commit)
 }
 
-// tarball packs files, sorted by name and all of one time and one owner, below a folder.
+// tarball packs files, sorted by name and all of one time and one owner, below a folder. A
+// name that ends in a slash is an empty folder.
 func tarball(folder string, files map[string][]byte, at time.Time) ([]byte, error) {
 	var out bytes.Buffer
 	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression) // no name and no time in its head
@@ -53,9 +58,12 @@ func tarball(folder string, files map[string][]byte, at time.Time) ([]byte, erro
 	t := tar.NewWriter(z)
 	made := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		full := path.Join(folder, name)
+		full := folder + "/" + name
 		if err := folders(t, path.Dir(full), made, at); err != nil {
 			return nil, err
+		}
+		if strings.HasSuffix(name, "/") {
+			continue
 		}
 		mode := int64(0o644)
 		if name == "millrace" {

@@ -22,7 +22,7 @@ var at = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // The archive depends on its files alone: sorted, one time, nobody's names.
 func TestTarball(t *testing.T) {
-	files := map[string][]byte{"millrace": []byte("program"), "man/millrace.1": []byte("page"), "LICENSE": nil, "completions/_millrace": []byte("z")}
+	files := map[string][]byte{"millrace": []byte("program"), "man/millrace.1": []byte("page"), "LICENSE": nil, "completions/_millrace": []byte("z"), "empty/": nil}
 	one, err := tarball("millrace-v1.2.3-linux-arm64", files, at)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestTarball(t *testing.T) {
 		}
 		got = append(got, h.FileInfo().Mode().String()+" "+strings.TrimPrefix(h.Name, "millrace-v1.2.3-linux-arm64/")+" "+string(b))
 	}
-	want := []string{"drwxr-xr-x  ", "-rw-r--r-- LICENSE ", "drwxr-xr-x completions/ ", "-rw-r--r-- completions/_millrace z",
+	want := []string{"drwxr-xr-x  ", "-rw-r--r-- LICENSE ", "drwxr-xr-x completions/ ", "-rw-r--r-- completions/_millrace z", "drwxr-xr-x empty/ ",
 		"drwxr-xr-x man/ ", "-rw-r--r-- man/millrace.1 page", "-rwxr-xr-x millrace program"}
 	if !slices.Equal(got, want) {
 		t.Errorf("packed\n%q, want\n%q", got, want)
