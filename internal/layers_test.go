@@ -49,6 +49,7 @@ var floors = map[string]floor{
 	"internal/quota":     state1,
 	"internal/rejection": state1,
 	"internal/certs":     state1,
+	"internal/sessions":  state1,
 
 	"internal/ingest":   work2,
 	"internal/playback": work2,

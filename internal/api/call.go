@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
-	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/sessions"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -26,6 +26,8 @@ type Call struct {
 	Input     wire.Input // nil for PutMedia
 	Stream    kvs.Stream // what the route's target names
 
+	front    *Front
+	session  *sessions.Session
 	body     []byte
 	status   int
 	streamed bool
@@ -33,8 +35,8 @@ type Call struct {
 	attrs    []slog.Attr
 }
 
-func newCall(w http.ResponseWriter, r *http.Request, now time.Time) *Call {
-	return &Call{ID: newRequestID(), Start: now, Request: r, Writer: w, status: http.StatusOK}
+func (f *Front) newCall(w http.ResponseWriter, r *http.Request) *Call {
+	return &Call{ID: newRequestID(), Start: f.o.Now(), Request: r, Writer: w, front: f, status: http.StatusOK}
 }
 
 // newRequestID returns a random UUID.
@@ -54,6 +56,16 @@ func (c *Call) Note(attrs ...slog.Attr) { c.attrs = append(c.attrs, attrs...) }
 func (c *Call) Begin(contentType string) {
 	c.streamed = true
 	c.Writer.Header().Set("Content-Type", contentType)
+}
+
+// Session shows the call among the open sessions until it ends. It is for long calls,
+// once their stream is known.
+func (c *Call) Session() *sessions.Session {
+	if c.session == nil {
+		c.session = c.front.o.Sessions.Open(sessions.About{Stream: c.Stream, Operation: c.Operation.Name, RequestID: c.ID,
+			Client: c.Request.RemoteAddr, UserAgent: c.Request.UserAgent(), AccessKey: c.Principal.AccessKey})
+	}
+	return c.session
 }
 
 // decode reads and checks the input.
@@ -115,9 +127,12 @@ func (f *Front) record(c *Call) {
 	if c.Operation != nil {
 		name = c.Operation.Name
 	}
+	if c.session != nil {
+		c.session.Close()
+	}
 	now := f.o.Now()
 	f.o.Metrics.Requests.WithLabelValues(name, strconv.Itoa(c.status)).Inc()
-	f.o.Metrics.RequestSeconds.WithLabelValues(name).Observe(metrics.Since(c.Start, now))
+	f.o.Metrics.RequestSeconds.Observe(name, now.Sub(c.Start), c.ID, now)
 	attrs := []slog.Attr{
 		slog.String("id", c.ID), slog.String("operation", name), slog.Int("status", c.status),
 		slog.Duration("took", now.Sub(c.Start)), slog.String("client", c.Request.RemoteAddr),

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/sessions"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/sigv4"
 )
@@ -51,13 +52,14 @@ type Slots interface {
 	Take(id kvs.StreamID, name string) (release func(), err error)
 }
 
-// Options are what a Front is made of. All fields are needed but Now.
+// Options are what a Front is made of. All fields are needed but Now and Sessions.
 type Options struct {
 	Streams    Streams
 	Keys       Keys
 	Authorizer Authorizer
 	Rules      func() sigv4.Rules // asked for each call
 	Rates      *quota.Rates
+	Sessions   *sessions.Registry // shows long calls; nil = nowhere
 	Metrics    *metrics.Set
 	Logger     *slog.Logger
 	Now        func() time.Time
@@ -82,6 +84,9 @@ func New(o Options, routes ...Route) *Front {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Sessions == nil {
+		o.Sessions = sessions.New(0, o.Now)
+	}
 	if o.Trusted == nil {
 		o.Trusted = func(context.Context) {}
 	}
@@ -105,7 +110,7 @@ func (f *Front) Serves(op *wire.Operation) bool {
 
 // ServeHTTP answers one request.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := newCall(w, r, f.o.Now())
+	c := f.newCall(w, r)
 	setCommonHeaders(c)
 	if r.Method == http.MethodOptions {
 		preflight(c)

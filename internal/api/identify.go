@@ -67,7 +67,7 @@ func (f *Front) claim(ctx context.Context, r *http.Request) (who claim, err erro
 func (f *Front) Signed(a kvs.Action, h http.Handler) http.Handler {
 	op := &wire.Operation{Name: a.Operation()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := newCall(w, r, f.o.Now())
+		c := f.newCall(w, r)
 		defer f.record(c)
 		defer c.caught()
 		setCommonHeaders(c)

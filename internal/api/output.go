@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/sessions"
 )
 
 // Output streams media to a consumer. A write that the consumer does not take within
@@ -14,6 +17,7 @@ type Output struct {
 	ctrl    *http.ResponseController
 	timeout time.Duration
 	counter prometheus.Counter
+	session *sessions.Session
 	bytes   int64
 }
 
@@ -21,17 +25,21 @@ type Output struct {
 func NewOutput(c *Call, contentType string, timeout time.Duration, counter prometheus.Counter) *Output {
 	c.Begin(contentType)
 	c.Writer.WriteHeader(http.StatusOK)
-	return &Output{w: c.Writer, ctrl: http.NewResponseController(c.Writer), timeout: timeout, counter: counter}
+	return &Output{w: c.Writer, ctrl: http.NewResponseController(c.Writer), timeout: timeout, counter: counter, session: c.Session()}
 }
 
 // Write sends b.
 func (o *Output) Write(b []byte) (int, error) {
 	_ = o.ctrl.SetWriteDeadline(time.Now().Add(o.timeout))
 	n, err := o.w.Write(b)
+	o.session.Data(n, time.Now())
 	o.bytes += int64(n)
 	o.counter.Add(float64(n))
 	return n, err
 }
+
+// Chunk says that the fragment is sent next.
+func (o *Output) Chunk(f kvs.Fragment) { o.session.Chunk(f, time.Now()) }
 
 // Flush sends what was written so far.
 func (o *Output) Flush() error {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/wire"
@@ -37,9 +36,10 @@ func TestStrangersAreRefusedBeforeTheirBody(t *testing.T) {
 		r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), caller.AccessKey, "AKIANOBODYNOBODYNOBO", 1))
 	})
 	r.Body = unread{t}
-	c := newCall(discard{http.Header{}}, r, time.Now())
+	front := h.Config.Handler.(*Front)
+	c := front.newCall(discard{http.Header{}}, r)
 	c.Operation = wire.ByName("DescribeStream")
-	if err := h.Config.Handler.(*Front).handle(t.Context(), c); err == nil || !strings.Contains(err.Error(), "security token") {
+	if err := front.handle(t.Context(), c); err == nil || !strings.Contains(err.Error(), "security token") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -67,11 +67,28 @@ type Stream interface {
 // Request is one PutMedia call after its headers were checked.
 type Request struct {
 	Stream   Stream
-	ID       string     // of the request, for the report of rejections
+	ID       string     // of the request, for the report of rejections and the measurements
 	Client   string     // address it came from, likewise
 	Relative bool       // cluster timecodes are relative to Start
 	Start    kvs.Millis // producer start time, used when Relative
+	Watcher  Watcher    // nil = nobody looks
 }
+
+// Watcher is told what a session does while it does it, from the session's goroutines.
+// Its methods must be quick and must not allocate.
+type Watcher interface {
+	Asks(now time.Time)            // data are waited for
+	Data(bytes int, now time.Time) // data came
+	// Acked: an acknowledgement of this type was written, delay after what it is about.
+	Acked(event string, delay time.Duration, now time.Time)
+}
+
+// nobody is the watcher when none is given.
+type nobody struct{}
+
+func (nobody) Asks(time.Time)                         {}
+func (nobody) Data(int, time.Time)                    {}
+func (nobody) Acked(string, time.Duration, time.Time) {}
 
 // Body is the request body. Interrupt makes a blocked Read and every later one return
 // an error; it may be called from any goroutine.
@@ -102,6 +119,9 @@ type Summary struct {
 func (g *Ingest) Run(ctx context.Context, r Request, body Body, acks AckWriter) Summary {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if r.Watcher == nil {
+		r.Watcher = nobody{}
+	}
 	s := newSession(ctx, g, r, body, cancel)
 	defer s.live.Release()
 	defer s.header.release()

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/quota"
 )
 
@@ -27,6 +26,8 @@ const maxQueued = 1000
 // goroutine that writes them.
 type ackQueue struct {
 	g      *Ingest
+	id     string // of the request
+	watch  Watcher
 	gone   <-chan struct{} // the stream was deleted
 	limits quota.Limits
 	cancel context.CancelCauseFunc
@@ -50,9 +51,9 @@ type ackQueue struct {
 	line              []byte
 }
 
-func newAckQueue(g *Ingest, gone <-chan struct{}, l quota.Limits, cancel context.CancelCauseFunc) *ackQueue {
+func newAckQueue(g *Ingest, r Request, l quota.Limits, cancel context.CancelCauseFunc) *ackQueue {
 	now := g.o.Now()
-	return &ackQueue{g: g, gone: gone, limits: l, cancel: cancel, begun: now, lastData: now, ring: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
+	return &ackQueue{g: g, id: r.ID, watch: r.Watcher, gone: r.Stream.Gone(), limits: l, cancel: cancel, begun: now, lastData: now, ring: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
 }
 
 // add queues an acknowledgement.
@@ -223,7 +224,7 @@ func (q *ackQueue) write(w AckWriter, a Ack) error {
 	if err := w.WriteAck(q.line); err != nil {
 		return err
 	}
-	m := q.g.o.Metrics
+	m, now := q.g.o.Metrics, q.g.o.Now()
 	m.Acks.WithLabelValues(string(a.Type)).Inc()
 	switch a.Type {
 	case Failed:
@@ -234,7 +235,8 @@ func (q *ackQueue) write(w AckWriter, a Ack) error {
 		if a.Type == Persisted {
 			q.persisted++
 		}
-		m.AckSeconds.WithLabelValues(string(a.Type)).Observe(metrics.Since(a.since, q.g.o.Now()))
+		m.AckSeconds.Observe(string(a.Type), now.Sub(a.since), q.id, now)
 	}
+	q.watch.Acked(string(a.Type), now.Sub(a.since), now)
 	return nil
 }

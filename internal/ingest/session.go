@@ -50,7 +50,7 @@ func newSession(ctx context.Context, g *Ingest, r Request, body Body, cancel con
 	s := &session{g: g, request: r, limits: l, entry: r.Stream, cancel: cancel, body: body}
 	s.header.store = g.o.Live
 	s.live = g.o.Live.Acquire(r.Stream.Stream().ID)
-	s.acks = newAckQueue(g, r.Stream.Gone(), l, cancel)
+	s.acks = newAckQueue(g, r, l, cancel)
 	s.acks.holds = func() bool { return (s.inFlight.Load() || s.holding.Load()) && g.o.Pressed != nil && g.o.Pressed() }
 	s.acks.late = func() bool { f := s.arriving.Load(); return f != nil && f.Overdue() }
 	s.reader = mkv.NewReader(&countingReader{ctx: ctx, body: body, s: s}, mkv.Options{Buffer: readBuffer, MaxFrame: maxBlock})
@@ -72,12 +72,16 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	if err := c.s.collect(c.ctx); err != nil {
 		return 0, err
 	}
-	c.s.acks.asks(c.s.g.o.Now())
+	now := c.s.g.o.Now()
+	c.s.acks.asks(now)
+	c.s.request.Watcher.Asks(now)
 	n, err := c.body.Read(p)
 	if n > 0 {
 		c.s.summary.Bytes += int64(n)
 		c.s.g.o.Metrics.PutBytes.Add(float64(n))
-		c.s.acks.data(c.s.g.o.Now())
+		now = c.s.g.o.Now()
+		c.s.acks.data(now)
+		c.s.request.Watcher.Data(n, now)
 	}
 	return n, err
 }

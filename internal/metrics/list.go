@@ -58,7 +58,7 @@ func (s *Set) histogram(name, help string) prometheus.Histogram {
 	return add(s, h, Metric{name, Histogram, help, nil})
 }
 
-func (s *Set) histogramVec(name, help string, labels ...string) *prometheus.HistogramVec {
-	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets}, labels)
-	return add(s, h, Metric{name, Histogram, help, labels})
+func (s *Set) delays(name, help, label string) *Delays {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets}, []string{label})
+	return newDelays(add(s, h, Metric{name, Histogram, help, []string{label}}))
 }

@@ -8,7 +8,6 @@ package metrics
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -20,8 +19,8 @@ type Set struct {
 	registry *prometheus.Registry
 	list     []Metric
 
-	Requests       *prometheus.CounterVec   // by operation and status
-	RequestSeconds *prometheus.HistogramVec // by operation
+	Requests       *prometheus.CounterVec // by operation and status
+	RequestSeconds *Delays                // by operation
 
 	PutSessions prometheus.Gauge
 	PutBytes    prometheus.Counter
@@ -29,7 +28,7 @@ type Set struct {
 	GetBytes    *prometheus.CounterVec
 	Acks        *prometheus.CounterVec // by type
 	AckErrors   *prometheus.CounterVec // by error code
-	AckSeconds  *prometheus.HistogramVec
+	AckSeconds  *Delays                // by type
 
 	SyncSeconds      prometheus.Histogram
 	ArchiveBytes     prometheus.Counter
@@ -59,7 +58,7 @@ func New() *Set {
 
 func (s *Set) addRequests() {
 	s.Requests = s.counterVec("millrace_requests_total", "Requests answered.", "operation", "status")
-	s.RequestSeconds = s.histogramVec("millrace_request_seconds", "Time from the request's head to the end of its answer, long sessions included.", "operation")
+	s.RequestSeconds = s.delays("millrace_request_seconds", "Time from the request's head to the end of its answer, long sessions included.", "operation")
 }
 
 func (s *Set) addMedia() {
@@ -69,7 +68,7 @@ func (s *Set) addMedia() {
 	s.GetBytes = s.counterVec("millrace_get_bytes_total", "Bytes of Matroska sent to consumers.", "operation")
 	s.Acks = s.counterVec("millrace_acks_total", "Acknowledgements sent to producers.", "type")
 	s.AckErrors = s.counterVec("millrace_ack_errors_total", "ERROR acknowledgements by code.", "code")
-	s.AckSeconds = s.histogramVec("millrace_ack_seconds", "Delay of acknowledgements: BUFFERING from the cluster timecode, RECEIVED and PERSISTED from the fragment's last byte, each to the ack written.", "type")
+	s.AckSeconds = s.delays("millrace_ack_seconds", "Delay of acknowledgements: BUFFERING from the cluster timecode, RECEIVED and PERSISTED from the fragment's last byte, each to the ack written.", "type")
 }
 
 func (s *Set) addArchive() {
@@ -96,10 +95,8 @@ func (s *Set) Total(name, help string, read func() float64) {
 	add(s, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read), Metric{name, Counter, help, nil})
 }
 
-// Handler serves the set as Prometheus text.
+// Handler serves the set as Prometheus text, or as OpenMetrics text, which has exemplars,
+// to those who accept it.
 func (s *Set) Handler() http.Handler {
-	return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
-
-// Since is the time from start to now in seconds, the unit of every duration here.
-func Since(start, now time.Time) float64 { return now.Sub(start).Seconds() }

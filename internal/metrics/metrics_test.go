@@ -14,14 +14,14 @@ func used() *Set {
 	s := New()
 	s.Func("millrace_test", "A gauge that is read.", func() float64 { return 7 })
 	s.Requests.WithLabelValues("GetMedia", "200").Inc()
-	s.RequestSeconds.WithLabelValues("GetMedia").Observe(1)
+	s.RequestSeconds.Observe("GetMedia", time.Second, "", time.Unix(3, 0))
 	s.GetSessions.WithLabelValues("GetMedia").Inc()
 	s.GetBytes.WithLabelValues("GetMedia").Add(10)
 	s.Acks.WithLabelValues("PERSISTED").Inc()
 	s.AckErrors.WithLabelValues("4006").Inc()
 	s.Evicted.WithLabelValues("age").Inc()
 	s.EvictedBytes.WithLabelValues("age").Add(1)
-	s.AckSeconds.WithLabelValues("PERSISTED").Observe(Since(time.Unix(1, 0), time.Unix(3, 0)))
+	s.AckSeconds.Observe("PERSISTED", 2*time.Second, "", time.Unix(3, 0))
 	return s
 }
 

@@ -193,6 +193,7 @@ func (f *follower) write(b []byte, flush bool) error {
 
 // head sends everything in front of the cluster.
 func (f *follower) head(header []byte, info kvs.Fragment) error {
+	f.out.Chunk(info)
 	if err := f.write(header, false); err != nil {
 		return err
 	}

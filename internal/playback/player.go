@@ -40,6 +40,7 @@ type Stream interface {
 type Output interface {
 	io.Writer
 	Flush() error
+	Chunk(f kvs.Fragment) // a chunk with this fragment comes next
 }
 
 // Options are what a Player is made of.

@@ -211,6 +211,7 @@ func (b *freely) OnPressure(reclaim func(want int64) int64) { b.reclaim = reclai
 
 // sink takes what a consumer is sent. It can be made to block, and tells of flushes.
 type sink struct {
+	chunks  int
 	mu      sync.Mutex
 	buf     bytes.Buffer
 	flushed chan int        // bytes flushed so far
@@ -235,6 +236,12 @@ func (o *sink) Write(b []byte) (int, error) {
 		o.hook(o.writes)
 	}
 	return o.buf.Write(b)
+}
+
+func (o *sink) Chunk(kvs.Fragment) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.chunks++
 }
 
 func (o *sink) Flush() error {

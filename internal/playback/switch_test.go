@@ -192,6 +192,8 @@ type counter struct {
 
 func (c *counter) Write(b []byte) (int, error) { c.n += int64(len(b)); return len(b), nil }
 
+func (c *counter) Chunk(kvs.Fragment) {}
+
 func (c *counter) Flush() error {
 	select {
 	case <-c.progress:

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/api"
@@ -13,10 +14,10 @@ import (
 
 // adminRoutes are the operations of our own, in the order of the reference.
 func (s *Server) adminRoutes() []admin.Route {
-	return []admin.Route{
+	return slices.Concat([]admin.Route{
 		admin.JSON("DescribeServer", "Says which server this is.", serverInfo{}, s.describe),
 		admin.OnStream("ListRejections", "Says which fragments and sessions of a stream were refused lately, why, and what helps; without a stream, which streams had refusals.", rejections{}, s.listRejections),
-	}
+	}, admin.Sessions(s.sessions, s.config.Now))
 }
 
 // serverInfo is the output of DescribeServer.

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/demo"
 	"github.com/millrace/millrace/internal/ingest"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/sessions"
 )
 
 // cameraRetention is how many hours the demo stream keeps what the camera films.
@@ -52,7 +53,9 @@ func (s *Server) film(ctx context.Context) error {
 	defer filming.Wait()
 	defer cancel()
 	defer func() { _ = r.Close() }()
-	return s.ingest.Run(ctx, ingest.Request{Stream: entry}, pipe{r}, noAcks{}).End
+	session := s.sessions.Open(sessions.About{Stream: entry.Stream(), Operation: "PutMedia", Client: "built in", UserAgent: "demo camera"})
+	defer session.Close()
+	return s.ingest.Run(ctx, ingest.Request{Stream: entry, Watcher: session}, pipe{r}, noAcks{}).End
 }
 
 // pipe is the camera's body.

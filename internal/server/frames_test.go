@@ -6,10 +6,12 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/ingest"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/sessions"
 	"github.com/millrace/millrace/mkv"
 )
 
@@ -45,9 +47,16 @@ func (b *belt) Interrupt() { b.once.Do(func() { close(b.cut) }) }
 type meter struct {
 	n       int64
 	flushed chan int64
+	session *sessions.Session
 }
 
-func (m *meter) Write(b []byte) (int, error) { m.n += int64(len(b)); return len(b), nil }
+func (m *meter) Write(b []byte) (int, error) {
+	m.n += int64(len(b))
+	m.session.Data(len(b), time.Now())
+	return len(b), nil
+}
+
+func (m *meter) Chunk(f kvs.Fragment) { m.session.Chunk(f, time.Now()) }
 
 func (m *meter) Flush() error {
 	select {
@@ -72,11 +81,14 @@ func TestAllocationsOfAFrame(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	body, out := &belt{pieces: make(chan []byte), cut: make(chan struct{})}, &meter{flushed: make(chan int64, 1)}
-	var sessions sync.WaitGroup
-	sessions.Go(func() { p.ingest.Run(ctx, ingest.Request{Stream: entry}, body, noAcks{}) })
-	sessions.Go(func() { _, _ = p.player.Follow(ctx, entry, kvs.Selector{Type: kvs.StartNow}, out) })
-	defer sessions.Wait()
+	body, out := &belt{pieces: make(chan []byte), cut: make(chan struct{})}, &meter{flushed: make(chan int64, 1), session: p.sessions.Open(sessions.About{Stream: stream, Operation: "GetMedia"})}
+	watcher := p.sessions.Open(sessions.About{Stream: stream, Operation: "PutMedia"})
+	var both sync.WaitGroup
+	both.Go(func() {
+		p.ingest.Run(ctx, ingest.Request{Stream: entry, ID: "a-request", Watcher: watcher}, body, noAcks{})
+	})
+	both.Go(func() { _, _ = p.player.Follow(ctx, entry, kvs.Selector{Type: kvs.StartNow}, out) })
+	defer both.Wait()
 	defer cancel()
 
 	const perFragment = 400

@@ -42,7 +42,7 @@ func (s *Server) openFront(context.Context) error {
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
 	s.front = api.New(api.Options{
 		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: fullRights{}, Rules: s.rules,
-		Rates: quota.NewRates(s.limits, s.config.Now), Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Now,
+		Rates: quota.NewRates(s.limits, s.config.Now), Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Now,
 	}, routes...)
 	return nil
 }

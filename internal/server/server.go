@@ -30,6 +30,7 @@ import (
 	"github.com/millrace/millrace/internal/playback"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/rejection"
+	"github.com/millrace/millrace/internal/sessions"
 )
 
 // Server is one running installation.
@@ -48,6 +49,7 @@ type Server struct {
 	catalog   *catalog.Catalog
 	keys      *iam.Store
 	budget    *quota.Budget
+	sessions  *sessions.Registry
 	live      *live.Store
 	archive   *archive.Archive
 	ingest    *ingest.Ingest
@@ -146,6 +148,9 @@ func (s *Server) openAccount(ctx context.Context) (err error) {
 // and a page for its head.
 const reserve = 51 << 20
 
+// maxListed is how many open sessions are shown; each takes half a kilobyte.
+const maxListed = 20_000
+
 // openMedia opens the rooms that media pass through.
 func (s *Server) openMedia(ctx context.Context) (err error) {
 	budget := int64(s.config.Memory.Budget)
@@ -153,6 +158,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 		budget = max(totalMemory()/4, 128<<20)
 	}
 	s.budget = quota.NewBudget(budget, reserve)
+	s.sessions = sessions.New(maxListed, s.config.Now)
 	s.live = live.New(live.Options{Budget: s.budget, HostBufferBytes: s.limits.HostBufferBytes, HostBufferAge: s.limits.HostBufferAge, Now: s.config.Now, Evicted: s.evicted})
 	s.archive, err = archive.Open(ctx, archive.Options{
 		Dir: s.data.path("archive"), Retention: (&retentions{catalog: s.catalog}).of, ExpireEvery: s.config.Archive.ExpireEvery,

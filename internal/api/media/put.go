@@ -63,7 +63,7 @@ func (r room) putMedia(ctx context.Context, c *api.Call) (any, error) {
 	if req.Stream, err = r.Catalog.Open(ctx, c.Stream.ID); err != nil {
 		return nil, err
 	}
-	req.ID, req.Client = c.ID, c.Request.RemoteAddr
+	req.ID, req.Client, req.Watcher = c.ID, c.Request.RemoteAddr, c.Session()
 	conn := newDuplex(c.Writer, c.Request)
 	if err := conn.begin(c); err != nil {
 		return nil, err
