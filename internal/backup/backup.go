@@ -171,7 +171,7 @@ func (j *job) look(ctx context.Context) error {
 	if j.pool, err = readPool(j.Dir); err != nil {
 		return err
 	}
-	need, err := j.missing(ctx)
+	need, logs, err := j.missing(ctx)
 	if err != nil {
 		return err
 	}
@@ -180,17 +180,18 @@ func (j *job) look(ctx context.Context) error {
 		return err
 	}
 	j.copier.state.Total = need
-	if need += need/50 + 16<<20; have < need {
+	if need += logs + need/50 + 16<<20; have < need {
 		return fmt.Errorf("%s has %d MB free and the backup needs about %d MB: nothing was copied", j.Dir, have>>20, need>>20)
 	}
 	return nil
 }
 
-// missing sums up what is to be copied: segments that the pool lacks, and databases.
-func (j *job) missing(ctx context.Context) (bytes int64, err error) {
+// missing sums up what is to be copied: segments that the pool lacks, and databases. The
+// logs of the databases may add as much to their copies.
+func (j *job) missing(ctx context.Context) (bytes, logs int64, err error) {
 	rows, err := j.segments(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	for _, s := range rows {
 		if _, ok := j.pool[part{s.ID, s.Salt, s.Length}]; !ok && (s.Fragments > 0 || !s.Sealed) {
@@ -199,16 +200,16 @@ func (j *job) missing(ctx context.Context) (bytes int64, err error) {
 	}
 	found, err := survey(j.Data)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	for _, how := range []treatment{index, database, rebuilt} {
+	for how, sum := range map[treatment]*int64{index: &bytes, database: &bytes, plain: &bytes, rebuilt: &logs} {
 		for _, name := range found[how] {
 			if info, err := os.Stat(filepath.Join(j.Data, name)); err == nil {
-				bytes += info.Size()
+				*sum += info.Size()
 			}
 		}
 	}
-	return bytes, nil
+	return bytes, logs, nil
 }
 
 // finish makes the backup valid.
