@@ -1,5 +1,7 @@
 package ingest
 
+import "github.com/millrace/millrace/internal/quota"
+
 // Case is one way in which a fragment or a session fails, with what a producer can do
 // about it. docs/ref/ack-codes.md is written from these.
 type Case struct {
@@ -18,14 +20,14 @@ var (
 	displaced = newCase("displaced", StreamReadError,
 		"A newer PutMedia session of the same stream took over; the limit of sessions per stream is reached and the newest wins.",
 		"Let one producer send to a stream. Two devices with the same stream name displace each other again and again: give each its own stream (kvssink `stream-name`). When the SDK rotates its token this is normal and costs nothing.").
-		by("PutMedia.sessions")
+		by(quota.PutSessions.Name)
 	stopping = newCase("server-stopped", StreamReadError,
 		"The server stopped, or the session was ended from outside, in the middle of a fragment.",
 		"Nothing is wrong with the media. The producer should connect again and send the fragment again; kvssink and producer-c do with `restart-on-error=true`.")
 	noData = newCase("no-data", StreamReadError,
 		"No data came for longer than a session may be idle.",
 		"Send without pauses, or close the session and open a new one when there is something to send. In GStreamer look for a pipeline that does not run, or a camera that delivers no frames; with kvssink set `connection-staleness` below the limit.").
-		by("PutMedia.idle")
+		by(quota.PutIdle.Name)
 	heldMemory = newCase("held-memory", StreamReadError,
 		"No data came for 30 s while the session held memory that other sessions waited for.",
 		"Finish fragments in one go: do not pause inside a cluster. Raise `memory.budget` in millrace.yml when many producers send large fragments at once.")
@@ -38,26 +40,26 @@ var (
 	tooLarge = newCase("fragment-too-large", MaxFragmentSize,
 		"A fragment has more bytes than are allowed.",
 		"Begin clusters more often or lower the bit rate. kvssink: smaller `fragment-duration`, and an encoder that makes a key frame at least every 2 s (x264enc `key-int-max`). ffmpeg: `-f matroska -cluster_size_limit 5M -cluster_time_limit 2000`, and `-g` for more key frames.").
-		by("fragment.bytes")
+		by(quota.FragmentBytes.Name)
 	tooLong = newCase("fragment-too-long", MaxFragmentDuration,
 		"A fragment lasts longer than is allowed: from the first start of a frame to the last end, per track.",
 		"Begin clusters at least every 10 s, best every 2 s. kvssink: `key-frame-fragmentation=true fragment-duration=2000`, and an encoder with a key frame every 2 s (x264enc `key-int-max=50` at 25 frames/s). ffmpeg: `-cluster_time_limit 2000 -g 50`. `millrace put` cuts new clusters at key frames by itself.").
-		by("fragment.duration")
+		by(quota.FragmentDuration.Name)
 	tooOld = newCase("session-too-old", MaxConnectionDuration,
 		"The session is older than a PutMedia session may become.",
 		"Nothing is lost: connect again. SDKs rotate before that (kvssink `rotation-period`, below 2700 s).").
-		by("PutMedia.session-duration")
+		by(quota.PutSessionAge.Name)
 	notGreater = newCase("timecode-not-greater", TimecodeNotGreater,
 		"A cluster's timecode is not greater than that of the cluster before it in the same session.",
 		"Timecodes of clusters must grow. The clock of the camera stepped back, a file was looped, or two inputs were joined: begin a new session there. kvssink: with `use-original-pts=true` the source must not restart its timestamps; use `absolute-fragment-times=true`. ffmpeg: `-fflags +genpts`, or `-use_wallclock_as_timestamps 1` for cameras whose timestamps jump.")
 	overlaps = newCase("frames-overlap", TimecodeNotGreater,
 		"The earliest frame of a track in this fragment is not later than its latest frame in the fragment before.",
 		"Frames of one track must not reach back behind the fragment before. Use closed groups of pictures (x264 `open-gop=0`, ffmpeg `-flags +cgop`) and no B-frames across key frames (x264enc `bframes=0`). `millrace limit set fragment.overlap on --stream NAME` allows it.").
-		by("fragment.overlap")
+		by(quota.FragmentOverlap.Name)
 	manyTracks = newCase("too-many-tracks", TooManyTracks,
 		"The header declares more tracks than are allowed.",
 		"Send one video and one audio track. ffmpeg: choose with `-map 0:v:0 -map 0:a:0`; subtitles and data streams count as tracks (`-sn -dn`).").
-		by("fragment.tracks")
+		by(quota.FragmentTracks.Name)
 	noMatroska = newCase("not-matroska", InvalidMKV,
 		"The body does not begin as Matroska does, with an EBML header.",
 		"Send Matroska. MP4: `ffmpeg -i in.mp4 -c copy out.mkv`. A raw H.264 or MPEG-TS stream: let ffmpeg or GStreamer (`matroskamux streamable=true`) put it into Matroska.")
@@ -91,15 +93,15 @@ var (
 	manyItems = newCase("too-many-metadata-items", MetadataLimit,
 		"A fragment has more metadata items than are allowed.",
 		"Put fewer items on one fragment. Persistent ones (putFragmentMetadata with persistent=true) are on every fragment until they are cancelled with an empty value.").
-		by("fragment.tags")
+		by(quota.FragmentTags.Name)
 	longName = newCase("metadata-name-too-long", MetadataLimit,
 		"The name of a metadata item is longer than allowed.",
 		"Shorten the name; it is counted in bytes of UTF-8.").
-		by("fragment.tag-name")
+		by(quota.FragmentTagName.Name)
 	longValue = newCase("metadata-value-too-long", MetadataLimit,
 		"The value of a metadata item is longer than allowed.",
 		"Shorten the value, or keep it elsewhere and send a reference. It is counted in bytes of UTF-8.").
-		by("fragment.tag-value")
+		by(quota.FragmentTagValue.Name)
 	strangeTrack = newCase("undeclared-track", TrackMismatch,
 		"A block names a track that the header does not declare.",
 		"Declare every track before the first cluster. producer-c: list each in StreamInfo.streamCaps.trackInfoList and give frames its trackId. A track that appears later (audio that starts late) needs a new session.")
@@ -115,7 +117,7 @@ var (
 	tooShort = newCase("fragment-too-short", MinFragmentDuration,
 		"A fragment lasts less than the shortest allowed.",
 		"Begin clusters less often: kvssink `fragment-duration=2000` and a key frame every 1 to 2 s (x264enc `key-int-max`). An encoder that makes every frame a key frame (MJPEG, all-intra) needs `key-frame-fragmentation=false`.").
-		by("fragment.min-duration")
+		by(quota.FragmentMinDuration.Name)
 	noMemory = newCase("no-memory", InternalError,
 		"There was no memory for the header of the session within a minute: others keep it for their sessions' headers and fragments.",
 		"Connect again later. Send a header of at most 4 KB, which needs none of the budget: no attachments, cover pictures or long tags. Raise `memory.budget` in millrace.yml.")
