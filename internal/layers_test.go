@@ -51,10 +51,11 @@ var floors = map[string]floor{
 	"internal/certs":     state1,
 	"internal/sessions":  state1,
 
-	"internal/ingest":   work2,
-	"internal/playback": work2,
-	"internal/demo":     work2,
-	"internal/backup":   work2,
+	"internal/ingest":      work2,
+	"internal/ingest/lint": work2,
+	"internal/playback":    work2,
+	"internal/demo":        work2,
+	"internal/backup":      work2,
 
 	"internal/api":          doors3,
 	"internal/api/admin":    doors3,

@@ -20,7 +20,11 @@ const (
 func entryText(e rejection.Entry, stream string) string {
 	r := e.Last
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d %s, %s", r.Code, r.Error, r.Case)
+	if r.Code > 0 {
+		fmt.Fprintf(&b, "%d %s, %s", r.Code, r.Error, r.Case)
+	} else {
+		fmt.Fprintf(&b, "warning: %s", r.Case)
+	}
 	if e.Count > 1 {
 		fmt.Fprintf(&b, ": %d times", e.Count)
 	}
@@ -34,7 +38,11 @@ func entryText(e rejection.Entry, stream string) string {
 	line("where", place(r))
 	line("when", session(r))
 	if e.Count > 1 {
-		line("first", strings.TrimSuffix(stamp(e.First.Time)+", "+place(e.First), ", "))
+		first := place(e.First)
+		if !e.First.Time.IsZero() {
+			first = strings.TrimSuffix(stamp(e.First.Time)+", "+first, ", ")
+		}
+		line("first", first)
 	}
 	line("fix", r.Fix)
 	if r.Limit != "" {
@@ -63,6 +71,9 @@ func place(r rejection.Record) string {
 
 // session says when it was and whose call it was.
 func session(r rejection.Record) string {
+	if r.Time.IsZero() { // of lint
+		return ""
+	}
 	text := stamp(r.Time)
 	if r.Request != "" {
 		text += ", request " + r.Request

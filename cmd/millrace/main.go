@@ -38,6 +38,7 @@ type cli struct {
 	Put     putCmd     `cmd:"" help:"Send Matroska to a stream."`
 	Get     getCmd     `cmd:"" help:"Read media from a stream."`
 	List    listCmd    `cmd:"" help:"List the fragments that a stream keeps."`
+	Lint    lintCmd    `cmd:"" help:"Say what a server would refuse of a file, before it is sent."`
 	Why     whyCmd     `cmd:"" help:"Say what a stream refused, why, and what helps."`
 
 	Completion completionCmd `cmd:"" help:"Print what teaches a shell to complete command lines."`

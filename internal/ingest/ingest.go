@@ -21,13 +21,14 @@ type Archive interface {
 	Append(r archive.Record, done func(error))
 }
 
-// Options are what an Ingest is made of; all fields are needed but Now.
+// Options are what an Ingest is made of; all fields are needed but those that say what
+// nil means, and Now.
 type Options struct {
 	Live    *live.Store
 	Archive Archive
 	Limits  func() quota.Limits // asked once per session
-	Metrics *metrics.Set
-	Logger  *slog.Logger
+	Metrics *metrics.Set        // nil = nothing is counted
+	Logger  *slog.Logger        // nil = silent
 	Now     func() time.Time
 
 	// Newest returns the server timestamp of a stream's newest stored fragment, so that
@@ -52,6 +53,12 @@ type Ingest struct {
 func New(o Options) *Ingest {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = metrics.New()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Ingest{o: o, sessions: registry{streams: map[kvs.StreamID][]*session{}}}
 }

@@ -183,9 +183,9 @@ func (s *session) diagnose(ctx context.Context, err error) *Fault {
 	}
 	if e, ok := errors.AsType[*mkv.SyntaxError](err); ok {
 		if !s.header.clusters && len(s.header.all) == 0 {
-			return fault(noMatroska, "%v", e).at(e.Offset)
+			return fault(noMatroska, "byte %d: %s", e.Offset, e.Reason).at(e.Offset)
 		}
-		return fault(badElement, "%v", e).at(e.Offset)
+		return fault(badElement, "byte %d: %s", e.Offset, e.Reason).at(e.Offset)
 	}
 	if errors.Is(err, io.EOF) {
 		return fault(noCluster, "the body ended before the first cluster")

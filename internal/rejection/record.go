@@ -19,7 +19,7 @@ const (
 
 // Record is one refusal, in the form in which ListRejections answers it.
 type Record struct {
-	Time    time.Time `help:"When it was refused, by the server's clock."`
+	Time    time.Time `json:",omitzero" help:"When it was refused, by the server's clock."`
 	Scope   Scope     `help:"What was refused: FRAGMENT, SESSION (PutMedia, outside any fragment) or REQUEST (before its body was read)."`
 	Code    int       `json:"ErrorId" help:"Of the ERROR acknowledgement; the HTTP status of a REQUEST."`
 	Error   string    `json:"ErrorCode" help:"Its name; the exception of a REQUEST."`
