@@ -7,6 +7,7 @@
 #   make gen      write generated files
 #   make fuzz     every fuzz target for FUZZTIME each
 #   make bench    the benchmarks of docs/design/performance.md
+#   make bench-front   what a call and a start cost, against their goals
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared
@@ -24,7 +25,7 @@ LINT         := bin/golangci-lint-$(LINT_VERSION)
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build test race lint gen fuzz bench soak-memory release release-check e2e clean
+.PHONY: all run build test race lint gen fuzz bench bench-front soak-memory release release-check e2e clean
 
 all: test build
 
@@ -72,6 +73,11 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PKGS)
+
+# test/front follows the versions of this module by itself (-mod=mod).
+bench-front: build
+	$(GO) test -run '^$$' -bench FrontLimit -benchmem ./internal/quota
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench . -benchtime 1x -timeout 30m .
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256
