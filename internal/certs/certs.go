@@ -244,6 +244,10 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) begin(ctx context.Context) (*issuer, context.Context, context.CancelFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	select {
+	case <-s.changed: // what changed so far is what is taken now
+	default:
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	s.abandon = cancel
 	return s.issuer, ctx, cancel
