@@ -35,7 +35,6 @@ type repository struct {
 	volume volume
 	source string // the installation it belongs to
 	lock   *os.File
-	closed bool
 }
 
 // openRepository opens a folder of backups to change it, or makes one for an
