@@ -15,7 +15,6 @@ import (
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
-	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/sigv4"
 )
@@ -23,7 +22,7 @@ import (
 // Some clients take the first piece of an answer for all of it (wire-media section 1.3),
 // so head and body leave in one write.
 func TestAnAnswerIsOneWrite(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(&wire.DescribeStreamOutput{StreamInfo: &wire.StreamInfo{StreamName: &yard.Name}}, nil))
+	h := newHouse(t, nil, describe(&wire.DescribeStreamOutput{StreamInfo: &wire.StreamInfo{StreamName: &yard.Name}}, nil))
 	writes := &countingListener{made: make(chan struct{}, 100)}
 	s := &http.Server{Handler: h.Config.Handler}
 	h.Close()
@@ -70,7 +69,7 @@ func (c countingConn) Write(b []byte) (int, error) {
 }
 
 func TestRequestIDs(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil))
+	h := newHouse(t, nil, describe(nil, nil))
 	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	seen := map[string]bool{}
 	for range 10 {
@@ -89,7 +88,7 @@ func TestRequestIDs(t *testing.T) {
 // One line for each request says who did what; none holds what would let a reader of the
 // log sign for the caller.
 func TestTheLog(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil), JSON("ListStreams",
+	h := newHouse(t, nil, describe(nil, nil), JSON("ListStreams",
 		func(_ context.Context, c *Call, _ *wire.ListStreamsInput) (any, error) { return nil, nil }))
 	var signatures []string
 	note := func(r *http.Request) {
@@ -122,7 +121,7 @@ func TestTheLog(t *testing.T) {
 }
 
 func TestBrowsersMayCall(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil))
+	h := newHouse(t, nil, describe(nil, nil))
 	ask := httptest.NewRequest("OPTIONS", "/describeStream", nil)
 	ask.Header.Set("Origin", "https://viewer.example")
 	ask.Header.Set("Access-Control-Request-Method", "POST")
@@ -148,9 +147,9 @@ func TestBrowsersMayCall(t *testing.T) {
 // What is begun cannot become an error.
 func TestAnAnswerThatStreams(t *testing.T) {
 	m := metrics.New()
-	h := newHouse(t, quota.Limits{}, OnStream("GetMedia",
-		func(_ context.Context, c *Call, _ *wire.GetMediaInput) (any, error) {
-			out := NewOutput(c, "video/webm", time.Minute, m.PutBytes)
+	h := newHouse(t, nil, OnStream("GetMedia",
+		func(ctx context.Context, c *Call, _ *wire.GetMediaInput) (any, error) {
+			out := NewOutput(ctx, c, nil, "video/webm", time.Minute, m.PutBytes)
 			if _, err := out.Write([]byte("media")); err != nil || out.Flush() != nil || out.Bytes() != 5 {
 				t.Errorf("%v, %d bytes", err, out.Bytes())
 			}
@@ -169,9 +168,9 @@ func TestAnAnswerThatStreams(t *testing.T) {
 // A consumer that takes nothing is cut.
 func TestAConsumerThatTakesNothing(t *testing.T) {
 	ended := make(chan error, 1)
-	h := newHouse(t, quota.Limits{}, JSON("GetMedia",
-		func(_ context.Context, c *Call, _ *wire.GetMediaInput) (any, error) {
-			out := NewOutput(c, "video/webm", 50*time.Millisecond, metrics.New().PutBytes)
+	h := newHouse(t, nil, JSON("GetMedia",
+		func(ctx context.Context, c *Call, _ *wire.GetMediaInput) (any, error) {
+			out := NewOutput(ctx, c, nil, "video/webm", 50*time.Millisecond, metrics.New().PutBytes)
 			for {
 				if _, err := out.Write(make([]byte, 1<<20)); err != nil {
 					ended <- err
@@ -193,7 +192,7 @@ func TestAConsumerThatTakesNothing(t *testing.T) {
 // A refused PutMedia must not hold a connection: its client may be sending, or waiting,
 // for ever.
 func TestARefusedPutMediaIsLetGo(t *testing.T) {
-	h := newHouse(t, quota.Limits{})
+	h := newHouse(t, nil)
 	for _, sending := range []bool{false, true} {
 		conn, err := net.Dial("tcp", h.Listener.Addr().String())
 		if err != nil {
@@ -227,7 +226,7 @@ func TestARefusedPutMediaIsLetGo(t *testing.T) {
 }
 
 func TestSignedPages(t *testing.T) {
-	h := newHouse(t, quota.Limits{})
+	h := newHouse(t, nil)
 	f := h.Config.Handler.(*Front)
 	page := f.Signed("millrace:GetMetrics", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "figures") }))
 	get := func(sign bool) *httptest.ResponseRecorder {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/sessions"
 	"github.com/millrace/millrace/internal/wire"
 )
@@ -28,6 +29,8 @@ type Call struct {
 
 	front    *Front
 	session  *sessions.Session
+	limits   *quota.Book
+	limit    *quota.Operation
 	body     []byte
 	status   int
 	streamed bool
@@ -47,6 +50,10 @@ func newRequestID() string {
 	s := hex.EncodeToString(b[:])
 	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
+
+// Points takes what the call costs that asks for n archived fragments of its stream. It
+// returns an error of kind TooManyRequests when they are not there.
+func (c *Call) Points(n int) error { return c.limits.Points(c.limit, c.Stream, n) }
 
 // Note adds attributes to the call's log line.
 func (c *Call) Note(attrs ...slog.Attr) { c.attrs = append(c.attrs, attrs...) }

@@ -46,19 +46,13 @@ type Authorizer interface {
 	Authorize(ctx context.Context, p kvs.Principal, a kvs.Action, resource string) error
 }
 
-// Slots holds the open connections of one operation: Take fails with an error of kind
-// TooManyConnections, or holds one until release is called.
-type Slots interface {
-	Take(id kvs.StreamID, name string) (release func(), err error)
-}
-
 // Options are what a Front is made of. All fields are needed but Now and Sessions.
 type Options struct {
 	Streams    Streams
 	Keys       Keys
 	Authorizer Authorizer
 	Rules      func() sigv4.Rules // asked for each call
-	Rates      *quota.Rates
+	Limits     *quota.Book
 	Sessions   *sessions.Registry // shows long calls; nil = nowhere
 	Metrics    *metrics.Set
 	Logger     *slog.Logger
@@ -76,6 +70,7 @@ type Options struct {
 type Front struct {
 	o      Options
 	routes map[*wire.Operation]Route
+	limits map[*wire.Operation]*quota.Operation
 	own    map[string]*wire.Operation // operations that no model has, by name
 }
 
@@ -90,14 +85,14 @@ func New(o Options, routes ...Route) *Front {
 	if o.Trusted == nil {
 		o.Trusted = func(context.Context) {}
 	}
-	f := &Front{o: o, routes: map[*wire.Operation]Route{}, own: map[string]*wire.Operation{}}
+	f := &Front{o: o, routes: map[*wire.Operation]Route{}, limits: map[*wire.Operation]*quota.Operation{}, own: map[string]*wire.Operation{}}
 	for _, r := range routes {
 		op := wire.ByName(r.Operation)
 		if r.Own {
 			op = ownOperation(r.Operation)
 			f.own[r.Operation] = op
 		}
-		f.routes[op] = r
+		f.routes[op], f.limits[op] = r, quota.OperationOf(r.Operation)
 	}
 	return f
 }
@@ -170,7 +165,8 @@ func (f *Front) handle(ctx context.Context, c *Call) error {
 	if err := f.authorize(ctx, c, route); err != nil {
 		return err
 	}
-	if err := f.o.Rates.Allow(c.Operation.Name, c.Principal.Account, c.Stream.Name); err != nil {
+	c.limits, c.limit = f.o.Limits, f.limits[c.Operation]
+	if err := c.limits.Allow(c.limit, c.Principal.Account, c.Stream.ID, c.Stream.Name); err != nil {
 		return err
 	}
 	out, err := route.Call(ctx, c)

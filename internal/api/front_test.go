@@ -85,9 +85,13 @@ func (h *house) Secret(_ context.Context, key string) (kvs.Principal, string, bo
 
 func (h *house) Authorize(context.Context, kvs.Principal, kvs.Action, string) error { return h.deny }
 
-func newHouse(t testing.TB, l quota.Limits, routes ...Route) *house {
+func newHouse(t testing.TB, limits map[string]string, routes ...Route) *house {
 	h := &house{t: t, keys: map[string]string{caller.AccessKey: caller.Secret}}
-	front := New(Options{Streams: h, Keys: h, Authorizer: h, Metrics: metrics.New(), Rates: quota.NewRates(l, time.Now),
+	book, err := quota.NewBook(t.Context(), quota.BookOptions{Settings: limits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := New(Options{Streams: h, Keys: h, Authorizer: h, Metrics: metrics.New(), Limits: book,
 		Rules: func() sigv4.Rules {
 			return sigv4.Rules{Regions: []string{"us-east-1"}, Services: []string{"kinesisvideo"}}
 		},
@@ -175,7 +179,7 @@ const named = `{"StreamName":"yard"}`
 
 // The signing layer refuses with 403 and a lower-case message (wire-media section 9.2).
 func TestRefusedSignatures(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil))
+	h := newHouse(t, nil, describe(nil, nil))
 	shift := func(d time.Duration) func(*http.Request) {
 		return func(r *http.Request) {
 			s := sigv4.Signer{Credentials: caller, Region: "us-east-1", Service: "kinesisvideo", Now: func() time.Time { return time.Now().Add(d) }}
@@ -224,7 +228,7 @@ func TestRefusedSignatures(t *testing.T) {
 }
 
 func TestWhatIsAskedFor(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil))
+	h := newHouse(t, nil, describe(nil, nil))
 	const unknown = `{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}`
 	for _, path := range []string{"/", "/DescribeStream", "/describeStream/", "//describeStream", "/describe%53tream", "/tagresource", "/a/../describeStream"} {
 		r := h.request("/x", named, nil, nil)
@@ -256,7 +260,7 @@ func TestWhatIsAskedFor(t *testing.T) {
 }
 
 func TestBodies(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil))
+	h := newHouse(t, nil, describe(nil, nil))
 	for _, c := range []struct {
 		name, body string
 		status     int
@@ -297,7 +301,7 @@ func TestBodies(t *testing.T) {
 
 // For what is not the caller's the answer is that for what is not there.
 func TestOthersStreams(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil))
+	h := newHouse(t, nil, describe(nil, nil))
 	own := yard.ARN()
 	var answers []string
 	for _, change := range []func(*kvs.ARN){
@@ -325,7 +329,7 @@ func TestOthersStreams(t *testing.T) {
 }
 
 func TestDenial(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil), JSON("CreateStream",
+	h := newHouse(t, nil, describe(nil, nil), JSON("CreateStream",
 		func(context.Context, *Call, *wire.CreateStreamInput) (any, error) { return nil, nil }))
 	h.deny = kvs.Errorf(kvs.Denied, "User: arn:aws:iam::111122223333:user/x is not authorized to perform: kinesisvideo:DescribeStream on resource: yard")
 	for path, name := range map[string]string{"/describeStream": "NotAuthorizedException", "/createStream": "AccessDeniedException"} {
@@ -337,7 +341,7 @@ func TestDenial(t *testing.T) {
 }
 
 func TestRateLimits(t *testing.T) {
-	h := newHouse(t, quota.Limits{Rates: map[string]quota.Rate{"DescribeStream": {Resource: 1e-9}}}, describe(nil, nil))
+	h := newHouse(t, map[string]string{"DescribeStream.stream-rate": "0.000001/s"}, describe(nil, nil))
 	if x := h.send(h.request("/describeStream", named, nil, nil)); x.status != 200 {
 		t.Errorf("the first call: %d %s", x.status, x.body)
 	}
@@ -350,7 +354,7 @@ func TestRateLimits(t *testing.T) {
 
 func TestOurOwnFaults(t *testing.T) {
 	secret := errors.New("disk sda1 at /var/lib is broken")
-	h := newHouse(t, quota.Limits{}, describe(nil, secret))
+	h := newHouse(t, nil, describe(nil, secret))
 	for range 2 {
 		x := h.send(h.request("/describeStream", named, nil, nil))
 		if x.status != 500 || x.header["x-amzn-ErrorType"] != "InternalFailure" || strings.Contains(x.body, "sda1") {

@@ -1,18 +1,25 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/sessions"
 )
 
 // Output streams media to a consumer. A write that the consumer does not take within
 // the timeout fails, so that a stalled consumer holds a connection but nothing else.
+//
+// It keeps to the limits of its place by waiting before it writes. That takes nothing
+// from the timeout: it is not the consumer who is slow.
 type Output struct {
+	ctx     context.Context // of the session
+	place   *Place
 	w       http.ResponseWriter
 	ctrl    *http.ResponseController
 	timeout time.Duration
@@ -21,15 +28,46 @@ type Output struct {
 	bytes   int64
 }
 
-// NewOutput begins the answer to c with status 200 and the given content type.
-func NewOutput(c *Call, contentType string, timeout time.Duration, counter prometheus.Counter) *Output {
+// NewOutput begins the answer to c with status 200 and the given content type. It waits
+// until ctx ends where a limit of the place says so; p may be nil.
+func NewOutput(ctx context.Context, c *Call, p *Place, contentType string, timeout time.Duration, counter prometheus.Counter) *Output {
 	c.Begin(contentType)
 	c.Writer.WriteHeader(http.StatusOK)
-	return &Output{w: c.Writer, ctrl: http.NewResponseController(c.Writer), timeout: timeout, counter: counter, session: c.Session()}
+	return &Output{ctx: ctx, place: p, w: c.Writer, ctrl: http.NewResponseController(c.Writer), timeout: timeout, counter: counter, session: c.Session()}
+}
+
+// Chunk says that the fragment is sent next, and waits until another one may be begun.
+func (o *Output) Chunk(f kvs.Fragment) error {
+	o.session.Chunk(f, time.Now())
+	if o.place == nil || o.place.beat == nil {
+		return nil
+	}
+	return o.rest(o.place.beat, o.place.beat.Delay(1))
+}
+
+// unnoticed is how long a wait may be before which nothing is flushed.
+const unnoticed = 5 * time.Millisecond
+
+// rest waits. What was written before is not kept from the consumer meanwhile.
+func (o *Output) rest(p *quota.Pace, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	if d > unnoticed {
+		if err := o.Flush(); err != nil {
+			return err
+		}
+	}
+	return p.Rest(o.ctx, d)
 }
 
 // Write sends b.
 func (o *Output) Write(b []byte) (int, error) {
+	if o.place != nil {
+		if err := o.rest(o.place.flow, o.place.flow.Delay(len(b))); err != nil {
+			return 0, err
+		}
+	}
 	_ = o.ctrl.SetWriteDeadline(time.Now().Add(o.timeout))
 	n, err := o.w.Write(b)
 	o.session.Data(n, time.Now())
@@ -37,9 +75,6 @@ func (o *Output) Write(b []byte) (int, error) {
 	o.counter.Add(float64(n))
 	return n, err
 }
-
-// Chunk says that the fragment is sent next.
-func (o *Output) Chunk(f kvs.Fragment) { o.session.Chunk(f, time.Now()) }
 
 // Flush sends what was written so far.
 func (o *Output) Flush() error {

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/kvs"
-	"github.com/millrace/millrace/internal/quota"
 )
 
 // paint is an operation of our own that shows what reached it; its body may name the
@@ -31,7 +30,7 @@ func paint() Route {
 // An operation of our own takes the path of all others: signed, allowed, answered,
 // written to the log.
 func TestOwnOperations(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil), paint())
+	h := newHouse(t, nil, describe(nil, nil), paint())
 	for _, c := range []struct {
 		name, path, body string
 		before, after    func(*http.Request)
@@ -83,7 +82,7 @@ func (a *asked) Authorize(_ context.Context, _ kvs.Principal, action kvs.Action,
 
 // Our own operations have actions of their own, and a policy can name the stream.
 func TestOwnActions(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, paint())
+	h := newHouse(t, nil, paint())
 	front, ok := h.Config.Handler.(*Front)
 	if !ok {
 		t.Fatal("the house serves something else")

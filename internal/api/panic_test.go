@@ -6,14 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/wire"
 )
 
 // A mistake of ours is answered, logged with its place and counted, and the next call
 // is served.
 func TestAPanicIsAnsweredAndLogged(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil), JSON("ListStreams",
+	h := newHouse(t, nil, describe(nil, nil), JSON("ListStreams",
 		func(context.Context, *Call, *wire.ListStreamsInput) (any, error) { panic("the roof fell in") }))
 	got := h.send(h.request("/listStreams", `{}`, nil, nil))
 	if got.status != http.StatusInternalServerError || !strings.Contains(got.body, "Internal failure") || strings.Contains(got.body, "roof") {
@@ -31,7 +30,7 @@ func TestAPanicIsAnsweredAndLogged(t *testing.T) {
 
 // A stranger's body is not read: the refusal comes before it.
 func TestStrangersAreRefusedBeforeTheirBody(t *testing.T) {
-	h := newHouse(t, quota.Limits{}, describe(nil, nil))
+	h := newHouse(t, nil, describe(nil, nil))
 	r := h.request("/describeStream", named, nil, func(r *http.Request) {
 		r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), caller.AccessKey, "AKIANOBODYNOBODYNOBO", 1))
 	})

@@ -39,7 +39,10 @@ type Options struct {
 	Logger *slog.Logger
 
 	// MaxStreams is the number of streams an account may have; nil or 0 = unlimited.
-	MaxStreams func() int
+	MaxStreams func(kvs.AccountID) int
+	// MaxTags is the number of tags a stream may have, of a new one that of its account
+	// (id 0); nil = 50, and never more.
+	MaxTags func(a kvs.AccountID, id kvs.StreamID) int
 }
 
 // Catalog is the list of all streams. Make it with [Open].
@@ -48,7 +51,8 @@ type Catalog struct {
 	region     string
 	now        func() time.Time
 	log        *slog.Logger
-	maxStreams func() int
+	maxStreams func(kvs.AccountID) int
+	maxTags    func(kvs.AccountID, kvs.StreamID) int
 	tagPage    int // tags per page of ListTags
 	tokens     sealer
 	names      nameCache
@@ -61,7 +65,7 @@ type Catalog struct {
 // there is none yet.
 func Open(ctx context.Context, o Options) (*Catalog, error) {
 	c := &Catalog{
-		db: o.DB, region: o.Region, now: o.Now, maxStreams: o.MaxStreams, tagPage: maxTags,
+		db: o.DB, region: o.Region, now: o.Now, maxStreams: o.MaxStreams, maxTags: o.MaxTags, tagPage: maxTags,
 		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		entries: map[kvs.StreamID]*Entry{},
 	}
@@ -69,7 +73,10 @@ func Open(ctx context.Context, o Options) (*Catalog, error) {
 		c.now = time.Now
 	}
 	if c.maxStreams == nil {
-		c.maxStreams = func() int { return 0 }
+		c.maxStreams = func(kvs.AccountID) int { return 0 }
+	}
+	if c.maxTags == nil {
+		c.maxTags = func(kvs.AccountID, kvs.StreamID) int { return maxTags }
 	}
 	key, err := c.tokenKey(ctx)
 	if err != nil {

@@ -70,7 +70,7 @@ func (r *room) open() {
 		r.t.Fatal(err)
 	}
 	r.Catalog, err = Open(context.Background(), Options{
-		DB: r.db, Region: "eu-central-1", Now: r.clock.time, MaxStreams: func() int { return r.max },
+		DB: r.db, Region: "eu-central-1", Now: r.clock.time, MaxStreams: func(kvs.AccountID) int { return r.max },
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -39,6 +39,9 @@ func (c *Catalog) Create(ctx context.Context, n NewStream) (kvs.Stream, error) {
 	if err := n.check(); err != nil {
 		return kvs.Stream{}, err
 	}
+	if err := c.checkTags(n.Account, 0, len(n.Tags)); err != nil {
+		return kvs.Stream{}, err
+	}
 	s := kvs.Stream{
 		Account: n.Account, Region: c.region, Name: n.Name, Version: newVersion(), Status: kvs.Active,
 		Retention: n.Retention, DeviceName: n.DeviceName, MediaType: n.MediaType, KmsKeyID: n.KmsKeyID,
@@ -73,8 +76,6 @@ func (n NewStream) check() error {
 		return kvs.Errorf(kvs.InvalidArgument, "The stream name must have 1 to 256 of the characters a-z, A-Z, 0-9, _, . and -.")
 	case n.Retention < 0 || n.Retention > maxRetention:
 		return errRetention(n.Retention)
-	case len(n.Tags) > maxTags:
-		return errTooManyTags(len(n.Tags))
 	}
 	return nil
 }
@@ -90,7 +91,7 @@ func (c *Catalog) checkRoom(tx *sql.Tx, s kvs.Stream) error {
 	if n > 0 {
 		return errExists(s.Name)
 	}
-	limit := c.maxStreams()
+	limit := c.maxStreams(s.Account)
 	if limit <= 0 {
 		return nil
 	}
@@ -143,6 +144,11 @@ func errRetention(hours int) error {
 	return kvs.Errorf(kvs.InvalidArgument, "The data retention would be %d hours; it must be from 0 to %d.", hours, maxRetention)
 }
 
-func errTooManyTags(n int) error {
-	return kvs.Errorf(kvs.TooManyTags, "The stream would have %d tags; it may have at most %d.", n, maxTags)
+// checkTags fails when a stream, or a new one of the account when id is 0, may not have
+// n tags.
+func (c *Catalog) checkTags(a kvs.AccountID, id kvs.StreamID, n int) error {
+	if most := min(c.maxTags(a, id), maxTags); n > most {
+		return kvs.Errorf(kvs.TooManyTags, "The stream would have %d tags; it may have at most %d.", n, most)
+	}
+	return nil
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 )
 
-// Tag adds tags; the value of an existing key is replaced. More than 50 tags in the end
-// are TooManyTags, and nothing is added. Tags have no part in the stream's version,
+// Tag adds tags; the value of an existing key is replaced. More tags in the end than
+// the stream may have are TooManyTags, and nothing is added. Tags have no part in the stream's version,
 // because the calls that change them do not carry one.
 func (c *Catalog) Tag(ctx context.Context, id kvs.StreamID, tags map[string]string) error {
 	return c.change(ctx, id, func(s *kvs.Stream) error {
 		all := merged(s.Tags, tags)
-		if len(all) > maxTags {
-			return errTooManyTags(len(all))
+		if err := c.checkTags(s.Account, id, len(all)); err != nil {
+			return err
 		}
 		s.Tags = all
 		return nil

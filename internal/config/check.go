@@ -24,8 +24,7 @@ func (c *Config) check() (wrong Mistakes) {
 			wrong = append(wrong, Mistake{Setting: name, Text: err.Error()})
 		}
 	}
-	_, err := quota.For(c.Profile)
-	add("profile", err)
+	add("profile", c.Profile.Check())
 	for _, name := range slices.Sorted(maps.Keys(c.Limits)) {
 		add("limits."+name, quota.Check(name, c.Limits[name]))
 	}
@@ -50,7 +49,7 @@ func (c *Config) check() (wrong Mistakes) {
 	for _, a := range []struct{ name, addr string }{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}} {
 		add(a.name, checkAddr(a.addr, c.Dev))
 	}
-	_, err = c.Log.ParseLevel()
+	_, err := c.Log.ParseLevel()
 	add("log.level", err)
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		add("log.format", fmt.Errorf("%q: use text or json", c.Log.Format))

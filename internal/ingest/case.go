@@ -102,6 +102,10 @@ var (
 		"The value of a metadata item is longer than allowed.",
 		"Shorten the value, or keep it elsewhere and send a reference. It is counted in bytes of UTF-8.").
 		by(quota.FragmentTagValue.Name)
+	longPrefix = newCase("image-prefix-too-long", MetadataLimit,
+		"The value of AWS_KINESISVIDEO_IMAGE_PREFIX is longer than allowed.",
+		"Shorten the prefix; it is counted in bytes of UTF-8.").
+		by(quota.ImagePrefix.Name)
 	strangeTrack = newCase("undeclared-track", TrackMismatch,
 		"A block names a track that the header does not declare.",
 		"Declare every track before the first cluster. producer-c: list each in StreamInfo.streamCaps.trackInfoList and give frames its trackId. A track that appears later (audio that starts late) needs a new session.")

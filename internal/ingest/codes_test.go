@@ -2,9 +2,9 @@ package ingest
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
@@ -30,7 +30,7 @@ func TestErrorCodes(t *testing.T) {
 	twentySeconds := unknown(0, at(0), at(10_000), at(19_990))
 	for _, test := range []struct {
 		name    string
-		limits  func(*quota.Limits)
+		limits  []string
 		request Request
 		body    []any
 		want    string
@@ -53,12 +53,12 @@ func TestErrorCodes(t *testing.T) {
 		{name: "4000 cut in front of a cluster's timecode",
 			body: []any{head(otherApp), aSecond(0), unknown(0)[:7]}, want: "b1@0 e1@0:4000", end: StreamReadError},
 
-		{name: "4001", limits: func(l *quota.Limits) { l.FragmentBytes = 400 },
+		{name: "4001", limits: []string{"fragment.bytes", "400"},
 			body: []any{head(otherApp), unknown(0, at(0), at(1), at(2), at(3), at(4)), aSecond(9)}, want: "b1@0 e1@0:4001 b2@9 r2@9 p2@9"},
-		{name: "4001 by the tags in front of the cluster", limits: func(l *quota.Limits) { l.FragmentBytes = 400 },
+		{name: "4001 by the tags in front of the cluster", limits: []string{"fragment.bytes", "400"},
 			body: []any{head(otherApp), aSecond(0), endTag, meta("a", strings.Repeat("x", 200)), meta("b", strings.Repeat("x", 200)), aSecond(5), aSecond(9)},
 			want: "b1@0 r1@0 p1@0 b2@5 e2@5:4001 b3@9 r3@9 p3@9"},
-		{name: "as large as allowed", limits: func(l *quota.Limits) { l.FragmentBytes = int64(len(aSecond(0))) },
+		{name: "as large as allowed", limits: []string{"fragment.bytes", strconv.Itoa(len(aSecond(0)))},
 			body: []any{head(otherApp), aSecond(0), aSecond(9)}, want: "b1@0 r1@0 p1@0 b2@9 r2@9 p2@9"},
 
 		{name: "4002 while it arrives",
@@ -75,15 +75,15 @@ func TestErrorCodes(t *testing.T) {
 			want: "b1@1000 r1@1000 p1@1000 b2@1000 e2@1000:4004 b3@999 e3@999:4004 b4@1001 r4@1001 p4@1001"},
 		{name: "4004 after a fragment that failed",
 			body: []any{head(otherApp), unknown(1000, frame(9, 0, 10)), aSecond(500)}, want: "b1@1000 e1@1000:4010 b2@500 e2@500:4004"},
-		{name: "4004 overlapping frames", limits: func(l *quota.Limits) { l.FragmentOverlap = false },
+		{name: "4004 overlapping frames", limits: []string{"fragment.overlap", "off"},
 			body: []any{head(otherApp), aSecond(0), aSecond(500), aSecond(501)}, want: "b1@0 r1@0 p1@0 b2@500 e2@500:4004 b3@501 r3@501 p3@501"},
-		{name: "tracks overlap with themselves only", limits: func(l *quota.Limits) { l.FragmentOverlap = false },
+		{name: "tracks overlap with themselves only", limits: []string{"fragment.overlap", "off"},
 			body: []any{two, unknown(0, at(0), frame(2, 0, 10), frame(2, 980, 10), at(1000)), unknown(1050, at(0), frame(2, -60, 10)), unknown(2000, at(0), frame(2, -1010, 10))},
 			want: "b1@0 r1@0 p1@0 b2@1050 r2@1050 p2@1050 b3@2000 e3@2000:4004"},
 		{name: "overlap is allowed in the open profile",
 			body: []any{head(otherApp), aSecond(0), aSecond(500)}, want: "b1@0 r1@0 p1@0 b2@500 r2@500 p2@500"},
 
-		{name: "4005", limits: func(l *quota.Limits) { l.Tracks = 1 }, body: []any{two, aSecond(0)}, want: "e:4005", end: TooManyTracks},
+		{name: "4005", limits: []string{"fragment.tracks", "1"}, body: []any{two, aSecond(0)}, want: "e:4005", end: TooManyTracks},
 
 		{name: "4006 no Matroska", body: []any{[]byte("GET / HTTP/1.1\r\n\r\n")}, want: "e:4006", end: InvalidMKV},
 		{name: "4006 inside a cluster costs the fragment",
@@ -129,15 +129,15 @@ func TestErrorCodes(t *testing.T) {
 		{name: "4011 no frame at all", body: []any{head(otherApp), unknown(0), aSecond(1000)}, want: "b1@0 e1@0:4011 b2@1000 r2@1000 p2@1000"},
 		{name: "4012", body: []any{head(otherApp), aSecond(0), meta("AWS_KINESISVIDEO_X", "v"), aSecond(1000), meta("aws", "v"), aSecond(2000)},
 			want: "b1@0 r1@0 p1@0 b2@1000 e2@1000:4012 b3@2000 r3@2000 p3@2000"},
-		{name: "4013", limits: func(l *quota.Limits) { l.FragmentMinDuration = time.Second },
+		{name: "4013", limits: []string{"fragment.min-duration", "1s"},
 			body: []any{head(otherApp), unknown(0, at(0), at(499)), aSecond(1000)}, want: "b1@0 e1@0:4013 b2@1000 r2@1000 p2@1000"},
-		{name: "the last fragment of a session may be short", limits: func(l *quota.Limits) { l.FragmentMinDuration = time.Second },
+		{name: "the last fragment of a session may be short", limits: []string{"fragment.min-duration", "1s"},
 			body: []any{head(otherApp), aSecond(0), unknown(1500, at(0), at(499))}, want: "b1@0 r1@0 p1@0 b2@1500 r2@1500 p2@1500"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := shared.again(t)
 			if test.limits != nil {
-				test.limits(&s.limits)
+				s.limit(test.limits...)
 			}
 			test.request.Stream = s.stream(24)
 			c := s.putCtx(t.Context(), test.request, newScript(test.body...), &ledger{t: t})

@@ -94,7 +94,7 @@ func (s *studio) mallocs(e *catalog.Entry, frames int) int64 {
 // most one allocation. The work of a session and of a fragment is taken off.
 func TestAFrameCostsAtMostOneAllocation(t *testing.T) {
 	s := newStudio(t, quota.Open)
-	s.limits.HostBufferBytes = 1 << 30
+	s.limit("buffer.bytes", "1GiB")
 	const few, many = 1000, 41_000
 	s.mallocs(s.stream(0), few) // warms everything up
 	small, large := s.mallocs(s.stream(0), few), s.mallocs(s.stream(0), many)

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
+	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/mkv"
 )
 
@@ -46,7 +47,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 		return err
 	}
 	h := s.header.first
-	f := &fragment{header: h, timecode: it.Timecode, began: s.began, limit: s.limits.FragmentBytes, fail: s.failFragment}
+	f := &fragment{header: h, timecode: it.Timecode, began: s.began, limit: s.limits.Bytes(quota.FragmentBytes), fail: s.failFragment}
 	bad := s.checkTimes(f)
 	var err error
 	next := func() (kvs.FragmentNumber, error) { return s.entry.NextNumber(ctx, s.floor) }
@@ -56,7 +57,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	f.number = f.live.Info().Number
 	f.metadata, s.pending = s.pending, metadata{}
 	if h != s.header.later && s.header.ownTags {
-		f.metadata.join(s.header.metadata, &s.limits)
+		f.metadata.join(s.header.metadata, s.limits)
 	}
 	s.current = f
 	s.arriving.Store(f.live)
@@ -83,8 +84,11 @@ func (s *session) admit(ctx context.Context) error {
 	if err := s.acks.room(ctx); err != nil {
 		return err
 	}
-	if s.pace != nil {
-		if err := s.pace.Wait(ctx); err != nil {
+	if d := s.beat.Delay(1); d > 0 {
+		s.acks.pause()
+		err := s.beat.Rest(ctx, d)
+		s.acks.data(s.g.o.Now())
+		if err != nil {
 			return err
 		}
 	}
@@ -228,17 +232,18 @@ func (s *session) verdict(f *fragment, d time.Duration) *Fault {
 		}
 		return fault(trackEmpty, "track %d is declared but has no frame in the fragment", track).of(track)
 	}
+	shortest, longest := s.limits.Duration(quota.FragmentMinDuration), s.limits.Duration(quota.FragmentDuration)
 	switch {
 	case f.metadata.fault != nil:
 		return f.metadata.fault
-	case s.limits.FragmentDuration > 0 && d > s.limits.FragmentDuration:
-		return fault(tooLong, "fragment of %v; %v are allowed", d, s.limits.FragmentDuration)
-	case f.followed && d < s.limits.FragmentMinDuration:
+	case longest > 0 && d > longest:
+		return fault(tooLong, "fragment of %v; %v are allowed", d, longest)
+	case f.followed && d < shortest:
 		// The last one of a session is as long as it is: a producer that stops could
 		// only send it again and again.
-		return fault(tooShort, "fragment of %v; at least %v are needed", d, s.limits.FragmentMinDuration)
+		return fault(tooShort, "fragment of %v; at least %v are needed", d, shortest)
 	}
-	if track, bad := s.frags.overlap(f.producer); bad && !s.limits.FragmentOverlap {
+	if track, bad := s.frags.overlap(f.producer); bad && !s.limits.On(quota.FragmentOverlap) {
 		return fault(overlaps, "the earliest frame of track %d is not later than its latest in the fragment before", track).of(track)
 	}
 	s.frags.accept(f.producer)

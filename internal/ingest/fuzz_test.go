@@ -55,17 +55,13 @@ func FuzzSession(f *testing.F) {
 
 	const memory = 16 << 20 // the head of a session takes up to 3 MiB, and half is kept back (seed 003e030caea1865e)
 	s := newStudioOf(f, quota.Open, memory)
-	s.limits.FragmentBytes = 1 << 20
-	strict := s.limits
-	strict.FragmentOverlap, strict.FragmentMinDuration = false, 1
-	lenient := s.limits
 	s.stream(24)
 	s.stream(0, "millrace:lenient-tracks", "1")
 	f.Fuzz(func(t *testing.T, b []byte, piece uint16, mode uint8) {
 		s.t = t
-		s.limits = lenient
+		s.limit("fragment.bytes", "1MiB")
 		if mode&1 != 0 {
-			s.limits = strict
+			s.limit("fragment.bytes", "1MiB", "fragment.overlap", "off", "fragment.min-duration", "1ns")
 		}
 		s.shelf.records, s.shelf.failure = nil, nil
 		if mode&2 != 0 {

@@ -76,7 +76,7 @@ func (h *header) element(it *mkv.Item, tracks int) *Fault {
 			return fault(secondDocument, "a second Tracks element at byte %d; a segment has one", it.Offset)
 		}
 		h.tracks = it.Tracks
-		if len(it.Tracks) > tracks {
+		if tracks > 0 && len(it.Tracks) > tracks {
 			return fault(manyTracks, "the header has %d tracks, %d are allowed", len(it.Tracks), tracks)
 		}
 	}

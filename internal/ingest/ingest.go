@@ -26,9 +26,9 @@ type Archive interface {
 type Options struct {
 	Live    *live.Store
 	Archive Archive
-	Limits  func() quota.Limits // asked once per session
-	Metrics *metrics.Set        // nil = nothing is counted
-	Logger  *slog.Logger        // nil = silent
+	Book    *quota.Book  // the limits in force
+	Metrics *metrics.Set // nil = nothing is counted
+	Logger  *slog.Logger // nil = silent
 	Now     func() time.Time
 
 	// Newest returns the server timestamp of a stream's newest stored fragment, so that
@@ -131,6 +131,8 @@ func (g *Ingest) Run(ctx context.Context, r Request, body Body, acks AckWriter) 
 	}
 	s := newSession(ctx, g, r, body, cancel)
 	defer s.live.Release()
+	defer s.flow.Close()
+	defer s.beat.Close()
 	defer s.header.release()
 	defer s.live.OpenSession()()
 	defer g.sessions.add(r.Stream.Stream().ID, s)()

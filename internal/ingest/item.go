@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 
+	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/mkv"
 )
 
@@ -43,11 +44,11 @@ func (s *session) item(ctx context.Context, it *mkv.Item) error {
 
 // headerItem takes an item in front of the first cluster.
 func (s *session) headerItem(it *mkv.Item) error {
-	if f := s.header.element(it, s.limits.Tracks); f != nil {
+	if f := s.header.element(it, s.limits.Int(quota.FragmentTracks)); f != nil {
 		return f
 	}
 	// The Info that says whose tags these are may still follow.
-	s.header.metadata.add(it, &s.limits)
+	s.header.metadata.add(it, s.limits)
 	return nil
 }
 
@@ -86,7 +87,7 @@ func (s *session) addLead(it *mkv.Item) error {
 // fragment, or metadata of this or the next one.
 func (s *session) tags(ctx context.Context, it *mkv.Item) error {
 	if s.current == nil {
-		s.pending.add(it, &s.limits)
+		s.pending.add(it, s.limits)
 		return s.addLead(it)
 	}
 	if err := s.current.append(ctx, it.Raw, true); err != nil {
@@ -94,13 +95,13 @@ func (s *session) tags(ctx context.Context, it *mkv.Item) error {
 	}
 	switch {
 	case closes(it.Tags):
-		s.current.metadata.add(it, &s.limits)
+		s.current.metadata.add(it, s.limits)
 		s.endFragment(ctx)
 		return s.yield()
 	case s.header.tagsNext && !s.entry.Stream().TagsPrevious():
-		s.pending.add(it, &s.limits)
+		s.pending.add(it, s.limits)
 	default:
-		s.current.metadata.add(it, &s.limits)
+		s.current.metadata.add(it, s.limits)
 	}
 	return nil
 }
@@ -137,7 +138,7 @@ func (s *session) block(it *mkv.Item) {
 	if it.InGroup {
 		f.group.setBlock(tt, int64(it.Block.Time)*s.frags.scale, it.Block.Frames)
 	}
-	if limit := s.limits.FragmentDuration; limit > 0 && s.frags.span() > int64(limit) {
+	if limit := s.limits.Duration(quota.FragmentDuration); limit > 0 && s.frags.span() > int64(limit) {
 		s.failFragment(fault(tooLong, "fragment longer than %v at byte %d", limit, it.Offset).of(tt.number).at(it.Offset))
 	}
 }

@@ -29,7 +29,7 @@ type ackQueue struct {
 	id     string // of the request
 	watch  Watcher
 	gone   <-chan struct{} // the stream was deleted
-	limits quota.Limits
+	limits *quota.View
 	cancel context.CancelCauseFunc
 	begun  time.Time
 	holds  func() bool   // the session holds memory that others wait for
@@ -43,6 +43,7 @@ type ackQueue struct {
 	expected int  // fragments whose PERSISTED or ERROR is still to come
 	closed   bool // the reading goroutine ended
 	lastData time.Time
+	paused   bool      // the reading goroutine waits for a limit: the producer is not silent
 	asked    time.Time // since when the reading goroutine waits for data; zero while it does not
 
 	// Of the writing goroutine, read after it ended.
@@ -51,7 +52,7 @@ type ackQueue struct {
 	line              []byte
 }
 
-func newAckQueue(g *Ingest, r Request, l quota.Limits, cancel context.CancelCauseFunc) *ackQueue {
+func newAckQueue(g *Ingest, r Request, l *quota.View, cancel context.CancelCauseFunc) *ackQueue {
 	now := g.o.Now()
 	return &ackQueue{g: g, id: r.ID, watch: r.Watcher, gone: r.Stream.Gone(), limits: l, cancel: cancel, begun: now, lastData: now, ring: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
 }
@@ -112,7 +113,14 @@ func (q *ackQueue) asks(now time.Time) {
 func (q *ackQueue) data(now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.lastData, q.asked = now, time.Time{}
+	q.lastData, q.asked, q.paused = now, time.Time{}, false
+}
+
+// pause notes that nothing is read because a limit says so, until data or asks is called.
+func (q *ackQueue) pause() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.paused = true
 }
 
 // close says that no fragment will come any more.
@@ -187,7 +195,7 @@ func (q *ackQueue) tick() time.Duration {
 	if q.closed {
 		return idleAfter
 	}
-	if age := q.limits.PutSessionAge; age > 0 && now.Sub(q.begun) >= age {
+	if age := q.limits.Duration(quota.PutSessionAge); age > 0 && now.Sub(q.begun) >= age {
 		q.cancel(fault(tooOld, "the session is older than %v", age))
 		return idleAfter
 	}
@@ -195,12 +203,15 @@ func (q *ackQueue) tick() time.Duration {
 		q.cancel(fault(tooSlow, "the fragment took too long while others waited for the memory kept for it: send it faster, or smaller fragments"))
 		return idleAfter
 	}
+	if q.paused {
+		return idleAfter
+	}
 	silence := now.Sub(q.lastData)
 	if silence < idleAfter {
 		return idleAfter - silence
 	}
 	q.queue = append(q.queue, Ack{Type: Idle})
-	if end := q.limits.PutIdle; end > 0 && silence >= end && q.unanswered(now) > end-idleEvery {
+	if end := q.limits.Duration(quota.PutIdle); end > 0 && silence >= end && q.unanswered(now) > end-idleEvery {
 		q.cancel(fault(noData, "no data for %v", end).quietly())
 	}
 	if silence >= holdLimit && q.unanswered(now) > holdLimit-idleEvery && q.holds() {

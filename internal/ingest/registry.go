@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
 )
 
 // registry knows the sessions of each stream, oldest first.
@@ -20,7 +21,7 @@ func (r *registry) add(id kvs.StreamID, s *session) (remove func()) {
 	defer r.mu.Unlock()
 	all := append(r.streams[id], s)
 	r.streams[id] = all
-	if limit := s.limits.PutSessions; limit > 0 {
+	if limit := s.limits.Int(quota.PutSessions); limit > 0 {
 		for i, old := range all[:max(0, len(all)-limit)] {
 			if i < len(all)-limit-1 {
 				old.cancel(errDisplaced)

@@ -6,8 +6,6 @@ import (
 	"io"
 	"sync/atomic"
 
-	"golang.org/x/time/rate"
-
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/quota"
@@ -19,14 +17,15 @@ import (
 type session struct {
 	g       *Ingest
 	request Request
-	limits  quota.Limits
+	limits  *quota.View
 	entry   Stream
 	live    *live.Stream
 	acks    *ackQueue
 	cancel  context.CancelCauseFunc
 	body    Body
 	reader  *mkv.Reader
-	pace    *rate.Limiter // fragments per second; nil = no limit
+	flow    *quota.Pace // bytes, shared with the stream's other sessions
+	beat    *quota.Pace // fragments, likewise
 
 	header    header
 	frags     *timeline
@@ -46,17 +45,15 @@ type session struct {
 }
 
 func newSession(ctx context.Context, g *Ingest, r Request, body Body, cancel context.CancelCauseFunc) *session {
-	l := g.o.Limits()
-	s := &session{g: g, request: r, limits: l, entry: r.Stream, cancel: cancel, body: body}
+	of := r.Stream.Stream()
+	l := g.o.Book.View(of.Account, of.ID)
+	s := &session{g: g, request: r, limits: l, flow: l.Flow(quota.PutBandwidth), beat: l.Beat(quota.PutFragmentRate), entry: r.Stream, cancel: cancel, body: body}
 	s.header.store = g.o.Live
-	s.live = g.o.Live.Acquire(r.Stream.Stream().ID)
+	s.live = g.o.Live.Acquire(of.ID)
 	s.acks = newAckQueue(g, r, l, cancel)
 	s.acks.holds = func() bool { return (s.inFlight.Load() || s.holding.Load()) && g.o.Pressed != nil && g.o.Pressed() }
 	s.acks.late = func() bool { f := s.arriving.Load(); return f != nil && f.Overdue() }
 	s.reader = mkv.NewReader(&countingReader{ctx: ctx, body: body, s: s}, mkv.Options{Buffer: readBuffer, MaxFrame: maxBlock})
-	if l.FragmentsPerSecond > 0 {
-		s.pace = rate.NewLimiter(rate.Limit(l.FragmentsPerSecond), l.FragmentsPerSecond)
-	}
 	return s
 }
 
@@ -66,16 +63,21 @@ type countingReader struct {
 	ctx  context.Context // of the session
 	body Body
 	s    *session
+	owed int // bytes of the last Read, which the bandwidth still has to let through
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
 	if err := c.s.collect(c.ctx); err != nil {
 		return 0, err
 	}
+	if err := c.pace(); err != nil {
+		return 0, err
+	}
 	now := c.s.g.o.Now()
 	c.s.acks.asks(now)
 	c.s.request.Watcher.Asks(now)
 	n, err := c.body.Read(p)
+	c.owed = n
 	if n > 0 {
 		c.s.summary.Bytes += int64(n)
 		c.s.g.o.Metrics.PutBytes.Add(float64(n))
@@ -84,6 +86,17 @@ func (c *countingReader) Read(p []byte) (int, error) {
 		c.s.request.Watcher.Data(n, now)
 	}
 	return n, err
+}
+
+// pace keeps to the stream's bandwidth: what is not read, the producer cannot send.
+func (c *countingReader) pace() error {
+	d := c.s.flow.Delay(c.owed)
+	if d <= 0 {
+		return nil
+	}
+	c.s.acks.pause()
+	defer func() { c.s.acks.data(c.s.g.o.Now()) }()
+	return c.s.flow.Rest(c.ctx, d)
 }
 
 // collect accounts for what the reader keeps of an element that is not whole yet.
@@ -142,7 +155,7 @@ func (s *session) finish(ctx context.Context, err error) error {
 // cluster follows (decisions sheet, row 3).
 func (s *session) finishClean(ctx context.Context) {
 	if s.current != nil {
-		s.current.metadata.join(s.pending, &s.limits)
+		s.current.metadata.join(s.pending, s.limits)
 		s.endFragment(ctx)
 	}
 }

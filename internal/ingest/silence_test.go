@@ -66,7 +66,7 @@ func TestTheAWSProfileClosesAfterThirtySeconds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, quota.AWS, func(s *studio) {
-				s.limits.FragmentMinDuration = 0
+				s.limit("fragment.min-duration", "none")
 				start := time.Now()
 				body := append([]any{head(otherApp)}, append(test.body, open{})...)
 				c := s.put(s.stream(24), body...)
@@ -130,7 +130,7 @@ func TestFortyFiveMinutes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, quota.AWS, func(s *studio) {
-				s.limits.PutIdle = 0
+				s.limit("PutMedia.idle", "none")
 				start := time.Now()
 				c := s.put(s.stream(24), head(otherApp), aSecond(0), at(1500), 45*time.Minute-time.Second, test.last, open{})
 				if got := c.text(); !strings.HasSuffix(got, test.want) {
@@ -170,7 +170,7 @@ func TestADisplacedSessionDrains(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, quota.AWS, func(s *studio) {
-				s.limits.FragmentMinDuration = 0
+				s.limit("fragment.min-duration", "none")
 				s.shelf.delay = 100 * time.Millisecond
 				e := s.stream(24)
 				old := s.start(e, test.body...)
@@ -210,7 +210,7 @@ func TestAThirdSessionEndsTheOneThatDrains(t *testing.T) {
 
 func TestFragmentsPerSecondArePaced(t *testing.T) {
 	bubble(t, quota.AWS, func(s *studio) {
-		s.limits.FragmentMinDuration = 0
+		s.limit("fragment.min-duration", "none")
 		steps := []any{head(otherApp)}
 		for i := range 25 {
 			steps = append(steps, unknown(uint64(i*1000), at(0)))

@@ -32,7 +32,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type studio struct {
 	*Ingest
 	t       testing.TB
-	limits  quota.Limits
+	profile quota.Profile
+	book    *quota.Book
 	budget  *quota.Budget
 	catalog *catalog.Catalog
 	rows    *db.DB
@@ -47,11 +48,11 @@ func newStudio(t testing.TB, p quota.Profile) *studio {
 }
 
 func newStudioOf(t testing.TB, p quota.Profile, memory int64) *studio {
-	limits, err := quota.For(p)
+	book, err := quota.NewBook(t.Context(), quota.BookOptions{Profile: p})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &studio{t: t, limits: limits, budget: quota.NewBudget(memory, 51<<20), shelf: &shelf{}}
+	s := &studio{t: t, profile: p, book: book, budget: quota.NewBudget(memory, 51<<20), shelf: &shelf{}}
 	d, err := db.Open(t.Context(), db.Options{Path: filepath.Join(t.TempDir(), "catalog.db"), Migrations: catalog.Migrations()})
 	if err != nil {
 		t.Fatal(err)
@@ -62,16 +63,33 @@ func newStudioOf(t testing.TB, p quota.Profile, memory int64) *studio {
 		t.Fatal(err)
 	}
 	s.Ingest = New(Options{
-		Live:    live.New(live.Options{Budget: s.budget, HostBufferBytes: limits.HostBufferBytes, HostBufferAge: limits.HostBufferAge}),
-		Archive: s.shelf, Limits: func() quota.Limits { return s.limits }, Metrics: metrics.New(), Logger: slog.New(slog.DiscardHandler),
+		Live:    live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer}),
+		Archive: s.shelf, Book: book, Metrics: metrics.New(), Logger: slog.New(slog.DiscardHandler),
 	})
 	return s
+}
+
+func (s *studio) hostBuffer() (int64, time.Duration) {
+	v := s.book.View("", 0)
+	return v.Bytes(quota.BufferBytes), v.Duration(quota.BufferAge)
+}
+
+// limit sets the limits that are not those of the profile: names and values in turns.
+func (s *studio) limit(pairs ...string) {
+	s.t.Helper()
+	settings := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		settings[pairs[i]] = pairs[i+1]
+	}
+	if err := s.book.Configure(s.profile, settings); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // again readies the studio for the next row of a table: making one takes time.
 func (s *studio) again(t testing.TB) *studio {
 	s.t = t
-	s.limits, _ = quota.For(s.limits.Profile)
+	s.limit()
 	s.shelf.records = nil
 	return s
 }

@@ -65,7 +65,7 @@ func TestADroppedStreamGivesTheHeaderBackWhenTheArchiveIsDone(t *testing.T) {
 // Headers count in the host buffer: one of its own per fragment for all of them, a
 // shared one once.
 func TestTheHostBufferCountsHeaders(t *testing.T) {
-	r := newRoom(t, 200*PageSize, Options{HostBufferBytes: 10 * PageSize, HostBufferAge: time.Hour})
+	r := newRoom(t, 200*PageSize, Options{HostBuffer: host(10*PageSize, time.Hour)})
 	own, shared := r.Acquire(1), r.Acquire(2)
 	add := func(st *Stream, h *Header) {
 		f := r.beginWith(st, h)
@@ -94,7 +94,7 @@ func TestTheHostBufferCountsHeaders(t *testing.T) {
 // A header that waits for memory presses like a fragment, but keeps off the reserve.
 func TestAHeaderWaitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(t, 8*PageSize, Options{HostBufferBytes: 1 << 30, HostBufferAge: time.Hour}) // 6 without the reserve
+		r := newRoom(t, 8*PageSize, Options{HostBuffer: host(1<<30, time.Hour)}) // 6 without the reserve
 		st := r.Acquire(1)
 		r.whole(st, 4*PageSize, true)
 		r.big(4 * PageSize)

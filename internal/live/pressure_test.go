@@ -16,7 +16,7 @@ import (
 // Of all streams the fragment that was complete first is given up first, and nothing
 // that somebody needs.
 func TestPressureEvictsTheOldestOfAllStreams(t *testing.T) {
-	r := newRoom(t, 20*PageSize, Options{HostBufferBytes: 1 << 30, HostBufferAge: time.Hour}) // 15 without the reserve
+	r := newRoom(t, 20*PageSize, Options{HostBuffer: host(1<<30, time.Hour)}) // 15 without the reserve
 	a, b, c := r.Acquire(1), r.Acquire(2), r.Acquire(3)
 	needed := r.whole(a, 2*PageSize, false)
 	r.pass(time.Second)
@@ -51,7 +51,7 @@ func TestPressureEvictsTheOldestOfAllStreams(t *testing.T) {
 func TestAWaitingProducerGoesOnWhenAFragmentIsArchived(t *testing.T) {
 	for _, kind := range []string{"archived", "host", "failed", "dropped"} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRoom(t, 8*PageSize, Options{HostBufferBytes: 1 << 30, HostBufferAge: time.Hour})
+			r := newRoom(t, 8*PageSize, Options{HostBuffer: host(1<<30, time.Hour)})
 			st, other := r.Acquire(1), r.Acquire(2)
 			full := r.begin(other, false)
 			r.fill(full, 6*PageSize)
@@ -133,7 +133,7 @@ func TestRunSweepsEachSecond(t *testing.T) {
 // sees prefixes of whole elements of the right fragment or is told that it is gone.
 func TestWritersAndReadersAtTheSameTime(t *testing.T) {
 	const streams, fragments, elements, element = 3, 20, 15, 5000
-	r := newRoom(t, 60*PageSize, Options{HostBufferBytes: 20 * PageSize, HostBufferAge: time.Hour})
+	r := newRoom(t, 60*PageSize, Options{HostBuffer: host(20*PageSize, time.Hour)})
 	var writers, readers sync.WaitGroup
 	stop := make(chan struct{})
 	for id := kvs.StreamID(1); id <= streams; id++ {

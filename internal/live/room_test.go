@@ -31,8 +31,8 @@ type room struct {
 func newRoom(t testing.TB, budget int64, o Options) *room {
 	r := &room{t: t, budget: quota.NewBudget(budget, budget/4), now: time.Unix(1_735_442_939, 0), number: map[kvs.StreamID]int64{}}
 	o.Budget, o.Now = r.budget, r.time
-	if o.HostBufferBytes == 0 {
-		o.HostBufferBytes, o.HostBufferAge = 64*PageSize, 5*time.Minute
+	if o.HostBuffer == nil {
+		o.HostBuffer = host(64*PageSize, 5*time.Minute)
 	}
 	r.Store = New(o)
 	return r
@@ -174,4 +174,9 @@ func woken(r *Reader) bool {
 	default:
 		return false
 	}
+}
+
+// host bounds the buffers of streams without retention.
+func host(bytes int64, age time.Duration) func() (int64, time.Duration) {
+	return func() (int64, time.Duration) { return bytes, age }
 }

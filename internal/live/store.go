@@ -38,10 +38,10 @@ type Budget interface {
 
 // Options are what a Store is made of.
 type Options struct {
-	Budget          Budget
-	HostBufferBytes int64         // per stream without retention
-	HostBufferAge   time.Duration // likewise
-	Now             func() time.Time
+	Budget Budget
+	// HostBuffer bounds the buffer of each stream without retention; 0 = no bound.
+	HostBuffer func() (bytes int64, age time.Duration)
+	Now        func() time.Time
 
 	// Evicted is told of each whole fragment that leaves and how many bytes it frees. It
 	// is called with locks held; nil = nobody.

@@ -174,15 +174,16 @@ func (st *Stream) evict(f *Fragment) int64 {
 // expire evicts archived fragments some seconds after they were complete, and those
 // of streams without retention by the host buffer's age.
 func (st *Stream) expire(now time.Time) {
+	_, host := st.store.o.HostBuffer()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for i := 0; i < len(st.frags); {
 		f := st.frags[i]
 		keep := keepArchived
 		if f.host {
-			keep = st.store.o.HostBufferAge
+			keep = host
 		}
-		if !f.evictable() || now.Sub(f.completed) < keep {
+		if !f.evictable() || keep == 0 || now.Sub(f.completed) < keep {
 			i++
 			continue
 		}
@@ -193,7 +194,8 @@ func (st *Stream) expire(now time.Time) {
 // boundHost evicts the oldest fragments of a stream without retention until they fit
 // its host buffer. Callers hold st.mu.
 func (st *Stream) boundHost() {
-	for i := 0; i < len(st.frags) && st.hostSize > st.store.o.HostBufferBytes; {
+	most, _ := st.store.o.HostBuffer()
+	for i := 0; most > 0 && i < len(st.frags) && st.hostSize > most; {
 		if f := st.frags[i]; f.host && f.evictable() {
 			st.store.o.Evicted(Bound, st.evict(f))
 			continue

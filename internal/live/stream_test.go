@@ -134,7 +134,7 @@ func TestAnOlderFragmentStaysWhenAYoungerOneLeaves(t *testing.T) {
 }
 
 func TestEvictionByAge(t *testing.T) {
-	r := newRoom(t, 100*PageSize, Options{HostBufferBytes: 1 << 30, HostBufferAge: time.Minute})
+	r := newRoom(t, 100*PageSize, Options{HostBuffer: host(1<<30, time.Minute)})
 	st := r.Acquire(1)
 	host, stored := r.whole(st, 10, true), r.archived(st, 10)
 	waiting, arriving := r.whole(st, 10, false), r.begin(st, true)
@@ -163,7 +163,7 @@ func TestEvictionByAge(t *testing.T) {
 }
 
 func TestTheHostBufferIsBoundedBySize(t *testing.T) {
-	r := newRoom(t, 100*PageSize, Options{HostBufferBytes: 5 * PageSize, HostBufferAge: time.Hour})
+	r := newRoom(t, 100*PageSize, Options{HostBuffer: host(5*PageSize, time.Hour)})
 	st, other := r.Acquire(1), r.Acquire(2)
 	r.whole(other, 5*PageSize, true)
 	r.whole(st, 2*PageSize, true)
@@ -186,7 +186,7 @@ func TestTheHostBufferIsBoundedBySize(t *testing.T) {
 }
 
 func TestTinyFragmentsFillTheHostBufferByTheirPages(t *testing.T) {
-	r := newRoom(t, 100*PageSize, Options{HostBufferBytes: 10 * PageSize, HostBufferAge: time.Hour})
+	r := newRoom(t, 100*PageSize, Options{HostBuffer: host(10*PageSize, time.Hour)})
 	st := r.Acquire(1)
 	for range 50 {
 		r.whole(st, 1, true)

@@ -37,6 +37,10 @@ type Set struct {
 	ExpiredFragments prometheus.Counter
 	DamagedRecords   prometheus.Counter
 
+	LimitBreaches     *prometheus.CounterVec // by limit
+	LimitWaits        *prometheus.CounterVec // by limit
+	FragmentsConsumed *prometheus.CounterVec // by budget
+
 	Evicted      *prometheus.CounterVec // by reason
 	EvictedBytes *prometheus.CounterVec
 }
@@ -52,6 +56,7 @@ func New() *Set {
 	s.addRequests()
 	s.addMedia()
 	s.addArchive()
+	s.addLimits()
 	s.addLive()
 	return s
 }
@@ -78,6 +83,12 @@ func (s *Set) addArchive() {
 	s.ArchiveFailures = s.counter("millrace_archive_failures_total", "Fragments that could not be made durable.")
 	s.ExpiredFragments = s.counter("millrace_archive_expired_fragments_total", "Fragments removed because their retention ended or their stream was deleted.")
 	s.DamagedRecords = s.counter("millrace_archive_damaged_records_total", "Stored records found with a wrong checksum.")
+}
+
+func (s *Set) addLimits() {
+	s.LimitBreaches = s.counterVec("millrace_limit_breaches_total", "Calls refused by a limit, and PutMedia sessions displaced by newer ones. The limits have their names in the reference.", "limit")
+	s.LimitWaits = s.counterVec("millrace_limit_wait_seconds_total", "Time that sessions were held up by a limit, added up over all sessions.", "limit")
+	s.FragmentsConsumed = s.counterVec("millrace_archived_fragments_consumed_total", "Quota points taken by calls for archived fragments (ArchivedFragmentsConsumed), by budget: metadata or media.", "budget")
 }
 
 func (s *Set) addLive() {

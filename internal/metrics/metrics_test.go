@@ -22,6 +22,9 @@ func used() *Set {
 	s.Evicted.WithLabelValues("age").Inc()
 	s.EvictedBytes.WithLabelValues("age").Add(1)
 	s.AckSeconds.Observe("PERSISTED", 2*time.Second, "", time.Unix(3, 0))
+	s.LimitBreaches.WithLabelValues("PutMedia.sessions").Inc()
+	s.LimitWaits.WithLabelValues("PutMedia.bandwidth").Inc()
+	s.FragmentsConsumed.WithLabelValues("media").Inc()
 	return s
 }
 

@@ -158,7 +158,7 @@ func (f *follower) wait(ctx context.Context) error {
 	if err := f.out.Flush(); err != nil {
 		return err
 	}
-	limit := f.p.o.Idle
+	limit := f.p.o.Idle(f.stream.Stream())
 	rest := stall
 	if limit > 0 {
 		if rest = limit - f.p.o.Now().Sub(f.quiet); rest <= 0 {
@@ -193,7 +193,9 @@ func (f *follower) write(b []byte, flush bool) error {
 
 // head sends everything in front of the cluster.
 func (f *follower) head(header []byte, info kvs.Fragment) error {
-	f.out.Chunk(info)
+	if err := f.out.Chunk(info); err != nil {
+		return err
+	}
 	if err := f.write(header, false); err != nil {
 		return err
 	}

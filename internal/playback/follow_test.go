@@ -235,7 +235,7 @@ func TestTheSessionEndsWhenNothingComes(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		s := openStudio(t, true)
-		s.options.Idle = 0
+		s.options.Idle = nil
 		r := s.follow(fromNow, newSink())
 		time.Sleep(24 * time.Hour)
 		k := s.stored(10)

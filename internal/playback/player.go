@@ -40,15 +40,19 @@ type Stream interface {
 type Output interface {
 	io.Writer
 	Flush() error
-	Chunk(f kvs.Fragment) // a chunk with this fragment comes next
+	// Chunk is called before each chunk, with its fragment; it may wait until one may be
+	// sent.
+	Chunk(f kvs.Fragment) error
 }
 
 // Options are what a Player is made of.
 type Options struct {
 	Archive Archive
 	Live    *live.Store
-	Idle    time.Duration    // Follow ends after this time without media; 0 = never
-	Now     func() time.Time // nil = time.Now
+	// Idle is the time without media after which Follow ends, asked again and again;
+	// nil and 0 = never.
+	Idle func(kvs.Stream) time.Duration
+	Now  func() time.Time // nil = time.Now
 }
 
 // Player serves consumers.
@@ -60,6 +64,9 @@ type Player struct {
 func New(o Options) *Player {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Idle == nil {
+		o.Idle = func(kvs.Stream) time.Duration { return 0 }
 	}
 	return &Player{o: o}
 }

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/mkv"
 )
 
@@ -14,7 +15,7 @@ func TestAStalledFragmentIsOvertaken(t *testing.T) {
 		s := openStudio(t, true)
 		defer s.st.OpenSession()()
 		defer s.st.OpenSession()()
-		s.options.Idle = 0
+		s.options.Idle = nil
 		r := s.follow(earliest, newSink())
 		stalled := s.open(true)
 		stalled.frame(0, 100)
@@ -85,7 +86,7 @@ func TestAStalledFragmentIsLeftInTheMiddle(t *testing.T) {
 	for _, idle := range []time.Duration{0, stall} {
 		synctest.Test(t, func(t *testing.T) {
 			s := openStudio(t, true)
-			s.options.Idle = idle
+			s.options.Idle = func(kvs.Stream) time.Duration { return idle }
 			defer s.st.OpenSession()()
 			r := s.follow(earliest, newSink())
 			stalled := s.open(true)

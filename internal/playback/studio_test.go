@@ -70,7 +70,7 @@ func openStudio(t testing.TB, bubble bool) *studio {
 	t.Helper()
 	s := &studio{t: t, bubble: bubble, now: begin, budget: &freely{},
 		stream: &fakeStream{stream: kvs.Stream{ID: streamID, Name: "yard", Retention: 24}, gone: make(chan struct{})}}
-	s.live = live.New(live.Options{Budget: s.budget, HostBufferBytes: 8 << 20, HostBufferAge: time.Minute, Now: s.clock})
+	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: func() (int64, time.Duration) { return 8 << 20, time.Minute }, Now: s.clock})
 	var err error
 	if s.archive, err = archive.Open(t.Context(), archive.Options{Dir: t.TempDir(), Now: s.clock}); err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func openStudio(t testing.TB, bubble bool) *studio {
 	done := make(chan error)
 	go func() { done <- s.archive.Run(ctx) }()
 	s.st = s.live.Acquire(streamID)
-	s.options = Options{Archive: s.archive, Live: s.live, Idle: 3 * time.Second, Now: s.clock}
+	s.options = Options{Archive: s.archive, Live: s.live, Idle: func(kvs.Stream) time.Duration { return 3 * time.Second }, Now: s.clock}
 	t.Cleanup(func() {
 		cancel()
 		if err := errors.Join(<-done, s.archive.Close()); err != nil {
@@ -238,10 +238,11 @@ func (o *sink) Write(b []byte) (int, error) {
 	return o.buf.Write(b)
 }
 
-func (o *sink) Chunk(kvs.Fragment) {
+func (o *sink) Chunk(kvs.Fragment) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.chunks++
+	return nil
 }
 
 func (o *sink) Flush() error {

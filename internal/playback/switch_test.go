@@ -23,7 +23,7 @@ func TestTheSwitchLosesAndDoublesNothing(t *testing.T) {
 
 func switches(t *testing.T, rnd *rand.Rand) {
 	s := newStudio(t)
-	s.options.Idle = 0
+	s.options.Idle = nil
 	stop := make(chan struct{})
 	var others, readers sync.WaitGroup
 	defer others.Wait()
@@ -192,7 +192,7 @@ type counter struct {
 
 func (c *counter) Write(b []byte) (int, error) { c.n += int64(len(b)); return len(b), nil }
 
-func (c *counter) Chunk(kvs.Fragment) {}
+func (c *counter) Chunk(kvs.Fragment) error { return nil }
 
 func (c *counter) Flush() error {
 	select {

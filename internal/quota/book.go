@@ -62,17 +62,22 @@ type Book struct {
 	log     *slog.Logger
 	metrics *metrics.Set
 	db      *db.DB
-	epoch   time.Time // what the clocks of the buckets count from
+	epoch   time.Time // what the clock of the buckets counts from
+	made    time.Time // likewise that of the pipes
 
 	current atomic.Pointer[inForce]
 	change  sync.Mutex // held while current is replaced
 
+	accounts    *index[kvs.AccountID]
+	streams     *index[kvs.StreamID]
+	connections connections
+	pipes       pipes
 }
 
 // NewBook makes the book, with the limits that were set for accounts and streams in
 // earlier runs.
 func NewBook(ctx context.Context, o BookOptions) (*Book, error) {
-	b := &Book{now: o.Now, db: o.DB, metrics: o.Metrics, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
+	b := &Book{accounts: newIndex[kvs.AccountID](accountSlots), streams: newIndex[kvs.StreamID](streamSlots), made: time.Now(), now: o.Now, db: o.DB, metrics: o.Metrics, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
 	if b.now == nil {
 		b.now = time.Now
 	}
@@ -101,13 +106,11 @@ type overrides map[int]Value
 type resolved struct {
 	of     *inForce
 	values []Value
-	steps  []int64 // of rates: nanoseconds between two, 0 = no limit
 }
 
 func (r *resolved) fill(o overrides) {
 	for i, v := range o {
 		r.values[i] = v
-		r.steps[i] = step(table[i], v)
 	}
 }
 
@@ -117,7 +120,7 @@ func (f *inForce) resolve(a kvs.AccountID, id kvs.StreamID) *resolved {
 	if len(account) == 0 && len(stream) == 0 {
 		return &f.server
 	}
-	r := &resolved{of: f, values: slices.Clone(f.server.values), steps: slices.Clone(f.server.steps)}
+	r := &resolved{of: f, values: slices.Clone(f.server.values)}
 	r.fill(account)
 	r.fill(stream)
 	return r
@@ -153,10 +156,10 @@ func parse(name, text string) (*Limit, Value, error) {
 // Configure replaces profile and settings: all of them, or none when one is wrong. What
 // was set for accounts and streams stays.
 func (b *Book) Configure(p Profile, settings map[string]string) error {
-	p = cmp.Or(p, Open)
-	if p != Open && p != AWS {
-		return unknownProfile(p)
+	if err := p.Check(); err != nil {
+		return err
 	}
+	p = cmp.Or(p, Open)
 	o, err := parseSettings(settings)
 	if err != nil {
 		return err
@@ -165,10 +168,9 @@ func (b *Book) Configure(p Profile, settings map[string]string) error {
 	defer b.change.Unlock()
 	old := b.current.Load()
 	f := &inForce{profile: p, settings: map[int]bool{}, accounts: old.accounts, streams: old.streams}
-	f.server = resolved{of: f, values: make([]Value, len(table)), steps: make([]int64, len(table))}
+	f.server = resolved{of: f, values: make([]Value, len(table))}
 	for _, l := range table {
 		f.server.values[l.index] = l.Default(p)
-		f.server.steps[l.index] = step(l, l.Default(p))
 	}
 	f.server.fill(o)
 	for i := range o {
@@ -176,10 +178,6 @@ func (b *Book) Configure(p Profile, settings map[string]string) error {
 	}
 	b.current.Store(f)
 	return nil
-}
-
-func unknownProfile(p Profile) error {
-	return fmt.Errorf("unknown profile %q: use %q or %q", p, Open, AWS)
 }
 
 // Profile is the profile in force.
@@ -282,7 +280,7 @@ func (b *Book) Forget(ctx context.Context, id kvs.StreamID) error {
 func (b *Book) replace(t Target, edit func(overrides)) {
 	old := b.current.Load()
 	f := &inForce{profile: old.profile, settings: old.settings, accounts: old.accounts, streams: old.streams}
-	f.server = resolved{of: f, values: old.server.values, steps: old.server.steps}
+	f.server = resolved{of: f, values: old.server.values}
 	if t.Stream != 0 {
 		f.streams = edited(old.streams, t.Stream, edit)
 	} else {

@@ -51,7 +51,7 @@ func (b *Book) load(ctx context.Context) error {
 	defer b.change.Unlock()
 	old := b.current.Load()
 	f := &inForce{profile: old.profile, settings: old.settings, accounts: accounts, streams: streams}
-	f.server = resolved{of: f, values: old.server.values, steps: old.server.steps}
+	f.server = resolved{of: f, values: old.server.values}
 	b.current.Store(f)
 	return nil
 }

@@ -55,3 +55,22 @@ var (
 	MediaPoints = often(Limit{Name: "points.media", Scope: Stream, AWS: 500, Hard: true, Section: "5", Operation: pick, Room: "api/archived",
 		Breach: tooFast, Help: "fragments whose media are asked for, by all operations together"})
 )
+
+// What a call costs (section 5).
+var _ = points(map[string]cost{
+	"ListFragments":       {metadata: 1},
+	"GetHLSMediaPlaylist": {metadata: 1},
+	"GetDASHManifest":     {metadata: 1},
+	clip:                  {metadata: 1, media: 1},
+	images:                {metadata: 1, media: 1, base: 400},
+	pick:                  {media: 1},
+	"GetMP4MediaFragment": {media: 1},
+	"GetTSFragment":       {media: 1},
+})
+
+func points(all map[string]cost) int {
+	for name, c := range all {
+		operation(name).points = c
+	}
+	return len(all)
+}

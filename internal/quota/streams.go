@@ -47,14 +47,18 @@ var soft = map[string]bool{"CreateStream": true, "CreateSignalingChannel": true}
 // rates adds the rows of requests a second and enters them for [OperationOf].
 func rates(section string, resource Scope, all []perOperation) int {
 	for _, r := range all {
-		op := OperationOf(r.operation)
+		op := operation(r.operation)
 		if r.account > 0 {
 			op.account = row(Limit{Name: r.operation + ".account-rate", Scope: Account, AWS: r.account, Hard: !soft[r.operation], Section: section,
 				Operation: r.operation, Room: "api", Breach: tooFast, Help: "requests of an account"}, Frequency)
+			op.account.slot = accountSlots
+			accountSlots++
 		}
 		if r.resource > 0 {
 			op.resource = row(Limit{Name: r.operation + "." + resource.String() + "-rate", Scope: resource, AWS: r.resource, Hard: true, Section: section,
 				Operation: r.operation, Room: "api", Breach: tooFast, Help: "requests on one " + resource.String()}, Frequency)
+			op.resource.slot = streamSlots
+			streamSlots++
 		}
 	}
 	return len(all)

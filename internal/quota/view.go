@@ -23,6 +23,11 @@ func (b *Book) View(a kvs.AccountID, id kvs.StreamID) *View {
 	return &View{book: b, account: a, stream: id}
 }
 
+// Duration is a limit on a time for a stream; 0 = none. It is for those who keep no view.
+func (b *Book) Duration(l Span, s kvs.Stream) time.Duration {
+	return b.current.Load().value(l.Limit, s.Account, s.ID).duration()
+}
+
 func (v *View) resolved() *resolved {
 	now := v.book.current.Load()
 	r := v.seen.Load()

@@ -30,7 +30,7 @@ type serverInfo struct {
 }
 
 func (s *Server) describe(context.Context, *api.Call, *struct{}) (any, error) {
-	return serverInfo{Version: version(), Region: s.config.Regions[0], Profile: string(s.config.Profile),
+	return serverInfo{Version: version(), Region: s.config.Regions[0], Profile: string(s.book.Profile()),
 		Started: s.started, Now: s.config.Now()}, nil
 }
 

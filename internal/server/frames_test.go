@@ -56,7 +56,10 @@ func (m *meter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (m *meter) Chunk(f kvs.Fragment) { m.session.Chunk(f, time.Now()) }
+func (m *meter) Chunk(f kvs.Fragment) error {
+	m.session.Chunk(f, time.Now())
+	return nil
+}
 
 func (m *meter) Flush() error {
 	select {

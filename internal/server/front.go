@@ -31,18 +31,19 @@ func (s *Server) openFront(context.Context) error {
 		Catalog: s.catalog, Deleted: s.deleted, Endpoint: video.Endpoint{Configured: s.config.Endpoint, Names: s.names},
 	})...)
 	routes = append(routes, media.Routes(media.Options{
-		Catalog: s.catalog, Ingest: s.ingest, Player: s.player, Metrics: s.metrics, Slots: quota.NewSlots("GetMedia", s.limits.GetSessions),
+		Catalog: s.catalog, Ingest: s.ingest, Player: s.player, Metrics: s.metrics,
+		Share:        api.Share{Limits: s.book, Sessions: quota.GetSessions, Bandwidth: quota.GetBandwidth, Fragments: quota.GetFragmentRate},
 		WriteTimeout: s.config.GetMedia.WriteTimeout, Here: s.here, Closing: s.closing,
 	})...)
 	routes = append(routes, archived.Routes(archived.Options{
 		Catalog: s.catalog, Archive: s.archive, Player: s.player, Metrics: s.metrics,
-		Slots: quota.NewSlots("GetMediaForFragmentList", s.limits.ListSessions), TokenKey: tokenKey,
+		Share: api.Share{Limits: s.book, Sessions: quota.PickSessions, Bandwidth: quota.PickBandwidth}, TokenKey: tokenKey,
 		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
 	})...)
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
 	s.front = api.New(api.Options{
 		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: fullRights{}, Rules: s.rules,
-		Rates: quota.NewRates(s.limits, s.config.Now), Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Now,
+		Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Now,
 	}, routes...)
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/iam"
-	"github.com/millrace/millrace/internal/quota"
 )
 
 // OpenKeys opens the keys of a data directory for the command line. It works beside a
@@ -51,10 +50,7 @@ func Init(ctx context.Context, c config.Config, log *slog.Logger) (key *iam.Root
 	}
 	s := &Server{config: c, log: log, close: func() {}}
 	defer func() { err = errors.Join(err, s.shut()) }()
-	if s.limits, err = quota.For(c.Profile); err != nil {
-		return nil, err
-	}
-	for _, step := range []func(context.Context) error{s.openData, s.openCertificates, s.openStores, s.openAccount} {
+	for _, step := range []func(context.Context) error{s.openData, s.openCertificates, s.openLimits, s.openStores, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

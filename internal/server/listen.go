@@ -66,7 +66,7 @@ func addresses(c *config.Config) []address {
 func (s *Server) listen(context.Context) error {
 	for name, l := range s.bound {
 		var h http.Handler
-		l = &strangers{Listener: l, max: s.limits.Strangers}
+		l = &strangers{Listener: l, max: s.maxStrangers}
 		switch name {
 		case "metrics":
 			mux := http.NewServeMux()

@@ -77,14 +77,14 @@ func (s *Server) apply(c *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("log.level: %w", err)
 	}
-	if err := s.book.Configure(c.Profile, c.Limits); err != nil {
+	if err := s.book.Configure(c.Profile, limitSettings(c)); err != nil {
 		return err
 	}
 	if s.certs != nil {
 		// Also when no setting changed: the files may hold another certificate.
 		if err := s.certs.Reload(s.certificates(c)); err != nil {
 			before := s.settings.Load() // was in force, so it cannot fail
-			return errors.Join(err, s.book.Configure(before.Profile, before.Limits))
+			return errors.Join(err, s.book.Configure(before.Profile, limitSettings(before)))
 		}
 	}
 	if v := s.config.Log.Var; v != nil {

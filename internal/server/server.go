@@ -39,7 +39,6 @@ type Server struct {
 	settings     atomic.Pointer[config.Config] // in force, replaced by Reload
 	reloading    sync.Mutex
 	reloadFailed atomic.Bool // the last one
-	limits       quota.Limits
 	log          *slog.Logger
 	metrics      *metrics.Set
 
@@ -79,10 +78,6 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	s.rejected = rejection.NewBook(rejection.Options{})
 	s.settings.Store(&c)
 	s.closing, s.close = context.WithCancel(context.Background())
-	var err error
-	if s.limits, err = quota.For(c.Profile); err != nil {
-		return nil, err
-	}
 	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openMedia, s.openFront, s.listen, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.shut())
@@ -96,16 +91,6 @@ func (s *Server) openData(context.Context) (err error) {
 	return err
 }
 
-// openLimits opens the limits in force.
-func (s *Server) openLimits(ctx context.Context) error {
-	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("limits.db"), Durable: true, Migrations: quota.Migrations()})
-	if err != nil {
-		return err
-	}
-	s.book, err = quota.NewBook(ctx, quota.BookOptions{Profile: s.config.Profile, Settings: s.config.Limits, DB: rows, Now: s.config.Now, Metrics: s.metrics, Logger: s.log})
-	return err
-}
-
 // openStores opens what must not be lost: streams and keys.
 func (s *Server) openStores(ctx context.Context) error {
 	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
@@ -113,7 +98,7 @@ func (s *Server) openStores(ctx context.Context) error {
 		return err
 	}
 	s.catalog, err = catalog.Open(ctx, catalog.Options{DB: rows, Region: s.config.Regions[0], Now: s.config.Now, Logger: s.log,
-		MaxStreams: func() int { return s.limits.Streams }})
+		MaxStreams: s.maxStreams, MaxTags: s.maxTags})
 	if err != nil {
 		return err
 	}
@@ -159,7 +144,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	}
 	s.budget = quota.NewBudget(budget, reserve)
 	s.sessions = sessions.New(maxListed, s.config.Now)
-	s.live = live.New(live.Options{Budget: s.budget, HostBufferBytes: s.limits.HostBufferBytes, HostBufferAge: s.limits.HostBufferAge, Now: s.config.Now, Evicted: s.evicted})
+	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Now, Evicted: s.evicted})
 	s.archive, err = archive.Open(ctx, archive.Options{
 		Dir: s.data.path("archive"), Retention: (&retentions{catalog: s.catalog}).of, ExpireEvery: s.config.Archive.ExpireEvery,
 		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics}, Now: s.config.Now, Logger: s.log,
@@ -170,8 +155,8 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Limits: func() quota.Limits { return s.limits }, Metrics: s.metrics, Logger: s.log, Now: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
-	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.config.GetMedia.Idle, Now: s.config.Now})
+	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Book: s.book, Metrics: s.metrics, Logger: s.log, Now: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
+	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.getIdle, Now: s.config.Now})
 	s.measure()
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 // do nothing cannot keep others out.
 type strangers struct {
 	net.Listener
-	max int
+	max func() int // 0 = any number
 
 	mu    sync.Mutex
 	conns []*stranger // oldest first; known ones are left out lazily
@@ -29,8 +29,8 @@ type stranger struct {
 // Accept waits for the next connection.
 func (l *strangers) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	if err != nil || l.max == 0 {
-		return c, err
+	if err != nil {
+		return nil, err
 	}
 	s := &stranger{Conn: c, l: l}
 	for _, old := range l.enter(s) {
@@ -45,14 +45,15 @@ func (l *strangers) enter(s *stranger) (out []*stranger) {
 	defer l.mu.Unlock()
 	l.conns = append(l.conns, s)
 	l.count++
-	for l.count > l.max {
+	most := l.max()
+	for most > 0 && l.count > most {
 		old := l.conns[0]
 		l.conns = l.conns[1:]
 		if old.leave() {
 			out = append(out, old)
 		}
 	}
-	if len(l.conns) > 2*l.max {
+	if len(l.conns) > 2*max(l.count, 16) {
 		l.conns = l.unknown()
 	}
 	return out
@@ -60,7 +61,7 @@ func (l *strangers) enter(s *stranger) (out []*stranger) {
 
 // unknown returns the connections still counted. Callers hold l.mu.
 func (l *strangers) unknown() []*stranger {
-	kept := make([]*stranger, 0, l.max)
+	kept := make([]*stranger, 0, l.count)
 	for _, s := range l.conns {
 		if !s.known.Load() {
 			kept = append(kept, s)

@@ -38,7 +38,8 @@ func open(t *testing.T, theirs net.Conn) bool {
 
 func TestStrangersMakeRoomForEachOther(t *testing.T) {
 	f := fakeListener{conns: make(chan net.Conn, 1)}
-	l := &strangers{Listener: f, max: 2}
+	most := 2
+	l := &strangers{Listener: f, max: func() int { return most }}
 	known, knownEnd := f.ring(t, l)
 	trusted(remember(t.Context(), known))
 	_, second := f.ring(t, l)
@@ -63,10 +64,14 @@ func TestStrangersMakeRoomForEachOther(t *testing.T) {
 		c, _ := f.ring(t, l)
 		c.trust()
 	}
-	if len(l.conns) > 2*l.max {
+	if len(l.conns) > 2*16 {
 		t.Errorf("%d connections are remembered", len(l.conns))
 	}
 	if !open(t, fourth) || !open(t, fifthEnd) || !open(t, knownEnd) {
 		t.Error("known ones drove somebody out")
+	}
+	most = 1
+	if _, sixth := f.ring(t, l); open(t, fourth) || !open(t, sixth) {
+		t.Error("a lower limit does not hold")
 	}
 }

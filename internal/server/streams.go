@@ -86,6 +86,9 @@ func (s *Server) purgeStream(ctx context.Context, id kvs.StreamID) error {
 	if err := s.archive.DeleteStream(ctx, id); err != nil {
 		return err
 	}
+	if err := s.book.Forget(ctx, id); err != nil {
+		return err
+	}
 	return s.catalog.Purged(ctx, id)
 }
 

@@ -26,7 +26,7 @@ type Options struct {
 	Catalog *catalog.Catalog
 	Archive Lister
 	Player  *playback.Player
-	Slots   api.Slots // of GetMediaForFragmentList
+	Share   api.Share // of GetMediaForFragmentList
 	Metrics *metrics.Set
 	// TokenKey seals page tokens; it should outlive the process.
 	TokenKey []byte
@@ -63,6 +63,9 @@ func (r room) list(ctx context.Context, c *api.Call, in *wire.ListFragmentsInput
 	q.Max = defaultPage
 	if in.MaxResults != nil {
 		q.Max = int(*in.MaxResults)
+	}
+	if err := c.Points(q.Max); err != nil {
+		return nil, err
 	}
 	found, next, more, err := r.Archive.List(ctx, c.Stream.ID, q)
 	if err != nil {
@@ -111,11 +114,14 @@ func show(f *kvs.Fragment) wire.Fragment {
 
 // pick streams the listed fragments.
 func (r room) pick(ctx context.Context, c *api.Call, in *wire.GetMediaForFragmentListInput) (any, error) {
-	release, err := r.Slots.Take(c.Stream.ID, c.Stream.Name)
+	place, err := r.Share.Take(c)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer place.Close()
+	if err := c.Points(len(in.Fragments)); err != nil {
+		return nil, err
+	}
 	entry, err := r.Catalog.Open(ctx, c.Stream.ID)
 	if err != nil {
 		return nil, err
@@ -125,7 +131,7 @@ func (r room) pick(ctx context.Context, c *api.Call, in *wire.GetMediaForFragmen
 	const operation = "GetMediaForFragmentList"
 	r.Metrics.GetSessions.WithLabelValues(operation).Inc()
 	defer r.Metrics.GetSessions.WithLabelValues(operation).Dec()
-	out := api.NewOutput(c, "video/webm", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues(operation))
+	out := api.NewOutput(ctx, c, place, "video/webm", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues(operation))
 	defer out.End()
 	sent, err := r.Player.Pick(ctx, entry, in.Fragments, out)
 	c.Note(slog.Int("fragments", sent), slog.Int64("bytes", out.Bytes()))

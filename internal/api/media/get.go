@@ -18,11 +18,11 @@ func (r room) getMedia(ctx context.Context, c *api.Call, in *wire.GetMediaInput)
 	if err != nil {
 		return nil, err
 	}
-	release, err := r.Slots.Take(c.Stream.ID, c.Stream.Name)
+	place, err := r.Share.Take(c)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer place.Close()
 	entry, err := r.Catalog.Open(ctx, c.Stream.ID)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (r room) getMedia(ctx context.Context, c *api.Call, in *wire.GetMediaInput)
 	defer cancel()
 	r.Metrics.GetSessions.WithLabelValues("GetMedia").Inc()
 	defer r.Metrics.GetSessions.WithLabelValues("GetMedia").Dec()
-	out := api.NewOutput(c, "video/webm", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues("GetMedia"))
+	out := api.NewOutput(ctx, c, place, "video/webm", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues("GetMedia"))
 	defer out.End()
 	if err := out.Flush(); err != nil {
 		return nil, err

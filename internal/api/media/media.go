@@ -20,7 +20,7 @@ type Options struct {
 	Catalog *catalog.Catalog
 	Ingest  *ingest.Ingest
 	Player  *playback.Player
-	Slots   api.Slots // of GetMedia
+	Share   api.Share // of GetMedia
 	Metrics *metrics.Set
 	// WriteTimeout is how long a consumer may take no byte before it is cut.
 	WriteTimeout time.Duration

@@ -44,6 +44,12 @@ type Options struct {
 	Progress func(bytes int64)
 }
 
+// timeless takes back the limits of time: a file has no pace and no silence.
+var timeless = map[string]string{
+	quota.PutFragmentRate.Name: quota.None, quota.PutBandwidth.Name: quota.None,
+	quota.PutIdle.Name: quota.None, quota.PutSessionAge.Name: quota.None, quota.PutSessions.Name: quota.None,
+}
+
 // Check reads media to their end, or to where a server would end the session, and
 // reports. An error means that the media could not be read, or that ctx ended.
 func Check(ctx context.Context, media io.Reader, o Options) (*Report, error) {
@@ -51,17 +57,15 @@ func Check(ctx context.Context, media io.Reader, o Options) (*Report, error) {
 }
 
 func check(ctx context.Context, media io.Reader, o Options, memory, reserve int64) (*Report, error) {
-	limits, err := quota.For(o.Profile)
+	book, err := quota.NewBook(ctx, quota.BookOptions{Profile: o.Profile, Settings: timeless})
 	if err != nil {
 		return nil, err
 	}
-	// A file has no pace and no silence.
-	limits.FragmentsPerSecond, limits.PutIdle, limits.PutSessionAge, limits.PutSessions = 0, 0, 0, 0
 	n := &notes{report: &Report{}, found: o.Found, absolute: o.Absolute}
 	in := &input{ctx: ctx, from: media, progress: o.Progress}
 	shelf := &shelf{fragments: &n.report.Fragments}
-	store := live.New(live.Options{Budget: quota.NewBudget(memory, reserve), HostBufferBytes: limits.HostBufferBytes, HostBufferAge: limits.HostBufferAge})
-	session := ingest.New(ingest.Options{Live: store, Archive: shelf, Limits: func() quota.Limits { return limits }, Reject: n.refused})
+	store := live.New(live.Options{Budget: quota.NewBudget(memory, reserve), HostBuffer: func() (int64, time.Duration) { return memory, time.Minute }})
+	session := ingest.New(ingest.Options{Live: store, Archive: shelf, Book: book, Reject: n.refused})
 
 	r, w := io.Pipe()
 	var watching sync.WaitGroup
