@@ -16,7 +16,7 @@ type Case struct {
 var (
 	bodyBroke = newCase("body-broke-off", StreamReadError,
 		"The connection ended in the middle of a fragment, or of the header.",
-		"Look at the producer and the network first: a crash, a closed laptop, a proxy with a time limit. The fragment was not kept: producers that wait for PERSISTED (kvssink, producer-c, `millrace put`) send it again. End sessions with the last chunk of the chunked body, as `millrace put` and the SDKs' stop calls do.")
+		"A file that ends like this is cut short. Of a camera look at the producer and the network: a crash, a lost link, a proxy with a time limit. The fragment was not kept: producers that wait for PERSISTED (kvssink, producer-c, `millrace put`) send it again. End sessions with the last chunk of the chunked body, as `millrace put` and the SDKs' stop calls do.")
 	displaced = newCase("displaced", StreamReadError,
 		"A newer PutMedia session of the same stream took over; the limit of sessions per stream is reached and the newest wins.",
 		"Let one producer send to a stream. Two devices with the same stream name displace each other again and again: give each its own stream (kvssink `stream-name`). When the SDK rotates its token this is normal and costs nothing.").
@@ -75,9 +75,6 @@ var (
 	secondDocument = newCase("second-document", InvalidMKV,
 		"A second EBML header, Segment or Tracks in one session.",
 		"One session carries one document. Joined files (`cat a.mkv b.mkv`) and encoders that restart inside a pipe write a new header: begin a new PutMedia session there, or join with ffmpeg (`-f concat`).")
-	secondTimecode = newCase("second-timecode", InvalidMKV,
-		"A cluster has two Timecode elements.",
-		"The muxer is at fault: a cluster has one Timecode, before its first block.")
 	bigHeader = newCase("header-too-large", InvalidMKV,
 		"More than 1 MiB in front of the first cluster.",
 		"Leave attachments, chapters and cover pictures away: ffmpeg `-map 0:v:0 -map 0:a:0 -map_chapters -1 -map_metadata -1`.")

@@ -41,7 +41,7 @@ type previous struct {
 // clusterTimecode begins a fragment: it takes a number and answers BUFFERING.
 func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	if s.current != nil {
-		return fault(secondTimecode, "a second Timecode in a cluster at byte %d", it.Offset)
+		return fault(badElement, "a second Timecode in a cluster at byte %d", it.Offset)
 	}
 	if err := s.admit(ctx); err != nil {
 		return err

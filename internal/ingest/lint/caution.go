@@ -1,5 +1,7 @@
 package lint
 
+//go:generate go test -run ^TestThePageIsCurrent$ -update .
+
 // Caution is a way of being legal and unwise, with what helps.
 type Caution struct {
 	Name string // stable, for programs

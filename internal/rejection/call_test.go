@@ -1,0 +1,36 @@
+package rejection
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+func TestCallsThatWereRefused(t *testing.T) {
+	secret := errors.New("open /var/lib/secret: no such file")
+	for _, c := range []struct {
+		err  error
+		want string
+		says string
+	}{
+		{kvs.Errorf(kvs.InvalidArgument, "x-amzn-fragment-timecode-type is 'X'."), "bad-header", "'X'"},
+		{kvs.Errorf(kvs.InvalidFormat, "no ARN"), "bad-header", "no ARN"},
+		{kvs.Errorf(kvs.TooManyRequests, "slow down"), "too-many-requests", "slow down"},
+		{kvs.Errorf(kvs.WrongEndpoint, "elsewhere"), "wrong-endpoint", "elsewhere"},
+		{secret, "internal", "Internal failure."},
+		{&kvs.Error{Kind: kvs.Internal, Message: "the row", Cause: secret}, "internal", "Internal failure."},
+	} {
+		r := Call{Time: time.UnixMilli(5), Request: "req", Status: 400, Exception: "X", Err: c.err}.Record()
+		if r.Case != c.want || !strings.Contains(r.Why, c.says) || strings.Contains(r.Why, "secret") || r.Scope != Request || r.Fix == "" || r.Offset != -1 || r.Timecode != -1 || !r.Told {
+			t.Errorf("%v: %+v", c.err, r)
+		}
+	}
+	for _, a := range Advices() {
+		if a.Name == "" || len(a.When) < 20 || len(a.Fix) < 40 {
+			t.Errorf("%+v", a)
+		}
+	}
+}
