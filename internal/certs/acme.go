@@ -178,9 +178,11 @@ func (i *issuer) order(ctx context.Context) error {
 			return err
 		}
 	}
-	if order, err = i.client.WaitOrder(ctx, order.URI); err != nil {
+	uri := order.URI
+	if order, err = i.client.WaitOrder(ctx, uri); err != nil {
 		return fmt.Errorf("order: %w", err)
 	}
+	order.URI = uri // authorities need not say it again
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -189,7 +191,7 @@ func (i *issuer) order(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	chain, _, err := i.client.CreateOrderCert(ctx, order.FinalizeURL, csr, true)
+	chain, _, err := i.client.CreateCertFromOrder(ctx, order, csr, true)
 	if err != nil {
 		return fmt.Errorf("certificate: %w", err)
 	}
