@@ -59,6 +59,9 @@ func start(t *testing.T, o Options) *running {
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
 		}
+		if a.index.db.Read().Ping() == nil { // a test may have closed it
+			wantCounts(t, a)
+		}
 		if err := a.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
@@ -134,6 +137,7 @@ func read(a *Archive, s Stored) (header, body []byte, err error) {
 // byte.
 func wantStored(t *testing.T, a *Archive, id kvs.StreamID, want ...Record) {
 	t.Helper()
+	wantCounts(t, a)
 	ctx := context.Background()
 	after := kvs.FragmentNumber{}
 	for _, w := range want {

@@ -171,3 +171,32 @@ func BenchmarkRead(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkCommit puts the rows of batches of 64 fragments, each of another stream, into
+// the index: the most that counting by stream can cost.
+func BenchmarkCommit(b *testing.B) {
+	const batch, streams = 64, 1000
+	a := open(b, Options{Dir: b.TempDir()})
+	defer func() {
+		if err := a.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}()
+	if err := a.index.addSegment(b.Context(), segmentRow{segmentHead: segmentHead{id: 1}}); err != nil {
+		b.Fatal(err)
+	}
+	records := make([]pending, batch)
+	r := &run{seg: &segment{segmentHead: segmentHead{id: 1}}}
+	for i := range records {
+		r.records = append(r.records, &records[i])
+	}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n += batch {
+		for i := range records {
+			records[i].Stored = Stored{Fragment: sample(kvs.StreamID((n+i)%streams+1), int64(n+i+1), 0).Fragment, segment: 1, length: 1000}
+		}
+		if err := a.index.addFragments(b.Context(), []*run{r}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

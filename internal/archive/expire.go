@@ -170,13 +170,18 @@ func removeSome(ctx context.Context, tx *sql.Tx, id kvs.StreamID, horizon kvs.Mi
 	if err != nil {
 		return 0, err
 	}
+	counts := totals{}
 	for segment, s := range shares {
+		counts.add(id, -s.rows, -s.bytes)
 		_, err := tx.ExecContext(ctx, `UPDATE segments SET live = live - $2, bytes = bytes - $3 WHERE id = $1`, segment, s.rows, s.bytes)
 		if err != nil {
 			return 0, err
 		}
 	}
-	return n, nil
+	if err := counts.count(ctx, tx); err != nil {
+		return 0, err
+	}
+	return n, forgetEmpty(ctx, tx, id)
 }
 
 // oldest finds the rows removeSome will remove: what they take from each segment, and

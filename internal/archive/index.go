@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
+	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/kvs"
@@ -64,6 +66,7 @@ func (x *index) addFragments(ctx context.Context, runs []*run) error {
 		if err != nil {
 			return err
 		}
+		counts := totals{}
 		for _, r := range runs {
 			r.fragments, r.bytes = 0, 0
 			for _, p := range r.records {
@@ -78,10 +81,14 @@ func (x *index) addFragments(ctx context.Context, runs []*run) error {
 				}
 				r.fragments++
 				r.bytes += p.length
+				counts.add(p.Stream, 1, p.length)
 			}
 			if err := advance(ctx, tx, r.seg.id, r.end, r.fragments, r.bytes, r.longest); err != nil {
 				return err
 			}
+		}
+		if err := counts.count(ctx, tx); err != nil {
+			return err
 		}
 		return in.Close()
 	})
@@ -96,6 +103,7 @@ func (x *index) replay(ctx context.Context, id, length int64, found []Stored) (a
 			return err
 		}
 		var bytes, longest int64
+		counts := totals{}
 		added = 0
 		for i := range found {
 			fresh, err := in.insert(ctx, &found[i])
@@ -105,10 +113,14 @@ func (x *index) replay(ctx context.Context, id, length int64, found []Stored) (a
 			if fresh {
 				added++
 				bytes += found[i].length
+				counts.add(found[i].Stream, 1, found[i].length)
 				longest = max(longest, found[i].Duration)
 			}
 		}
 		if err := advance(ctx, tx, id, length, int64(added), bytes, longest); err != nil {
+			return err
+		}
+		if err := counts.count(ctx, tx); err != nil {
 			return err
 		}
 		return in.Close()
@@ -211,4 +223,43 @@ func Astray(ctx context.Context, pool *sql.DB) (n int64, err error) {
 	err = pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM fragments LEFT JOIN segments ON segments.id = fragments.segment
 		WHERE segments.id IS NULL OR fragments.position + fragments.length > segments.length`).Scan(&n)
 	return n, err
+}
+
+// totals is what a transaction adds to the counts of streams, or takes from them.
+type totals map[kvs.StreamID]share
+
+func (t totals) add(id kvs.StreamID, rows, bytes int64) {
+	s := t[id]
+	t[id] = share{s.rows + rows, s.bytes + bytes}
+}
+
+// maxCounted is how many streams one statement counts.
+const maxCounted = 500
+
+// count changes the counts of streams. All of a batch go into a few statements: one for
+// each stream would cost as much as a fragment's row.
+func (t totals) count(ctx context.Context, tx *sql.Tx) error {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(t)), maxCounted) {
+		text := []byte(`INSERT INTO streams (stream, fragments, bytes) VALUES `)
+		for i, id := range ids {
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = append(strconv.AppendInt(append(text, '('), int64(id), 10), ',')
+			text = append(strconv.AppendInt(text, t[id].rows, 10), ',')
+			text = append(strconv.AppendInt(text, t[id].bytes, 10), ')')
+		}
+		text = append(text, ` ON CONFLICT (stream) DO UPDATE SET fragments = streams.fragments + excluded.fragments, bytes = streams.bytes + excluded.bytes`...)
+		if _, err := tx.ExecContext(ctx, string(text)); err != nil { // numbers only
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetEmpty removes the count of a stream that keeps nothing, so that deleted streams
+// leave nothing behind.
+func forgetEmpty(ctx context.Context, tx *sql.Tx, id kvs.StreamID) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM streams WHERE stream = $1 AND fragments = 0`, int64(id))
+	return err
 }

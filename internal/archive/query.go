@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 
@@ -82,6 +83,7 @@ func (c *cells) scan(rows *sql.Rows, s *Stored, n int) error {
 // queries are the prepared statements of the readers.
 type queries struct {
 	byNumber, notExpired, newest *sql.Stmt
+	total                        *sql.Stmt
 	at, after, list              [2]*sql.Stmt // per clock
 }
 
@@ -94,6 +96,8 @@ func statements(q *queries) map[**sql.Stmt]string {
 		&q.byNumber:   from + `n >= $2 ORDER BY n LIMIT 2`,
 		&q.notExpired: from + `n >= $2 AND server >= $3 ORDER BY server, n LIMIT 2`,
 		&q.newest:     from + `n > $2 ORDER BY n DESC LIMIT 1`,
+
+		&q.total: `SELECT fragments, bytes FROM streams WHERE stream = $1`,
 
 		// Nothing that started before $3 lasts until $2.
 		&q.at[kvs.ServerClock]: from + `server >= $3 AND server <= $2 AND (server + duration > $2 OR server = $2)
@@ -210,4 +214,36 @@ func (a *Archive) List(ctx context.Context, id kvs.StreamID, q Query) (fragments
 		last = Position{Time: s.At(q.Clock), N: s.Number.N}
 	}
 	return fragments, last, more, rows.Err()
+}
+
+// Usage is what one stream keeps. Fragments that expired count until a pass has removed
+// them: till then they take up space.
+type Usage struct {
+	Fragments int64
+	Bytes     int64 // of their bodies
+
+	// Oldest and Newest are the first and the last fragment that is not expired, by
+	// number; nil when there is none.
+	Oldest, Newest *kvs.Fragment
+}
+
+// Usage returns what a stream keeps. It costs the same however much that is.
+func (a *Archive) Usage(ctx context.Context, id kvs.StreamID, horizon kvs.Millis) (u Usage, err error) {
+	err = a.queries.total.QueryRowContext(ctx, int64(id)).Scan(&u.Fragments, &u.Bytes)
+	if errors.Is(err, sql.ErrNoRows) {
+		return u, nil // nothing was ever stored
+	}
+	if err != nil {
+		return u, err
+	}
+	oldest, ok, err := first(ctx, a.queries.notExpired, every, int64(id), 0, int64(horizon))
+	if err != nil || !ok {
+		return u, err
+	}
+	newest, ok, err := a.Newest(ctx, id, horizon)
+	if err != nil || !ok {
+		return u, err
+	}
+	u.Oldest, u.Newest = &oldest.Fragment, &newest.Fragment
+	return u, nil
 }

@@ -185,6 +185,7 @@ func TestStatementsUseTheirIndex(t *testing.T) {
 		&q.byNumber:                 "(stream=? AND n>?)",
 		&q.notExpired:               "fragments_server (stream=? AND server>?)",
 		&q.newest:                   "(stream=? AND n>?)",
+		&q.total:                    "INTEGER PRIMARY KEY (rowid=?)",
 		&q.at[kvs.ServerClock]:      "fragments_server (stream=? AND server>? AND server<?)",
 		&q.at[kvs.ProducerClock]:    "fragments_producer (stream=? AND producer>? AND producer<?)",
 		&q.after[kvs.ServerClock]:   "fragments_server (stream=? AND server>?)",
