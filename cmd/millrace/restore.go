@@ -25,7 +25,7 @@ func (restoreCmd) Help() string {
 
 Examples:
   millrace restore /mnt/backups/millrace --data /var/lib/millrace --key-file /safe/key-file
-  millrace restore /mnt/backups/millrace --data /tmp/drill --backup 20261122T052001Z
+  millrace restore /mnt/backups/millrace --data /var/lib/millrace-drill --backup 20261122T052001Z
 Run it as the user of the server, and start the server on NEWDIR afterwards.`
 }
 

@@ -28,7 +28,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // source is a data directory in use, like a server's.
 type source struct {
-	t       *testing.T
+	t       testing.TB
+	segment int64 // bytes at which a segment is sealed
 	data    string
 	catalog *catalog.Catalog
 	archive *archive.Archive
@@ -42,10 +43,12 @@ type source struct {
 // the moment that server times of these tests count from, in milliseconds
 const began = 1_800_000_000_000
 
-// newSource makes a data directory with streams and opens it.
-func newSource(t *testing.T) *source {
+// newSource makes a data directory with streams and small segments, and opens it.
+func newSource(t *testing.T) *source { return newSourceOf(t, 64<<10) }
+
+func newSourceOf(t testing.TB, segment int64) *source {
 	t.Helper()
-	s := &source{t: t, data: filepath.Join(t.TempDir(), "data"), numbers: map[kvs.StreamID]int64{}}
+	s := &source{t: t, segment: segment, data: filepath.Join(t.TempDir(), "data"), numbers: map[kvs.StreamID]int64{}}
 	if err := os.Mkdir(s.data, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +86,7 @@ func (s *source) open() {
 	}
 	// A horizon of the test's own: the archive's clock decides, with one hour's retention.
 	now := func() time.Time { return time.UnixMilli(s.horizon.Load()).Add(time.Hour) }
-	s.archive, err = archive.Open(ctx, archive.Options{Dir: filepath.Join(s.data, "archive"), SegmentBytes: 64 << 10,
+	s.archive, err = archive.Open(ctx, archive.Options{Dir: filepath.Join(s.data, "archive"), SegmentBytes: s.segment,
 		ExpireEvery: 24 * time.Hour, Retention: s.retention, Now: now})
 	if err != nil {
 		s.t.Fatal(err)
@@ -170,7 +173,7 @@ func (s *source) expire(n int64) {
 }
 
 // stored lists what an archive holds of a stream, by number.
-func stored(t *testing.T, a *archive.Archive, id kvs.StreamID) map[int64]kvs.Fragment {
+func stored(t testing.TB, a *archive.Archive, id kvs.StreamID) map[int64]kvs.Fragment {
 	t.Helper()
 	list, _, more, err := a.List(t.Context(), id, archive.Query{Clock: kvs.ServerClock, Max: 100_000, Range: kvs.TimeRange{End: kvs.Millis(1 << 60)}})
 	if err != nil || more {
@@ -260,7 +263,7 @@ func (s *source) readable(a *archive.Archive, id kvs.StreamID, n int64, f kvs.Fr
 	}
 }
 
-func mustList(t *testing.T, dir, id string) *Manifest {
+func mustList(t testing.TB, dir, id string) *Manifest {
 	t.Helper()
 	l, err := list(dir)
 	if err != nil {
