@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -124,9 +123,12 @@ func read(a *Archive, s Stored) (header, body []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var b bytes.Buffer
-	_, err = r.WriteTo(&b)
-	header = slices.Clone(r.Header())
+	var h, b bytes.Buffer
+	_, err = r.WriteHeader(&h, 0)
+	if err == nil {
+		_, err = r.WriteTo(&b)
+	}
+	header = h.Bytes()
 	if closeErr := r.Close(); err == nil {
 		err = closeErr
 	}

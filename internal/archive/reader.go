@@ -21,15 +21,19 @@ type Reader struct {
 	damaged func() // told of each damaged chunk
 
 	number kvs.FragmentNumber
-	header []byte
-	table  []byte
-	bodyAt int64
-	size   int64
+	header part
+	body   part
 
 	mu      sync.Mutex // guards the chunk kept for small reads
 	chunk   *[]byte    // from chunks, nil until needed
 	chunkNo int64
 	chunkOK bool
+}
+
+// part is a stretch of a segment with a checksum for each of its chunks.
+type part struct {
+	table    []byte
+	at, size int64
 }
 
 // chunks keeps buffers of one chunk between readers.
@@ -42,14 +46,14 @@ func (a *Archive) OpenRecord(_ context.Context, s Stored) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{files: a.files, file: f, damaged: a.observer.Damaged, number: s.Number, size: s.length}
+	r := &Reader{files: a.files, file: f, damaged: a.observer.Damaged, number: s.Number}
 	if err := r.open(s); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
-// open reads the two record heads, the tables and the header.
+// open reads the two record heads and the tables.
 func (r *Reader) open(s Stored) error {
 	h, table, err := r.readHead(s.position, fragmentRecord)
 	if err != nil {
@@ -58,18 +62,12 @@ func (r *Reader) open(s Stored) error {
 	if h.fragment.Stream != s.Stream || h.fragment.Number != s.Number || h.body != s.length || h.header != s.header {
 		return r.damage("another fragment's record is in its place")
 	}
-	r.table, r.bodyAt = table, s.position+h.bodyAt()
+	r.body = part{table, s.position + h.bodyAt(), h.body}
 	h, table, err = r.readHead(s.header, headerRecord)
 	if err != nil {
 		return err
 	}
-	r.header = make([]byte, h.body)
-	if err := readFull(r.file.f, r.header, s.header+h.bodyAt()); err != nil {
-		return err
-	}
-	if string(appendTable(nil, [][]byte{r.header})) != string(table) {
-		return r.damage("its header record is damaged")
-	}
+	r.header = part{table, s.header + h.bodyAt(), h.body}
 	return nil
 }
 
@@ -112,12 +110,21 @@ func (r *Reader) damage(what string) error {
 		Cause: fmt.Errorf("fragment %s in segment %d: %s", r.number, r.file.id, what)}
 }
 
-// Header returns the bytes that came before the producer's first cluster. They must
-// not be changed.
-func (r *Reader) Header() []byte { return r.header }
+// WriteHeader writes the bytes that came before the producer's first cluster to w, from
+// byte off on. A header may be large, so it is never in memory whole. An error that is not
+// one of w comes before anything of a damaged chunk was written.
+func (r *Reader) WriteHeader(w io.Writer, off int64) (n int64, err error) {
+	if r.file == nil {
+		return 0, fs.ErrClosed
+	}
+	return r.write(w, &r.header, off)
+}
+
+// HeaderSize returns the length of the header in bytes.
+func (r *Reader) HeaderSize() int64 { return r.header.size }
 
 // Size returns the length of the body in bytes.
-func (r *Reader) Size() int64 { return r.size }
+func (r *Reader) Size() int64 { return r.body.size }
 
 // ReadAt implements io.ReaderAt on the body. Reads of whole chunks go straight into p.
 func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
@@ -127,11 +134,11 @@ func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 	if r.file == nil {
 		return 0, fs.ErrClosed
 	}
-	for n < len(p) && off < r.size {
-		rest := p[n:min(int64(len(p)), int64(n)+r.size-off)]
+	for n < len(p) && off < r.body.size {
+		rest := p[n:min(int64(len(p)), int64(n)+r.body.size-off)]
 		k := r.wholeChunks(int64(len(rest)), off)
 		if k > 0 {
-			err = r.readChunks(rest[:k], off/chunkSize)
+			err = r.readChunks(&r.body, rest[:k], off/chunkSize)
 		} else {
 			k, err = r.readPart(rest, off)
 		}
@@ -151,21 +158,25 @@ func (r *Reader) wholeChunks(n, off int64) int64 {
 	if off%chunkSize != 0 {
 		return 0
 	}
-	if off+n == r.size {
+	if off+n == r.body.size {
 		return n
 	}
 	return n / chunkSize * chunkSize
 }
 
-// readChunks fills p with chunks from number i on and checks each.
-func (r *Reader) readChunks(p []byte, i int64) error {
-	if err := readFull(r.file.f, p, r.bodyAt+i*chunkSize); err != nil {
+// readChunks fills p with chunks of a part from number i on and checks each.
+func (r *Reader) readChunks(from *part, p []byte, i int64) error {
+	if err := readFull(r.file.f, p, from.at+i*chunkSize); err != nil {
 		return err
 	}
 	for ; len(p) > 0; i++ {
 		c := p[:min(chunkSize, len(p))]
-		if !chunkIntact(r.table, i, c) {
-			return r.damage(fmt.Sprintf("chunk %d has the wrong checksum", i))
+		if !chunkIntact(from.table, i, c) {
+			what := "chunk %d has the wrong checksum"
+			if from == &r.header {
+				what = "its header record is damaged in chunk %d"
+			}
+			return r.damage(fmt.Sprintf(what, i))
 		}
 		p = p[len(c):]
 	}
@@ -180,10 +191,10 @@ func (r *Reader) readPart(p []byte, off int64) (int64, error) {
 		r.chunk = chunks.Get().(*[]byte)
 	}
 	i := off / chunkSize
-	b := (*r.chunk)[:min(chunkSize, r.size-i*chunkSize)]
+	b := (*r.chunk)[:min(chunkSize, r.body.size-i*chunkSize)]
 	if !r.chunkOK || r.chunkNo != i {
 		r.chunkOK = false
-		if err := r.readChunks(b, i); err != nil {
+		if err := r.readChunks(&r.body, b, i); err != nil {
 			return 0, err
 		}
 		r.chunkNo, r.chunkOK = i, true
@@ -196,14 +207,19 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	if r.file == nil {
 		return 0, fs.ErrClosed
 	}
+	return r.write(w, &r.body, 0)
+}
+
+// write writes a part from byte off on to w, chunk by chunk.
+func (r *Reader) write(w io.Writer, from *part, off int64) (n int64, err error) {
 	b := chunks.Get().(*[]byte)
 	defer chunks.Put(b)
-	for n < r.size {
-		p := (*b)[:min(chunkSize, r.size-n)]
-		if err := r.readChunks(p, n/chunkSize); err != nil {
+	for at := off / chunkSize * chunkSize; at < from.size; at += chunkSize {
+		p := (*b)[:min(chunkSize, from.size-at)]
+		if err := r.readChunks(from, p, at/chunkSize); err != nil {
 			return n, err
 		}
-		k, err := w.Write(p)
+		k, err := w.Write(p[max(0, off-at):])
 		n += int64(k)
 		if err != nil {
 			return n, err

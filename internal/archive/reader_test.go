@@ -55,6 +55,24 @@ func TestReaderIsAGoodReaderAt(t *testing.T) {
 	}
 }
 
+// A large header is written in pieces, from any byte on.
+func TestLargeHeaders(t *testing.T) {
+	a := start(t, Options{Dir: t.TempDir()})
+	rec := sample(1, 1, 100)
+	rec.Header = bytes.Join(media(3, 3, 3*chunkSize+77), nil)
+	r := openOne(t, a, rec)
+	defer r.Close()
+	if r.HeaderSize() != int64(len(rec.Header)) {
+		t.Errorf("%d bytes", r.HeaderSize())
+	}
+	for _, off := range []int{0, 1, chunkSize - 1, chunkSize, chunkSize + 1, len(rec.Header) - 1, len(rec.Header)} {
+		var got bytes.Buffer
+		if n, err := r.WriteHeader(&got, int64(off)); err != nil || n != int64(len(rec.Header)-off) || !bytes.Equal(got.Bytes(), rec.Header[off:]) {
+			t.Errorf("from %d: %d bytes, %v", off, n, err)
+		}
+	}
+}
+
 // TestEveryDamagedByteIsNoticed flips each byte of a small record on disk: what is read
 // is either right or an error.
 func TestEveryDamagedByteIsNoticed(t *testing.T) {
@@ -101,7 +119,7 @@ func TestDamageHarmsOnlyItsOwnChunk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.WriteAt([]byte("bit rot"), r.bodyAt+chunkSize+5); err != nil {
+	if _, err := f.WriteAt([]byte("bit rot"), r.body.at+chunkSize+5); err != nil {
 		t.Fatal(err)
 	}
 	want := bytes.Join(rec.Body, nil)

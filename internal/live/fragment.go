@@ -57,8 +57,17 @@ func (f *Fragment) Info() kvs.Fragment {
 	return f.info
 }
 
-// Header returns the bytes in front of the cluster.
-func (f *Fragment) Header() *Header { return f.header }
+// HeaderAt copies bytes in front of the cluster from off on into p and says how many
+// there are in all. It returns ErrEvicted when they are no longer here.
+func (f *Fragment) HeaderAt(p []byte, off int64) (n int, size int64, err error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.hidden {
+		return 0, 0, ErrEvicted
+	}
+	all := f.header.Bytes
+	return copy(p, all[min(off, int64(len(all))):]), int64(len(all)), nil
+}
 
 // State returns how far the fragment has come and when it last grew.
 func (f *Fragment) State() (State, time.Time) {
@@ -243,5 +252,7 @@ func (f *Fragment) release() int64 {
 	f.st.store.pages.put(f.pages)
 	f.pages = nil
 	f.st.store.o.Budget.Give(f.ticket, n)
-	return n + f.header.drop()
+	n += f.header.drop()
+	f.header = nil // who still has the fragment must not keep its header
+	return n
 }

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 
@@ -49,10 +50,14 @@ func TestReadersSeeOnlyWhatWasPublished(t *testing.T) {
 	if f.Info().Size != int64(sent) || f.Published() != int64(sent) {
 		t.Errorf("size %d, published %d, want %d", f.Info().Size, f.Published(), sent)
 	}
-	if f.Header() != header {
-		t.Error("another header")
+	got := make([]byte, len(header.Bytes)+5)
+	if n, size, err := f.HeaderAt(got, 2); err != nil || size != int64(len(header.Bytes)) || !bytes.Equal(got[:n], header.Bytes[2:]) {
+		t.Errorf("%q of a header of %d bytes: %v", got[:n], size, err)
 	}
 	f.Fail()
+	if _, _, err := f.HeaderAt(got, 0); !errors.Is(err, ErrEvicted) || f.header != nil {
+		t.Errorf("the header of a failed fragment is held: %v", err)
+	}
 	r.wantPages(0)
 }
 

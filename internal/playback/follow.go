@@ -39,6 +39,7 @@ type follower struct {
 	buf          []byte
 	scratch      []byte
 	chunks       int
+	lostConsumer bool        // Write failed
 	timer        *time.Timer // one for the session: a wait must not allocate
 }
 
@@ -191,16 +192,19 @@ func (f *follower) write(b []byte, flush bool) error {
 	return nil
 }
 
-// head sends everything in front of the cluster.
-func (f *follower) head(header []byte, info kvs.Fragment) error {
-	if err := f.out.Chunk(info); err != nil {
-		return err
-	}
-	if err := f.write(header, false); err != nil {
-		return err
-	}
+// tags sends what stands between header and cluster.
+func (f *follower) tags(info kvs.Fragment) error {
 	f.scratch = appendHead(f.scratch[:0], info)
 	return f.write(f.scratch, false)
+}
+
+// Write lets the archive write to the consumer.
+func (f *follower) Write(b []byte) (int, error) {
+	if err := f.write(b, false); err != nil {
+		f.lostConsumer = true
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // tail ends a chunk that was sent whole.
@@ -219,13 +223,34 @@ func (f *follower) sendStored(ctx context.Context, s archive.Stored) error {
 		return f.lost(s.Number, err)
 	}
 	defer func() { _ = r.Close() }()
-	if err := f.head(r.Header(), s.Fragment); err != nil {
+	if err := f.out.Chunk(s.Fragment); err != nil {
+		return err
+	}
+	return f.copyRecord(ctx, s, r, 0)
+}
+
+// copyRecord sends a chunk from the archive, of which the consumer has so many bytes of
+// the header already.
+func (f *follower) copyRecord(ctx context.Context, s archive.Stored, r *archive.Reader, has int64) error {
+	if err := f.copyHead(r, has, s.Fragment); err != nil {
 		return err
 	}
 	if err := f.copyStored(ctx, r, 0); err != nil {
 		return err
 	}
 	return f.tail(s.Fragment)
+}
+
+// copyHead sends everything in front of the cluster of a record.
+func (f *follower) copyHead(r *archive.Reader, has int64, info kvs.Fragment) error {
+	n, err := r.WriteHeader(f, has)
+	switch {
+	case err != nil && n+has == 0 && !f.lostConsumer:
+		return &readError{err} // nothing was sent: the reader can be told
+	case err != nil:
+		return err
+	}
+	return f.tags(info)
 }
 
 // lost handles a record that cannot be opened: one that expired meanwhile is passed
@@ -261,7 +286,22 @@ func (f *follower) copyStored(ctx context.Context, r *archive.Reader, off int64)
 
 // sendLive sends one chunk from the live buffer, frame by frame while it grows.
 func (f *follower) sendLive(ctx context.Context, l *live.Fragment) error {
-	if err := f.head(l.Header().Bytes, l.Info()); err != nil {
+	if err := f.out.Chunk(l.Info()); err != nil {
+		return err
+	}
+	for off := int64(0); ; {
+		n, size, err := l.HeaderAt(f.buf, off)
+		if err != nil {
+			return f.resumeHead(ctx, l, off)
+		}
+		if err := f.write(f.buf[:n], false); err != nil {
+			return err
+		}
+		if off += int64(n); off == size {
+			break
+		}
+	}
+	if err := f.tags(l.Info()); err != nil {
 		return err
 	}
 	var off, edge int64
@@ -296,6 +336,28 @@ func (f *follower) sendLive(ctx context.Context, l *live.Fragment) error {
 func (f *follower) overtaken(l *live.Fragment) bool {
 	next, gap := f.live.Next(l.Info().Number)
 	return gap || next != nil && (sendable(next) || !f.stalled(next))
+}
+
+// resumeHead goes on with a fragment that left the live buffer when off bytes of its
+// header had been sent.
+func (f *follower) resumeHead(ctx context.Context, l *live.Fragment, off int64) error {
+	info := l.Info()
+	s, ok, err := f.p.o.Archive.Get(ctx, f.id, info.Number, 0)
+	if err != nil {
+		return err
+	}
+	if ok {
+		r, err := f.p.o.Archive.OpenRecord(ctx, s)
+		if err == nil {
+			defer func() { _ = r.Close() }()
+			return f.copyRecord(ctx, s, r, off)
+		}
+	}
+	f.after = info.Number
+	if off > 0 {
+		return errBroken
+	}
+	return nil
 }
 
 // resume goes on with a fragment that left the live buffer while it was being sent:

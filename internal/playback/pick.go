@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"errors"
 
 	"github.com/millrace/millrace/internal/kvs"
 )
@@ -49,7 +50,13 @@ func (p *Player) pickOne(ctx context.Context, s Stream, text string, out Output,
 	}
 	defer func() { _ = r.Close() }()
 	f := follower{p: p, out: out, buf: buf}
-	if err := f.head(r.Header(), stored.Fragment); err != nil {
+	if err := out.Chunk(stored.Fragment); err != nil {
+		return false, err
+	}
+	if err := f.copyHead(r, 0, stored.Fragment); err != nil {
+		if _, damaged := errors.AsType[*readError](err); damaged {
+			return refuse(internalError, "The fragment could not be read.")
+		}
 		return false, err
 	}
 	return true, f.copyStored(ctx, r, 0)

@@ -31,6 +31,7 @@ type studio struct {
 	st      *live.Stream
 	options Options
 	budget  *freely
+	head    *live.Header // of the fragments
 
 	mu     sync.Mutex
 	bubble bool // in a synctest bubble: time is the bubble's
@@ -68,7 +69,7 @@ func newStudio(t testing.TB) *studio { return openStudio(t, false) }
 
 func openStudio(t testing.TB, bubble bool) *studio {
 	t.Helper()
-	s := &studio{t: t, bubble: bubble, now: begin, budget: &freely{},
+	s := &studio{t: t, bubble: bubble, now: begin, budget: &freely{}, head: liveHeader,
 		stream: &fakeStream{stream: kvs.Stream{ID: streamID, Name: "yard", Retention: 24}, gone: make(chan struct{})}}
 	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: func() (int64, time.Duration) { return 8 << 20, time.Minute }, Now: s.clock})
 	var err error
@@ -133,7 +134,7 @@ type take struct {
 // open begins a fragment; frames says that its cluster has unknown size.
 func (s *studio) open(frames bool) *take {
 	s.t.Helper()
-	f, err := s.st.Begin(s.nextNumber, kvs.MillisOf(s.clock())-500, liveHeader, frames)
+	f, err := s.st.Begin(s.nextNumber, kvs.MillisOf(s.clock())-500, s.head, frames)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func (k *take) store() {
 	k.s.t.Helper()
 	body := k.complete(false)
 	done := make(chan error, 1)
-	k.s.archive.Append(archive.Record{Fragment: k.Info(), Retention: 24, Timecode: int64(k.Info().Producer), Header: documentHead, Body: body}, func(err error) { done <- err })
+	k.s.archive.Append(archive.Record{Fragment: k.Info(), Retention: 24, Timecode: int64(k.Info().Producer), Header: k.s.head.Bytes, Body: body}, func(err error) { done <- err })
 	if err := <-done; err != nil {
 		k.s.t.Fatal(err)
 	}
