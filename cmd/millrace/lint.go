@@ -69,8 +69,11 @@ func called(name string) string { return choose(name == "-", "the input", name) 
 
 // check looks at one file.
 func (c *lintCmd) check(ctx context.Context, std stdio, name string) (*lint.Report, error) {
-	in, length := interruptible(ctx, std.in, 0), int64(0)
-	if name != "-" {
+	var in io.Reader
+	var length int64
+	if name == "-" {
+		in = interruptible(ctx, std.in, 0)
+	} else {
 		f, err := os.Open(name)
 		if err != nil {
 			return nil, errors.Unwrap(err)

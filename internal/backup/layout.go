@@ -57,6 +57,8 @@ var rules = []struct {
 	{"archive/*.db-wal", rebuilt, "as above"},
 	{"archive/*.db-shm", rebuilt, "as above"},
 	{formatFile, plain, "version of the layout"},
+	{"rejections", plain, "what was refused lately"},
+	{"rejections.new", excluded, "as a file that is being written"},
 	{"token-key", plain, "clients go on with their lists"},
 	{"ca.pem", plain, "clients trust it"},
 	{"ca.key", plain, "signs for ca.pem"},

@@ -3,6 +3,7 @@ package rejection
 import (
 	"cmp"
 	"container/list"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,9 @@ type Options struct {
 	Entries int   // different ones per stream, default 50; the one that was quiet longest goes first
 	Streams int   // default 1000; the one that was quiet longest goes first
 	Bytes   int64 // of all records together, default 8 MiB; likewise
+
+	Path   string       // of the file that [Book.Run] writes; "" = none
+	Logger *slog.Logger // nil = silent
 }
 
 // Book remembers the latest refusals of each stream. Make it with [NewBook].
@@ -32,6 +36,7 @@ type Book struct {
 	streams map[kvs.StreamID]*list.Element // of *page
 	order   *list.List                     // of *page, latest refusal first
 	bytes   int64
+	changed bool // since it was written
 }
 
 // page is what is remembered of one stream.
@@ -42,11 +47,12 @@ type page struct {
 	entries []*Entry // latest first
 }
 
-// NewBook makes an empty book.
+// NewBook makes an empty book. What an earlier run wrote is read by [Book.Load].
 func NewBook(o Options) *Book {
 	o.Entries = cmp.Or(o.Entries, defaultEntries)
 	o.Streams = cmp.Or(o.Streams, defaultStreams)
 	o.Bytes = cmp.Or(o.Bytes, defaultBytes)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return &Book{o: o, streams: map[kvs.StreamID]*list.Element{}, order: list.New()}
 }
 
@@ -70,6 +76,12 @@ func (b *Book) Add(s kvs.Stream, r Record) {
 	if len(p.entries) > b.o.Entries {
 		b.dropLast(p)
 	}
+	b.changed = true
+	b.bound()
+}
+
+// bound forgets the streams that were quiet longest while there is too much.
+func (b *Book) bound() {
 	for b.order.Len() > b.o.Streams || b.bytes > b.o.Bytes && b.order.Len() > 1 {
 		b.forget(b.order.Back())
 	}
@@ -110,6 +122,7 @@ func (b *Book) Forget(id kvs.StreamID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.streams[id]; e != nil {
+		b.changed = true
 		b.forget(e)
 	}
 }

@@ -1,8 +1,9 @@
 // Package rejection remembers what was refused, why, and what helps.
 //
 // A [Record] is one refusal of a fragment, of a session or of a request. A [Book] keeps
-// the latest of each stream, the same ones folded into one [Entry], in bounded memory.
-// Everything may be used from many goroutines.
+// the latest of each stream, the same ones folded into one [Entry], in bounded memory;
+// [Book.Run] writes them to a file now and then, and nobody waits for that. Everything
+// may be used from many goroutines.
 package rejection
 
 import "time"

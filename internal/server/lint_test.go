@@ -72,6 +72,7 @@ var broken = []struct {
 	{"too-many-metadata-items", "", slices.Concat(documentOf(), clusterOf(0), items(11, "n", "v"), clusterOf(1), clusterOf(2))},
 	{"metadata-name-too-long", "", slices.Concat(documentOf(), clusterOf(0), items(1, strings.Repeat("n", 129), "v"), clusterOf(1))},
 	{"metadata-value-too-long", "", slices.Concat(documentOf(), clusterOf(0), items(1, "n", strings.Repeat("v", 257)), clusterOf(1))},
+	{"image-prefix-too-long", "", slices.Concat(documentOf(), clusterOf(0), items(1, "AWS_KINESISVIDEO_IMAGE_PREFIX", strings.Repeat("v", 257)), clusterOf(1))},
 	{"undeclared-track", "", slices.Concat(documentOf(), clusterOf(0), foreignFrame, clusterOf(1), clusterOf(2), foreignFrame)},
 	{"track-without-frame", "", slices.Concat(documentWith(2), clusterOf(0), clusterOf(1))},
 	{"track-without-frame", "", mediatest.Bytes("ffmpeg-h264-aac")},

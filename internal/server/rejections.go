@@ -11,6 +11,23 @@ import (
 	"github.com/millrace/millrace/internal/rejection"
 )
 
+// openRejections takes up what was refused before the server was started.
+func (s *Server) openRejections(ctx context.Context) error {
+	s.rejected = rejection.NewBook(rejection.Options{Path: s.data.path("rejections"), Logger: s.log})
+	var streams map[kvs.StreamID]int
+	err := s.rejected.Load(func(id kvs.StreamID) bool {
+		if streams == nil { // none may have been refused anything
+			streams, _ = s.catalog.Retentions(ctx)
+		}
+		_, ok := streams[id]
+		return ok
+	})
+	if err != nil { // no reason to stay down
+		s.log.Warn("the report of rejections could not be read", "error", err)
+	}
+	return nil
+}
+
 // refused remembers PutMedia calls that were answered with an exception.
 func (s *Server) refused(c *api.Call, status int, exception string, err error) {
 	if c.Operation.Name != "PutMedia" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/client"
+	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/rejection"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/mkv"
@@ -118,5 +119,21 @@ func TestListRejections(t *testing.T) {
 	p.ask("DeleteStream", &wire.DeleteStreamInput{StreamARN: describe.StreamInfo.StreamARN}, nil)
 	if all := p.why(rejectionsInput{}).Streams; len(all) != 1 || all[0].StreamName != "gate" {
 		t.Errorf("after the deletion: %+v", all)
+	}
+}
+
+// What was refused is known after a restart.
+func TestRejectionsOutliveARestart(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("yard", 24)
+	p.send("yard", documentOf(), clusterOf(0), foreignFrame)
+	before := p.why(of("yard")).Rejections
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	q := newPlant(t, func(c *config.Config) { c.Data = p.config.Data })
+	after := q.why(of("yard")).Rejections
+	if len(before) != 1 || len(after) != 1 || after[0].First != before[0].First || after[0].Count != 1 {
+		t.Errorf("before %+v, after %+v", before, after)
 	}
 }

@@ -75,10 +75,9 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 		c.Real = c.Now
 	}
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
-	s.rejected = rejection.NewBook(rejection.Options{})
 	s.settings.Store(&c)
 	s.closing, s.close = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openMedia, s.openFront, s.listen, s.openAccount} {
+	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openRejections, s.openMedia, s.openFront, s.listen, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.shut())
 		}
@@ -191,6 +190,7 @@ func (s *Server) Run(ctx context.Context) error {
 	behind.Go(func() error { return s.live.Run(rooms) })
 	behind.Go(func() error { return s.watchMemory(rooms) })
 	behind.Go(func() error { return s.keys.Run(rooms) })
+	behind.Go(func() error { return s.rejected.Run(rooms) })
 	behind.Go(func() error { return s.purgeDeleted(rooms) })
 	if s.certs != nil {
 		behind.Go(func() error { return s.certs.Run(rooms) })
