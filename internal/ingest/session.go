@@ -209,7 +209,9 @@ func (s *session) diagnose(ctx context.Context, err error) *Fault {
 // displace makes the session end at the end of the fragment in flight; at once if
 // there is none. Called by a newer session.
 func (s *session) displace() {
-	s.displaced.Store(true)
+	if !s.displaced.Swap(true) {
+		s.g.o.Metrics.LimitBreaches.WithLabelValues(quota.PutSessions.Name).Inc()
+	}
 	if !s.inFlight.Load() {
 		s.cancel(errDisplaced)
 	}

@@ -58,12 +58,12 @@ var (
 
 // What a call costs (section 5).
 var _ = points(map[string]cost{
-	"ListFragments":       {metadata: 1},
+	"ListFragments":       {metadata: 1, most: ListMaxResults.Limit},
 	"GetHLSMediaPlaylist": {metadata: 1},
 	"GetDASHManifest":     {metadata: 1},
 	clip:                  {metadata: 1, media: 1},
 	images:                {metadata: 1, media: 1, base: 400},
-	pick:                  {media: 1},
+	pick:                  {media: 1, most: PickFragments.Limit},
 	"GetMP4MediaFragment": {media: 1},
 	"GetTSFragment":       {media: 1},
 })

@@ -59,8 +59,11 @@ type Operation struct {
 }
 
 // cost is how many points a call costs that asks for n fragments: some, and one for
-// each. The base is metadata.
-type cost struct{ metadata, media, base int }
+// each. The base is metadata. A call may ask for as many as most says; nil = any number.
+type cost struct {
+	metadata, media, base int
+	most                  *Limit
+}
 
 // The first two buckets of a stream are its points.
 const (
@@ -142,11 +145,16 @@ func (b *Book) breach(l *Limit, k kvs.Kind, format string, args ...any) error {
 
 // Points takes what a call of op that asks for n fragments costs of the stream's two
 // budgets. It returns an error of kind TooManyRequests, and takes nothing, when one of
-// them is spent. A call that costs more than a second brings in waits for a full budget
+// them is spent, and one of kind InvalidArgument when a call may not ask for so many. A call that costs more than a second brings in waits for a full budget
 // and owes the rest.
 func (b *Book) Points(op *Operation, s kvs.Stream, n int) error {
 	metadata, media := int64(op.points.metadata*n+op.points.base), int64(op.points.media*n)
 	f, now := b.current.Load(), b.clock()
+	if l := op.points.most; l != nil {
+		if most := f.value(l, s.Account, s.ID); most > 0 && n > int(most) {
+			return b.breach(l, kvs.InvalidArgument, "%s asks for %d fragments; at most %s are allowed", op.name, n, l.Format(most))
+		}
+	}
 	perMetadata, perMedia := step(f.value(MetadataPoints.Limit, s.Account, s.ID)), step(f.value(MediaPoints.Limit, s.Account, s.ID))
 	if perMetadata > 0 || perMedia > 0 {
 		buckets := b.streams.of(s.ID, now)
