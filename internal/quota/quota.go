@@ -13,6 +13,8 @@ package quota
 
 import "fmt"
 
+//go:generate go test -run ^TestLimitsPage$ -update .
+
 // Profile names a set of defaults.
 type Profile string
 
