@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -124,6 +125,29 @@ func TestASilentSessionWithALargeHeaderIsEndedUnderPressure(t *testing.T) {
 		}
 		if c := silent(); c.End == nil {
 			t.Error("the silent session ended cleanly")
+		}
+		s.wantEmpty()
+	})
+}
+
+// A header does not wait for ever for memory that others keep for their sessions.
+func TestALargeHeaderGivesUpWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStudioOf(t, quota.Open, 2*collecting) // half of it is the reserve
+		end := make(chan struct{})
+		other := s.start(s.stream(24), heavy(1_000_000), unknown(0, at(0)), endTag, func() { <-end })
+		<-time.After(time.Second)
+		begun := time.Now()
+		c := s.put(s.stream(24), heavy(500_000), unknown(0, at(0)))
+		if acks, idle := strings.CutSuffix(c.text(), " e:5000"); !idle || strings.Trim(acks, "idle ") != "" || c.End == nil {
+			t.Errorf("%s, %v", c.text(), c.End)
+		}
+		if waited := time.Since(begun); waited < headerWait || waited > headerWait+time.Second {
+			t.Errorf("gave up after %v, want %v", waited, headerWait)
+		}
+		close(end)
+		if c := other(); c.End != nil {
+			t.Error(c.End)
 		}
 		s.wantEmpty()
 	})

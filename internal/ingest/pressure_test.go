@@ -122,6 +122,29 @@ func TestAFragmentCutByTheEndOfTheServerIsNotKept(t *testing.T) {
 	})
 }
 
+// A producer that sends a little now and then must not keep for ever the memory that is
+// meant for one fragment after the other.
+func TestASlowFragmentGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStudioOf(t, quota.Open, 128<<10) // two pages and a reserve of two
+		steps := []any{head(otherApp), unknown(0, at(0), frame(1, 40, 70<<10))}
+		for range 200 {
+			steps = append(steps, time.Second, frame(1, 40, 50))
+		}
+		slow := s.start(s.stream(24), steps...)
+		<-time.After(time.Second)
+		begun := time.Now()
+		if c := s.put(s.stream(24), head(otherApp), unknown(0, at(0))); c.Persisted != 1 || c.End != nil {
+			t.Errorf("%s, %v", c.text(), c.End)
+		}
+		if waited := time.Since(begun); waited < time.Minute || waited > 3*time.Minute {
+			t.Errorf("waited %v", waited)
+		}
+		slow().want("b1@0 e1@0:4000", StreamReadError)
+		s.wantEmpty()
+	})
+}
+
 // Producers that wait for memory are served as the archive frees it.
 func TestMoreProducersThanMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

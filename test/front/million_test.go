@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/config"
@@ -53,7 +55,7 @@ func millionFragments(b *testing.B) string {
 	}
 	start := time.Now()
 	layOut(b, dir)
-	store(b, dir, createStreams(b, dir))
+	store(b, dir, createStreams(b, dir, "million-%02d", millionStreams))
 	b.Logf("a million fragments in %s made within %v", dir, time.Since(start))
 	if err := os.WriteFile(whole, nil, 0o600); err != nil {
 		b.Fatal(err)
@@ -79,7 +81,7 @@ func layOut(b *testing.B, dir string) {
 	}
 }
 
-func createStreams(b *testing.B, dir string) (ids []kvs.StreamID) {
+func createStreams(b *testing.B, dir, name string, n int) (ids []kvs.StreamID) {
 	b.Helper()
 	ctx := context.Background()
 	rows, err := db.Open(ctx, db.Options{Path: filepath.Join(dir, "catalog.db"), Durable: true, Migrations: catalog.Migrations()})
@@ -91,12 +93,19 @@ func createStreams(b *testing.B, dir string) (ids []kvs.StreamID) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for i := range millionStreams {
-		s, err := c.Create(ctx, catalog.NewStream{Account: config.DevAccount, Name: fmt.Sprintf("million-%02d", i), Retention: years})
-		if err != nil {
-			b.Fatal(err)
-		}
-		ids = append(ids, s.ID)
+	// Those who write at the same time share a commit.
+	ids = make([]kvs.StreamID, n)
+	var g errgroup.Group
+	g.SetLimit(256)
+	for i := range n {
+		g.Go(func() error {
+			s, err := c.Create(ctx, catalog.NewStream{Account: config.DevAccount, Name: fmt.Sprintf(name, i), Retention: years})
+			ids[i] = s.ID
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
 	}
 	return ids
 }

@@ -108,6 +108,7 @@ func BenchmarkSize(b *testing.B) {
 type process struct {
 	command *exec.Cmd
 	url     string
+	https   string        // its address
 	ready   time.Duration // from exec to the first answer
 	cpu     time.Duration // used until then
 }
@@ -115,8 +116,8 @@ type process struct {
 // launch starts a server and waits for its first answer.
 func launch(b *testing.B, data string, dev bool) *process {
 	b.Helper()
-	addr := freeAddress(b)
-	args := []string{"serve", "--http", addr, "--https", freeAddress(b)}
+	addr, https := freeAddress(b), freeAddress(b)
+	args := []string{"serve", "--http", addr, "--https", https}
 	if data != "" {
 		args = append(args, "--data", data)
 	}
@@ -127,7 +128,7 @@ func launch(b *testing.B, data string, dev bool) *process {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := &process{command: exec.Command(path, args...), url: "http://" + addr}
+	p := &process{command: exec.Command(path, args...), url: "http://" + addr, https: https}
 	p.command.Env = []string{"HOME=" + b.TempDir(), "TMPDIR=" + b.TempDir()}
 	var said strings.Builder
 	p.command.Stdout, p.command.Stderr = &said, &said
