@@ -11,6 +11,7 @@
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared
+#   make install-test    a fresh Debian runs the release by the guide's words alone; as root
 #   make e2e      real clients against the real binary; see .ci/run for what it needs
 
 GO       ?= go
@@ -25,7 +26,7 @@ LINT         := bin/golangci-lint-$(LINT_VERSION)
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build test race lint gen fuzz bench bench-front soak-memory release release-check e2e clean
+.PHONY: all run build test race lint gen fuzz bench bench-front soak-memory release release-check install-test e2e clean
 
 all: test build
 
@@ -88,6 +89,10 @@ release:
 
 release-check:
 	$(GO) run ./deploy/release -version '$(VERSION)' -targets '$(TARGETS)' -out dist -check
+
+install-test:
+	test/install/run
+	test/install/image
 
 e2e: build
 	cd test/signers && $(GO) test -count=1 ./...
