@@ -104,6 +104,9 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 
 // explain adds what helps to errors of the system.
 func explain(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("interrupted; nothing that was there before has changed (%w)", err)
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w; run the command as the user of the server", err)
 	}

@@ -304,7 +304,7 @@ func (j *job) note(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return disk.WriteFile(filepath.Join(j.Data, StateFile), append(text, '\n'), 0o600)
+	return disk.WriteFile(filepath.Join(j.Data, StateFile), append(text, '\n'), 0o644) // the server may be another user
 }
 
 // Last reads when the last backup of a data directory was made.

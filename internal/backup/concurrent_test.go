@@ -174,6 +174,28 @@ func TestLocks(t *testing.T) {
 	s.backup(inside)
 }
 
+// Backups that are removed while they are verified are no damage.
+func TestVerifyBesideABackup(t *testing.T) {
+	s := newSource(t)
+	o := s.options()
+	o.Keep = 1
+	s.store(8)
+	s.backup(o)
+	s.expire(100)
+	s.store(100)
+	again := false
+	v, err := Verify(t.Context(), VerifyOptions{Dir: o.Dir, Progress: func(Progress) {
+		if !again {
+			again = true
+			s.backup(o)
+		}
+	}})
+	if err != nil || len(v.Damage) > 0 || len(v.Backups) > 0 {
+		t.Errorf("verdict %+v, %v; want nothing of the backup that was removed", v, err)
+	}
+	verified(t, o.Dir, 1)
+}
+
 // A backup waits for a server that starts.
 func TestWaitsForAStart(t *testing.T) {
 	s := newSource(t)

@@ -14,7 +14,8 @@ import (
 
 const (
 	chunk     = 1 << 20  // is read, hashed and written at a time
-	syncEvery = 64 << 20 // keeps the kernel from having much to write at once, which slows others
+	chunks    = 16       // are in memory at most
+	syncEvery = 16 << 20 // keeps the kernel from having much to write at once, which slows others
 )
 
 // copier copies bytes, at most rate of them in a second, and tells how far it is.
@@ -26,8 +27,8 @@ type copier struct {
 
 	state Progress
 	begun time.Time
-	paced int64 // bytes since begun
-	buf   []byte
+	paced int64       // bytes since begun
+	free  chan []byte // chunks that nobody uses
 }
 
 // Progress is how far a run is.
@@ -59,21 +60,39 @@ func (c *copier) to(ctx context.Context, name string, r io.ReaderAt, size int64)
 
 // through reads, hashes and, with a file to write to, writes.
 func (c *copier) through(ctx context.Context, f sink, r io.ReaderAt, size int64) (n int64, digest string, err error) {
-	if c.buf == nil {
-		c.buf = make([]byte, chunk)
+	if c.free == nil {
+		c.free = make(chan []byte, chunks)
+		for range chunks {
+			c.free <- make([]byte, chunk)
+		}
 	}
+	w := &writing{full: make(chan []byte, chunks), free: c.free, failed: make(chan struct{}), ended: make(chan struct{})}
+	go w.run(f)
+	n, digest, err = c.pump(ctx, w, r, size)
+	close(w.full)
+	<-w.ended
+	return n, digest, errors.Join(err, w.err)
+}
+
+// pump reads and hashes, and hands what it read to the writing.
+func (c *copier) pump(ctx context.Context, w *writing, r io.ReaderAt, size int64) (n int64, digest string, err error) {
 	h := sha256.New()
 	for n < size {
-		if err := ctx.Err(); err != nil {
-			return n, "", err
+		var b []byte
+		select {
+		case b = <-w.free:
+		case <-w.failed:
+			return n, "", nil
+		case <-ctx.Done():
+			return n, "", ctx.Err()
 		}
-		b := c.buf[:min(chunk, size-n)]
+		b = b[:min(chunk, size-n)]
 		k, err := r.ReadAt(b, n)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return n, "", err
-		}
-		_, _ = h.Write(b[:k]) // never fails
-		if err := put(f, b[:k], n); err != nil {
+		if err == nil || errors.Is(err, io.EOF) {
+			_, _ = h.Write(b[:k]) // never fails
+			w.full <- b[:k]       // has room for all chunks
+		} else {
+			w.free <- b
 			return n, "", err
 		}
 		n += int64(k)
@@ -87,6 +106,29 @@ func (c *copier) through(ctx context.Context, f sink, r io.ReaderAt, size int64)
 		}
 	}
 	return n, digestText(h.Sum(nil)), nil
+}
+
+// writing writes chunks while the next ones are read and hashed, so that nobody waits for
+// the disk who could work.
+type writing struct {
+	full, free chan []byte
+	failed     chan struct{} // closed with the first error
+	ended      chan struct{} // closed behind the last chunk
+	err        error         // the first; read after ended
+}
+
+func (w *writing) run(f sink) {
+	defer close(w.ended)
+	at := int64(0)
+	for b := range w.full {
+		if w.err == nil {
+			if w.err = put(f, b, at); w.err != nil {
+				close(w.failed)
+			}
+			at += int64(len(b))
+		}
+		w.free <- b[:cap(b)] // has room for all chunks
+	}
 }
 
 // put writes b, which begins at byte at, if there is a file.

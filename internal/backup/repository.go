@@ -37,21 +37,16 @@ type repository struct {
 	lock   *os.File
 }
 
-// openRepository opens a folder of backups to change it, or makes one for an
-// installation. source "" takes the one it belongs to.
+// openRepository opens the folder of backups of an installation to change it, or makes it.
 func openRepository(d volume, dir, source string) (*repository, error) {
 	r := &repository{dir: dir, volume: d, source: source}
-	if source == "" {
-		if err := r.readMark(); err != nil {
-			return nil, err
-		}
-	} else if err := r.prepare(); err != nil {
+	if err := r.prepare(); err != nil {
 		return nil, err
 	}
 	var err error
 	r.lock, err = take(r.path(lockFile))
 	if errors.Is(err, errTaken) {
-		return nil, errors.Join(fmt.Errorf("%s: another backup or verification is at work there; wait for it", dir), r.lock.Close())
+		return nil, errors.Join(fmt.Errorf("%s: another backup is being made there; wait for it", dir), r.lock.Close())
 	}
 	return r, err
 }
@@ -64,7 +59,7 @@ func (r *repository) close() error { return r.lock.Close() }
 
 // prepare makes the folder, or makes sure that it holds backups of this installation.
 func (r *repository) prepare() error {
-	if err := r.volume.MakeDir(r.dir); err != nil {
+	if err := makeDir(r.volume, r.dir); err != nil {
 		return err
 	}
 	want := r.source
@@ -83,6 +78,21 @@ func (r *repository) prepare() error {
 		return err
 	}
 	return write(r.volume, r.path(markFile), []byte(markTitle+"\n"+want+"\n"))
+}
+
+// makeDir makes a folder whose name is durable.
+func makeDir(v volume, dir string) error {
+	if exists(dir) {
+		return v.MakeDir(dir) // which fails if it is a file
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if err := v.MakeDir(abs); err != nil {
+		return err
+	}
+	return v.SyncDir(filepath.Dir(abs))
 }
 
 // foreign is the name of something in a folder that a new repository or data directory

@@ -137,6 +137,9 @@ func (j *restoration) examine(ctx context.Context) error {
 
 // prepare makes the folders, if there is room for what comes into them.
 func (j *restoration) prepare(context.Context) error {
+	if err := makeDir(j.volume, j.Data); err != nil {
+		return err
+	}
 	if err := j.volume.MakeDir(j.to(segmentsDir)); err != nil {
 		return err
 	}

@@ -66,13 +66,12 @@ type Verdict struct {
 }
 
 // Verify reads backups to their last byte and compares everything with its digest. Damage
-// is in the verdict; an error says that something could not be read.
-func Verify(ctx context.Context, o VerifyOptions) (v *Verdict, err error) {
-	repo, err := openRepository(realVolume{}, o.Dir, "")
-	if err != nil {
+// is in the verdict; an error says that something could not be read. Nothing is locked or
+// written: backups may be made meanwhile, and those that they remove are left out.
+func Verify(ctx context.Context, o VerifyOptions) (*Verdict, error) {
+	if err := (&repository{dir: o.Dir}).readMark(); err != nil {
 		return nil, explain(err)
 	}
-	defer func() { err = errors.Join(err, repo.close()) }()
 	l, err := list(o.Dir)
 	if err != nil {
 		return nil, err
@@ -97,9 +96,16 @@ func Verify(ctx context.Context, o VerifyOptions) (v *Verdict, err error) {
 	}
 	k.copier.doing("verifying")
 	for _, m := range chosen {
-		if err := k.check(ctx, m); err != nil {
+		before := len(k.verdict.Damage)
+		err := k.check(ctx, m)
+		if !exists(filepath.Join(o.Dir, m.ID)) { // removed by a backup meanwhile
+			k.verdict.Damage = k.verdict.Damage[:before]
+			continue
+		}
+		if err != nil {
 			return nil, fmt.Errorf("backup %s: %w", m.ID, err)
 		}
+		k.verdict.Backups = append(k.verdict.Backups, m.ID)
 	}
 	return &k.verdict, nil
 }
@@ -136,7 +142,6 @@ func (k *checker) damage(format string, args ...any) {
 }
 
 func (k *checker) check(ctx context.Context, m *Manifest) error {
-	k.verdict.Backups = append(k.verdict.Backups, m.ID)
 	whole := true
 	for _, f := range m.Files {
 		ok, err := k.file(ctx, filepath.Join(m.ID, f.Path), f.Size, f.SHA256)
