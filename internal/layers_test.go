@@ -34,6 +34,7 @@ var floors = map[string]floor{
 	"internal/wire/gen":   bytes0,
 	"internal/wire/model": bytes0,
 	"internal/client":     bytes0,
+	"internal/clock":      bytes0,
 	"internal/manual":     bytes0,
 	"internal/metrics":    bytes0,
 	"internal/notify":     bytes0,

@@ -20,6 +20,7 @@ import (
 // serveCmd runs the server.
 type serveCmd struct {
 	settingFlags
+	emulateFlags
 }
 
 // Help shows examples.
@@ -31,6 +32,8 @@ func (serveCmd) Help() string {
       Serve the network. The first start prints the root key, once.
   millrace serve --config /etc/millrace.yml --profile aws
       Settings from a file, with the limits of the original service.
+  millrace serve --dev --no-demo --clock 2030-01-01T00:00:00Z@60
+      A server for tests: docs/guide/ci.md says more.
 Every setting can also be a variable: MILLRACE_TLS_CERT is tls.cert of the file.`
 }
 
@@ -41,6 +44,9 @@ func (s *serveCmd) Run(ctx context.Context, std stdio) error {
 		return &usageError{"serve", wrongSettings(err)}
 	}
 	c := settings.Config
+	if err := s.apply(&c, s.Data); err != nil {
+		return &usageError{"serve", err.Error()}
+	}
 	if c.Dev && s.Data == nil {
 		dir, err := os.MkdirTemp("", "millrace-dev-")
 		if err != nil {

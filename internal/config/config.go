@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/quota"
 )
 
@@ -36,6 +37,8 @@ type Config struct {
 
 	Dev bool `yaml:"-"` // loopback only, fixed keys, a demo stream; a flag, never a setting
 
+	Emulate Emulate `yaml:"-"` // extras of a development server; flags, never settings
+
 	Now  func() time.Time `yaml:"-"` // the server's clock, nil = time.Now; for tests, never a setting
 	Real func() time.Time `yaml:"-"` // the clock of callers' signatures and of certificates, nil = Now
 }
@@ -58,6 +61,12 @@ type ACME struct {
 	HTTP      string   `yaml:"http"`                  // address that answers http-01
 	KeyID     string   `yaml:"key_id"`                // external account binding, "" = none
 	MACKey    string   `yaml:"mac_key" secret:"true"` // its key, base64url
+}
+
+// Emulate are the extras of a development server for tests.
+type Emulate struct {
+	Clock  *clock.Clock // the server's clock, nil = the real one
+	NoDemo bool         // no demo stream
 }
 
 // The kinds of proof that a domain is ours.
@@ -110,6 +119,7 @@ func (c *Config) ForDev() {
 	c.Dev = true
 	c.HTTP, c.HTTPS = "127.0.0.1:8080", "127.0.0.1:8443"
 	c.Account = DevAccount
+	c.Archive.ExpireEvery = time.Second // the clock may run fast
 	c.Regions = []string{"us-east-1"}
 }
 

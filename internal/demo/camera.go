@@ -17,14 +17,18 @@ type camera struct {
 	w      io.Writer
 	buf    []byte
 	start  time.Time // of the first frame
+	ahead  int64     // milliseconds from the real clock to that of the camera
 	frames int64     // written so far
 }
 
 // Film writes Matroska to w as a live producer does until ctx ends or a write fails:
 // one document whose clusters have unknown size and carry absolute times in
 // milliseconds since the Unix epoch, each frame at the moment it is due.
-func Film(ctx context.Context, w io.Writer) error {
+//
+// epoch is what the camera's own clock shows at the first frame.
+func Film(ctx context.Context, w io.Writer, epoch time.Time) error {
 	c := &camera{w: w, start: time.Now()}
+	c.ahead = epoch.UnixMilli() - c.start.UnixMilli()
 	for {
 		if err := c.reel(ctx); err != nil {
 			return err
@@ -75,7 +79,7 @@ func (c *camera) frame(ctx context.Context, f mkv.Frame) error {
 	b := c.buf[:0]
 	first := c.frames - c.frames%FrameRate // of this cluster: one second each
 	if c.frames == first {
-		b = mkv.AppendClusterUnknown(b, uint64(due.UnixMilli()))
+		b = mkv.AppendClusterUnknown(b, uint64(due.UnixMilli()+c.ahead))
 	}
 	at := due.UnixMilli() - c.due(first).UnixMilli()
 	c.buf = mkv.AppendSimpleBlock(b, mkv.BlockHeader{Track: f.Track, Time: int16(at), Key: f.Key}, f.Data)

@@ -30,6 +30,7 @@ type Options struct {
 	Metrics *metrics.Set // nil = nothing is counted
 	Logger  *slog.Logger // nil = silent
 	Now     func() time.Time
+	Clock   func() time.Time // the time that is told of refusals; nil = Now
 
 	// Newest returns the server timestamp of a stream's newest stored fragment, so that
 	// a clock that stepped back lowers none; nil = unknown.
@@ -53,6 +54,9 @@ type Ingest struct {
 func New(o Options) *Ingest {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Clock == nil {
+		o.Clock = o.Now
 	}
 	if o.Metrics == nil {
 		o.Metrics = metrics.New()

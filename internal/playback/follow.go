@@ -51,7 +51,7 @@ func (p *Player) Follow(ctx context.Context, s Stream, sel kvs.Selector, out Out
 	defer st.Release()
 	wake := st.Subscribe()
 	defer wake.Close()
-	f := &follower{p: p, stream: s, id: s.Stream().ID, live: st, wake: wake, out: out, buf: make([]byte, bufferSize), quiet: p.o.Now()}
+	f := &follower{p: p, stream: s, id: s.Stream().ID, live: st, wake: wake, out: out, buf: make([]byte, bufferSize), quiet: p.o.Real()}
 	f.timer = time.NewTimer(stall)
 	defer f.timer.Stop()
 	err = f.run(ctx, sel)
@@ -139,7 +139,7 @@ func sendable(l *live.Fragment) bool {
 // for. Asked about one that grows it notes that the session is not idle.
 func (f *follower) stalled(l *live.Fragment) bool {
 	state, last := l.State()
-	if state == live.Arriving && f.p.o.Now().Sub(last) >= stall {
+	if state == live.Arriving && f.p.o.Real().Sub(last) >= stall {
 		return true
 	}
 	f.quiet = later(f.quiet, last)
@@ -162,7 +162,7 @@ func (f *follower) wait(ctx context.Context) error {
 	limit := f.p.o.Idle(f.stream.Stream())
 	rest := stall
 	if limit > 0 {
-		if rest = limit - f.p.o.Now().Sub(f.quiet); rest <= 0 {
+		if rest = limit - f.p.o.Real().Sub(f.quiet); rest <= 0 {
 			return errIdle
 		}
 	}
@@ -184,7 +184,7 @@ func (f *follower) write(b []byte, flush bool) error {
 		if _, err := f.out.Write(b); err != nil {
 			return err
 		}
-		f.quiet = f.p.o.Now()
+		f.quiet = f.p.o.Real()
 	}
 	if flush {
 		return f.out.Flush()

@@ -52,7 +52,8 @@ type Options struct {
 	// Idle is the time without media after which Follow ends, asked again and again;
 	// nil and 0 = never.
 	Idle func(kvs.Stream) time.Duration
-	Now  func() time.Time // nil = time.Now
+	Now  func() time.Time // what retention is counted by; nil = time.Now
+	Real func() time.Time // what waiting is counted by; nil = Now
 }
 
 // Player serves consumers.
@@ -64,6 +65,9 @@ type Player struct {
 func New(o Options) *Player {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Real == nil {
+		o.Real = o.Now
 	}
 	if o.Idle == nil {
 		o.Idle = func(kvs.Stream) time.Duration { return 0 }

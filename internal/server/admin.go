@@ -17,7 +17,16 @@ func (s *Server) adminRoutes() []admin.Route {
 	return slices.Concat([]admin.Route{
 		admin.JSON("DescribeServer", "Says which server this is.", serverInfo{}, s.describe),
 		admin.OnStream("ListRejections", "Says which fragments and sessions of a stream were refused lately, why, and what helps; without a stream, which streams had refusals.", rejections{}, s.listRejections),
-	}, admin.Sessions(s.sessions, s.config.Now))
+	}, admin.Sessions(s.sessions, s.config.Real), admin.Emulator(s.emulator()))
+}
+
+// emulator is what a development server lets tests do.
+func (s *Server) emulator() admin.EmulatorOptions {
+	o := admin.EmulatorOptions{Moved: s.moved, Reset: s.reset}
+	if c := s.config.Emulate.Clock; c != nil && s.config.Dev {
+		o.Clock = c
+	}
+	return o
 }
 
 // serverInfo is the output of DescribeServer.

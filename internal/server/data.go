@@ -33,8 +33,13 @@ type dataDir struct {
 	lock *os.File
 }
 
-// openDataDir makes or opens the directory, takes its lock and checks its version.
-func openDataDir(root string) (*dataDir, error) {
+// devMark is in data directories that only development servers had: what they hold may
+// be thrown away.
+const devMark = "dev"
+
+// openDataDir makes or opens the directory, takes its lock and checks its version and
+// whose it is.
+func openDataDir(root string, dev bool) (*dataDir, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
@@ -48,7 +53,7 @@ func openDataDir(root string) (*dataDir, error) {
 	}
 	err = d.mark(backup.Starting)
 	if err == nil {
-		err = d.checkFormat()
+		err = d.checkFormat(dev)
 	}
 	if err != nil {
 		return nil, errors.Join(err, d.close())
@@ -85,13 +90,23 @@ func lock(path string) (*os.File, error) {
 }
 
 // checkFormat reads the layout's version, or writes it in a new directory.
-func (d *dataDir) checkFormat() error {
+func (d *dataDir) checkFormat(dev bool) error {
 	if err := d.examineFormat(); err != nil {
 		return err
+	}
+	if !dev { // from now on it holds what somebody may need
+		if err := os.Remove(d.path(devMark)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	path := d.path("format")
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if dev {
+		if err := disk.WriteFile(d.path(devMark), []byte("made by millrace serve --dev\n"), 0o600); err != nil {
+			return err
+		}
 	}
 	return disk.WriteFile(path, []byte("millrace "+strconv.Itoa(formatVersion)+"\n"), 0o600)
 }
@@ -120,12 +135,18 @@ func (d *dataDir) examineFormat() error {
 	return nil
 }
 
+// forDev reports whether a development server made the directory.
+func (d *dataDir) forDev() bool {
+	_, err := os.Stat(d.path(devMark))
+	return err == nil
+}
+
 // foreign is the name of something in the directory that is not ours, "" if there is
 // nothing. A new file system has its lost+found.
 func (d *dataDir) foreign() string {
 	entries, _ := os.ReadDir(d.root)
 	for _, e := range entries {
-		if n := e.Name(); n != lockFile && n != "lost+found" && !strings.HasPrefix(n, ".format-") {
+		if n := e.Name(); n != lockFile && n != devMark && n != "lost+found" && !strings.HasPrefix(n, ".format-") {
 			return n
 		}
 	}

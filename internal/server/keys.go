@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
@@ -45,9 +44,7 @@ func OpenKeys(ctx context.Context, root string, offline bool) (*iam.Store, func(
 // and root key, which it returns because it is never shown again. It fails if the
 // directory has an account already.
 func Init(ctx context.Context, c config.Config, log *slog.Logger) (key *iam.RootKey, err error) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
+	setClocks(&c)
 	s := &Server{config: c, log: log, close: func() {}}
 	defer func() { err = errors.Join(err, s.shut()) }()
 	for _, step := range []func(context.Context) error{s.openData, s.openCertificates, s.openLimits, s.openStores, s.openAccount} {

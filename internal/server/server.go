@@ -66,14 +66,22 @@ type Server struct {
 	started time.Time
 }
 
-// New opens the data directory and binds the addresses. Close it with Run.
-func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error) {
+// setClocks fills in the clocks that the settings do not name.
+func setClocks(c *config.Config) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Real == nil {
 		c.Real = c.Now
 	}
+	if c.Emulate.Clock != nil {
+		c.Now = c.Emulate.Clock.Now
+	}
+}
+
+// New opens the data directory and binds the addresses. Close it with Run.
+func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error) {
+	setClocks(&c)
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
 	s.settings.Store(&c)
 	s.closing, s.close = context.WithCancel(context.Background())
@@ -86,7 +94,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 }
 
 func (s *Server) openData(context.Context) (err error) {
-	s.data, err = openDataDir(s.config.Data)
+	s.data, err = openDataDir(s.config.Data, s.config.Dev)
 	return err
 }
 
@@ -104,7 +112,7 @@ func (s *Server) openStores(ctx context.Context) error {
 	if rows, err = s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()}); err != nil {
 		return err
 	}
-	s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Now, Logger: s.log})
+	s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Real, Logger: s.log})
 	return err
 }
 
@@ -142,8 +150,8 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 		budget = max(totalMemory()/4, 128<<20)
 	}
 	s.budget = quota.NewBudget(budget, reserve)
-	s.sessions = sessions.New(maxListed, s.config.Now)
-	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Now, Evicted: s.evicted})
+	s.sessions = sessions.New(maxListed, s.config.Real)
+	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Real, Evicted: s.evicted})
 	s.archive, err = archive.Open(ctx, archive.Options{
 		Dir: s.data.path("archive"), Retention: (&retentions{catalog: s.catalog}).of, ExpireEvery: s.config.Archive.ExpireEvery,
 		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics}, Now: s.config.Now, Logger: s.log,
@@ -154,8 +162,8 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Book: s.book, Metrics: s.metrics, Logger: s.log, Now: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
-	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.getIdle, Now: s.config.Now})
+	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Book: s.book, Metrics: s.metrics, Logger: s.log, Now: s.config.Real, Clock: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
+	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.getIdle, Now: s.config.Now, Real: s.config.Real})
 	s.measure()
 	return nil
 }
@@ -200,7 +208,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.listeners {
 		doors.Go(l.serve)
 	}
-	if s.config.Dev {
+	if s.config.Dev && !s.config.Emulate.NoDemo {
 		doors.Go(func() error { return s.runCamera(ctx) })
 	}
 	doors.Go(func() error {

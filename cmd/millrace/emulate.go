@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/api/admin"
+	"github.com/millrace/millrace/internal/clock"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/server"
+)
+
+// emulateFlags are the extras of a development server, for tests that talk to it.
+type emulateFlags struct {
+	Clock  *string `placeholder:"START[@SPEED]" help:"With --dev: the server's clock, such as 2030-01-01T00:00:00Z, +36h, @60 or 2030-01-01@10."`
+	NoDemo bool    `help:"With --dev: no demo stream."`
+	Reset  bool    `help:"With --dev: empty the directory of --data first, if only development servers had it."`
+}
+
+// given lists the flags that were given.
+func (f *emulateFlags) given() (names []string) {
+	for name, set := range map[string]bool{"--clock": f.Clock != nil, "--no-demo": f.NoDemo, "--reset": f.Reset} {
+		if set {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// apply gives the settings what the flags say.
+func (f *emulateFlags) apply(c *config.Config, data *string) (err error) {
+	if !c.Dev {
+		if names := f.given(); len(names) > 0 {
+			return fmt.Errorf("only with --dev: %s; a server that others rely on keeps its data and the real time", strings.Join(names, ", "))
+		}
+		return nil
+	}
+	text := "@1" // one that SetClock can move
+	if f.Clock != nil {
+		text = *f.Clock
+	}
+	c.Emulate.NoDemo = f.NoDemo
+	if c.Emulate.Clock, err = clock.Parse(text, nil); err != nil {
+		return fmt.Errorf("--clock: %w", err)
+	}
+	if f.Reset && data != nil {
+		if err := server.Empty(*data); err != nil {
+			return fmt.Errorf("--reset: %w", err)
+		}
+	}
+	return nil
+}
+
+// clockCmd is "millrace clock".
+type clockCmd struct {
+	Show clockShowCmd `cmd:"" help:"Say what the clock of a development server shows."`
+	Set  clockSetCmd  `cmd:"" help:"Move the clock of a development server, or change its speed."`
+}
+
+// Help shows examples.
+func (clockCmd) Help() string {
+	return `The clock of "millrace serve --dev" dates streams and fragments and says what has expired.
+Signatures are checked by the real time, so that clients need no other clock.
+
+Examples:
+  millrace clock set +25h        (back: millrace clock set -- -25h)
+      What is kept for a day has expired when the command ends.
+  millrace clock set 2030-01-01T00:00:00Z@0
+      It stands still.
+  millrace clock set @60
+      A minute each second, from now on.
+  millrace clock show`
+}
+
+type clockShowCmd struct {
+	connection
+}
+
+// Run prints the time.
+func (c *clockShowCmd) Run(ctx context.Context, std stdio) error {
+	return c.clock(ctx, std, "DescribeClock", nil)
+}
+
+type clockSetCmd struct {
+	To string `arg:"" help:"Moment, distance from what the clock shows, speed, or a moment with a speed."`
+	connection
+}
+
+// Run moves the clock.
+func (c *clockSetCmd) Run(ctx context.Context, std stdio) error {
+	return c.clock(ctx, std, "SetClock", admin.ClockInput{To: c.To})
+}
+
+func (c *connection) clock(ctx context.Context, std stdio, operation string, in any) error {
+	cl, err := c.open()
+	if err != nil {
+		return err
+	}
+	var out admin.ClockOutput
+	if err := cl.Admin(ctx, operation, in, &out); err != nil {
+		return err
+	}
+	fmt.Fprintf(std.out, "%s at speed %g\n", out.Now.UTC().Format(time.RFC3339Nano), out.Speed)
+	return nil
+}
+
+// resetCmd is "millrace reset".
+type resetCmd struct {
+	connection
+}
+
+// Help shows an example.
+func (resetCmd) Help() string {
+	return `Deletes every stream of the account on a server that runs with --dev, takes back the limits
+that were set for it, and begins the sequence of faults again. Other servers refuse it.
+
+Examples:
+  millrace reset`
+}
+
+// Run deletes the streams.
+func (c *resetCmd) Run(ctx context.Context, std stdio) error {
+	cl, err := c.open()
+	if err != nil {
+		return err
+	}
+	var out admin.ResetOutput
+	if err := cl.Admin(ctx, "Reset", nil, &out); err != nil {
+		return err
+	}
+	fmt.Fprintf(std.out, "deleted %d streams\n", out.Streams)
+	return nil
+}

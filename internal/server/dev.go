@@ -1,0 +1,151 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/demo"
+	"github.com/millrace/millrace/internal/ingest"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/sessions"
+)
+
+// cameraRetention is how many hours the demo stream keeps what the camera films.
+const cameraRetention = 24
+
+// runCamera feeds the demo stream until ctx ends. It goes through the same ingest as
+// every producer; when a session ends it begins another, also on a stream that was
+// deleted and made again.
+func (s *Server) runCamera(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := s.film(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("demo camera", "error", err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+func (s *Server) film(ctx context.Context) error {
+	stream, err := s.catalog.ByName(ctx, config.DevAccount, config.DevStream)
+	if kvs.KindOf(err) == kvs.NotFound {
+		stream, err = s.catalog.Create(ctx, catalog.NewStream{Account: config.DevAccount, Name: config.DevStream,
+			MediaType: demo.MediaType, Retention: cameraRetention, Tier: kvs.Hot})
+	}
+	if err != nil {
+		return err
+	}
+	entry, err := s.catalog.Open(ctx, stream.ID)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r, w := io.Pipe()
+	var filming sync.WaitGroup
+	filming.Go(func() { _ = w.CloseWithError(demo.Film(ctx, w, s.config.Now())) })
+	defer filming.Wait()
+	defer cancel()
+	defer func() { _ = r.Close() }()
+	session := s.sessions.Open(sessions.About{Stream: entry.Stream(), Operation: "PutMedia", Client: "built in", UserAgent: "demo camera"})
+	defer session.Close()
+	return s.ingest.Run(ctx, ingest.Request{Stream: entry, Watcher: session}, pipe{r}, noAcks{}).End
+}
+
+// pipe is the camera's body.
+type pipe struct{ *io.PipeReader }
+
+// Interrupt makes Read return.
+func (p pipe) Interrupt() { _ = p.Close() }
+
+// noAcks drops the camera's acknowledgements: it keeps nothing to send again.
+type noAcks struct{}
+
+// WriteAck does nothing.
+func (noAcks) WriteAck([]byte) error { return nil }
+
+// moved is called when the clock was set: what is expired now goes at once, so that
+// whoever set it need not wait.
+func (s *Server) moved(ctx context.Context) error {
+	s.log.InfoContext(ctx, "the clock was set", "now", s.config.Now(), "speed", s.config.Emulate.Clock.Speed())
+	return s.archive.Expire(ctx)
+}
+
+// resetting is how many streams are deleted at a time: each deletion waits for a sync
+// that it shares with the others.
+const resetting = 64
+
+// reset deletes all streams of the account, takes back what was set for its limits, and
+// begins the sequence of faults again. It returns how many streams there were.
+func (s *Server) reset(ctx context.Context, a kvs.AccountID) (int, error) {
+	deleted := 0
+	for {
+		page, _, err := s.catalog.List(ctx, a, catalog.ListQuery{Max: 1000})
+		if err != nil {
+			return deleted, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		var g errgroup.Group
+		g.SetLimit(resetting)
+		for _, st := range page {
+			g.Go(func() error {
+				err := s.catalog.Delete(ctx, st.ID, "")
+				if err == nil {
+					s.deleted(st.ID)
+				}
+				if kvs.KindOf(err) == kvs.NotFound { // somebody else was faster
+					err = nil
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return deleted, err
+		}
+		deleted += len(page)
+	}
+	return deleted, s.book.Reset(ctx, quota.Target{Account: a}, "")
+}
+
+// Empty removes what a development server keeps in a data directory: streams, media,
+// limits and keys. The CA stays, so that clients need not be told another one. It
+// refuses a directory that another kind of server had, or that is in use now.
+func Empty(root string) error {
+	d := &dataDir{root: root}
+	entries, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !d.forDev() {
+		return fmt.Errorf("%s is not a directory that only servers with --dev had, so it is not emptied: remove it yourself, or give another --data", root)
+	}
+	f, err := lock(d.path(lockFile))
+	if err != nil {
+		return err
+	}
+	// Mark and format stay: what is half emptied is emptied by the next try.
+	for _, e := range entries {
+		if n := e.Name(); n != lockFile && n != devMark && n != "format" && n != "ca.pem" && n != "ca.key" {
+			err = errors.Join(err, os.RemoveAll(d.path(n)))
+		}
+	}
+	return errors.Join(err, f.Close())
+}
