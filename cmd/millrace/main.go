@@ -41,6 +41,9 @@ type cli struct {
 	Clock   clockCmd   `cmd:"" help:"Show or move the clock of a development server."`
 	Reset   resetCmd   `cmd:"" help:"Delete all streams of a development server."`
 	Lint    lintCmd    `cmd:"" help:"Say what a server would refuse of a file, before it is sent."`
+	Limit   limitCmd   `cmd:"" help:"List and change the limits in force."`
+	Usage   usageCmd   `cmd:"" help:"Say what streams keep and how much comes in."`
+	Top     topCmd     `cmd:"" help:"Show the open sessions, the fastest first."`
 	Why     whyCmd     `cmd:"" help:"Say what a stream refused, why, and what helps."`
 
 	Completion completionCmd `cmd:"" help:"Print what teaches a shell to complete command lines."`

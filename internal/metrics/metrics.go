@@ -101,6 +101,11 @@ func (s *Set) Func(name, help string, read func() float64) {
 	add(s, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read), Metric{name, Gauge, help, nil})
 }
 
+// Info registers a gauge that is always 1 and says something in its label.
+func (s *Set) Info(name, help, label, value string) {
+	s.gaugeVec(name, help, label).WithLabelValues(value).Set(1)
+}
+
 // Total registers a counter that is read when it is asked for.
 func (s *Set) Total(name, help string, read func() float64) {
 	add(s, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read), Metric{name, Counter, help, nil})

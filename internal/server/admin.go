@@ -17,7 +17,9 @@ func (s *Server) adminRoutes() []admin.Route {
 	return slices.Concat([]admin.Route{
 		admin.JSON("DescribeServer", "Says which server this is.", serverInfo{}, s.describe),
 		admin.OnStream("ListRejections", "Says which fragments and sessions of a stream were refused lately, why, and what helps; without a stream, which streams had refusals.", rejections{}, s.listRejections),
-	}, admin.Sessions(s.sessions, s.config.Real), admin.Emulator(s.emulator()))
+	}, admin.Sessions(s.sessions, s.config.Real), admin.Usage(admin.UsageOptions{
+		Streams: s.catalog, Archive: s.archive, Sessions: s.sessions, Now: s.config.Now,
+	}), admin.Limits(s.book), admin.Emulator(s.emulator()))
 }
 
 // emulator is what a development server lets tests do.

@@ -119,8 +119,9 @@ func (s *Server) Handler() http.Handler {
 		case s.certs != nil && strings.HasPrefix(path, certs.ChallengePath):
 			s.certs.ServeHTTP(w, r)
 		case path == "/healthz":
-			w.Header().Set("Content-Type", "text/plain")
-			_, _ = w.Write([]byte("ok\n"))
+			healthz(w, r)
+		case path == "/readyz":
+			s.readyz(w, r)
 		case path == "/metrics":
 			measurements.ServeHTTP(w, r)
 		default:

@@ -10,15 +10,23 @@ import (
 )
 
 // observer turns what the archive does into measurements.
-type observer struct{ m *metrics.Set }
+type observer struct {
+	m       *metrics.Set
+	appends *appends
+}
 
 func (o observer) Synced(fragments int, bytes int64, took, _ time.Duration) {
+	o.appends.stored()
 	o.m.SyncSeconds.Observe(took.Seconds())
 	o.m.ArchiveFragments.Add(float64(fragments))
 	o.m.ArchiveBytes.Add(float64(bytes))
 }
 
-func (o observer) Failed(fragments int)     { o.m.ArchiveFailures.Add(float64(fragments)) }
+func (o observer) Failed(fragments int) {
+	o.appends.failure(time.Now())
+	o.m.ArchiveFailures.Add(float64(fragments))
+}
+
 func (o observer) Expired(fragments, _ int) { o.m.ExpiredFragments.Add(float64(fragments)) }
 func (o observer) Damaged()                 { o.m.DamagedRecords.Inc() }
 
@@ -32,6 +40,7 @@ func (s *Server) evicted(why live.Reason, bytes int64) {
 
 // measure registers what is read when it is asked for.
 func (s *Server) measure() {
+	s.measureHost()
 	s.metrics.Func("millrace_reload_failed", "1 when the last reload of the settings failed and those before stayed in force.", func() float64 {
 		if s.reloadFailed.Load() {
 			return 1
@@ -83,5 +92,24 @@ func (s *Server) measure() {
 			return 0
 		}
 		return float64(last.Time.UnixMilli()) / 1000
+	})
+}
+
+// measureHost registers what is known of the program and of the machine.
+func (s *Server) measureHost() {
+	s.metrics.Info("millrace_build_info", "1, with the version of the program.", "version", version())
+	s.metrics.Func("millrace_ready", "1 when /readyz answers 200.", func() float64 {
+		if _, ready := s.ready(context.Background()); ready {
+			return 1
+		}
+		return 0
+	})
+	s.metrics.Func("millrace_disk_free_bytes", "Room that is left on the disk of the data directory.", func() float64 {
+		free, _, _ := room(s.data.root)
+		return float64(free)
+	})
+	s.metrics.Func("millrace_disk_size_bytes", "Size of the disk of the data directory.", func() float64 {
+		_, size, _ := room(s.data.root)
+		return float64(size)
 	})
 }

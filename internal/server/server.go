@@ -64,6 +64,9 @@ type Server struct {
 	purge   chan kvs.StreamID
 	root    *iam.RootKey
 	started time.Time
+
+	appends   appends
+	readiness readiness
 }
 
 // setClocks fills in the clocks that the settings do not name.
@@ -154,7 +157,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Real, Evicted: s.evicted})
 	s.archive, err = archive.Open(ctx, archive.Options{
 		Dir: s.data.path("archive"), Retention: (&retentions{catalog: s.catalog}).of, ExpireEvery: s.config.Archive.ExpireEvery,
-		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics}, Now: s.config.Now, Logger: s.log,
+		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
 	})
 	if err == nil {
 		err = s.data.serving()
@@ -206,6 +209,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 	doors, ctx := errgroup.WithContext(ctx)
 	for _, l := range s.listeners {
+		s.log.Info("listening", "listener", l.name, "address", l.net.Addr().String())
 		doors.Go(l.serve)
 	}
 	if s.config.Dev && !s.config.Emulate.NoDemo {
@@ -228,15 +232,27 @@ func (s *Server) closeDoors() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Shutdown)
 	defer cancel()
 	var g errgroup.Group
+	var last []listener
 	for _, l := range s.listeners {
-		g.Go(func() error {
-			if err := l.http.Shutdown(ctx); err != nil {
-				return l.http.Close()
-			}
-			return nil
-		})
+		if l.name == "metrics" { // who watches sees the server stop
+			last = append(last, l)
+			continue
+		}
+		g.Go(func() error { return l.close(ctx) })
 	}
-	return g.Wait()
+	errs := []error{g.Wait()}
+	for _, l := range last {
+		errs = append(errs, l.close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// close lets the calls of a listener end, and cuts them when ctx ends.
+func (l listener) close(ctx context.Context) error {
+	if err := l.http.Shutdown(ctx); err != nil {
+		return l.http.Close()
+	}
+	return nil
 }
 
 // shut closes the stores in reverse order of opening.

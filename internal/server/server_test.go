@@ -279,8 +279,10 @@ func TestPages(t *testing.T) {
 			}
 		}
 	}
-	if code, _ := get(strings.TrimSuffix(metrics, "metrics")+"healthz", false); code != 404 {
-		t.Errorf("the metrics listener serves more: %d", code)
+	for path, want := range map[string]int{"healthz": 200, "readyz": 200, "listStreams": 404, "": 404} {
+		if code, _ := get(strings.TrimSuffix(metrics, "metrics")+path, false); code != want {
+			t.Errorf("the metrics listener answers %d for /%s, want %d", code, path, want)
+		}
 	}
 }
 

@@ -1,0 +1,114 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
+)
+
+// LimitsInput is the input of ListLimits.
+type LimitsInput struct {
+	AnyStream
+}
+
+// LimitsOutput is the output of ListLimits.
+type LimitsOutput struct {
+	Profile string  `help:"Profile of the server: open or aws."`
+	Limits  []Limit `help:"Every limit, in the order of the reference."`
+}
+
+// Limit is a limit and the value in force.
+type Limit struct {
+	Name    string `help:"Name of the limit."`
+	Value   string `help:"Value in force: 5/s, 50MB, 45m, on, none."`
+	From    string `help:"Where the value comes from: profile, settings, account or stream."`
+	Profile string `help:"Value that the profile has."`
+	Unit    string `help:"What the value counts."`
+	Scope   string `help:"The smallest thing it can be set for: server, account, stream or channel."`
+	Served  bool   `help:"Whether this server has what is limited."`
+	Differs bool   `help:"Whether the original service has this value for nobody; only in the profile aws."`
+	Meaning string `help:"What is limited."`
+	Breach  string `help:"What who goes beyond it gets."`
+}
+
+// SetLimitInput is the input of SetLimit.
+type SetLimitInput struct {
+	AnyStream
+	Name  string `help:"Name of the limit."`
+	Value string `help:"Its value: 5/s, 50MB, 45m, on, none."`
+}
+
+// ResetLimitInput is the input of ResetLimit.
+type ResetLimitInput struct {
+	AnyStream
+	Name string `json:",omitempty" help:"Name of the limit; empty = all that were set."`
+}
+
+// Limits makes the routes that show and change the limits in force.
+func Limits(book *quota.Book) []Route {
+	l := limits{book}
+	return []Route{
+		OnStream("ListLimits", "Lists the limits in force for the account, or for one of its streams.", LimitsOutput{}, l.list),
+		OnStream("SetLimit", "Sets a limit for the account, or for one of its streams. It holds at once, open sessions included, and until it is reset. The answer is the limit that is in force then.", Limit{}, l.set),
+		OnStream("ResetLimit", "Takes back what was set for the account, or for one of its streams, and returns what is in force then.", LimitsOutput{}, l.reset),
+	}
+}
+
+type limits struct{ book *quota.Book }
+
+func (l limits) list(_ context.Context, c *api.Call, _ *LimitsInput) (any, error) {
+	return l.inForce(c, ""), nil
+}
+
+// inForce is what holds for the call's stream or account: one limit, or all of them.
+func (l limits) inForce(c *api.Call, name string) LimitsOutput {
+	profile := l.book.Profile()
+	out := LimitsOutput{Profile: string(profile), Limits: []Limit{}}
+	for _, v := range l.book.List(c.Principal.Account, c.Stream.ID) {
+		if name != "" && v.Limit.Name != name {
+			continue
+		}
+		out.Limits = append(out.Limits, Limit{
+			Name: v.Limit.Name, Value: v.Limit.Format(v.Value), From: string(v.From), Profile: v.Limit.Format(v.Limit.Default(profile)),
+			Unit: v.Limit.Unit.String(), Scope: v.Limit.Scope.String(), Served: v.Limit.Served(), Differs: v.Differs,
+			Meaning: v.Limit.Help, Breach: v.Limit.Breach,
+		})
+	}
+	return out
+}
+
+func target(c *api.Call) quota.Target {
+	return quota.Target{Account: c.Principal.Account, Stream: c.Stream.ID}
+}
+
+// known refuses a name that no limit has, and suggests one.
+func known(name string) error {
+	if _, ok := quota.Lookup(name); ok {
+		return nil
+	}
+	return kvs.Errorf(kvs.InvalidArgument, "There is no limit named '%.100s'; did you mean %s?", name, quota.Nearest(name))
+}
+
+func (l limits) set(ctx context.Context, c *api.Call, in *SetLimitInput) (any, error) {
+	if err := known(in.Name); err != nil {
+		return nil, err
+	}
+	if err := l.book.Set(ctx, target(c), in.Name, in.Value); err != nil {
+		return nil, err
+	}
+	return l.inForce(c, in.Name).Limits[0], nil
+}
+
+func (l limits) reset(ctx context.Context, c *api.Call, in *ResetLimitInput) (any, error) {
+	if in.Name != "" {
+		if err := known(in.Name); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.book.Reset(ctx, target(c), in.Name); err != nil {
+		return nil, err
+	}
+	return l.inForce(c, in.Name), nil
+}

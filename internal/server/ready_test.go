@@ -1,0 +1,81 @@
+package server
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// asked is the answer of /readyz after the checks ran anew.
+func asked(s *Server) (status int, text string) {
+	s.readiness.mu.Lock()
+	s.readiness.asked = time.Time{}
+	s.readiness.mu.Unlock()
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+	return w.Code, w.Body.String()
+}
+
+// A server that can take work says so to strangers, and says nothing but which check
+// failed when it cannot.
+func TestReady(t *testing.T) {
+	p := newPlant(t, nil)
+	if status, text := asked(p.Server); status != http.StatusOK || text != "ok archive\nok disk\nok stores\n" {
+		t.Fatalf("%d %s", status, text)
+	}
+	now := time.Now()
+	p.appends.failure(now)
+	if status, text := asked(p.Server); status != http.StatusServiceUnavailable || text != "failed archive\nok disk\nok stores\n" {
+		t.Errorf("after a failed append: %d %s", status, text)
+	}
+	p.appends.stored()
+	if status, _ := asked(p.Server); status != http.StatusOK {
+		t.Errorf("after the next append: %d", status)
+	}
+	// Nobody sends any more: a failure of long ago says nothing about now.
+	p.appends.failure(now.Add(-failureAge))
+	if status, _ := asked(p.Server); status != http.StatusOK {
+		t.Errorf("long after a failed append: %d", status)
+	}
+	root := p.data.root
+	p.data.root += "/gone"
+	if status, text := asked(p.Server); status != http.StatusServiceUnavailable || !strings.Contains(text, "failed disk") || strings.Contains(text, "gone") {
+		t.Errorf("without the disk: %d %s", status, text)
+	}
+	p.data.root = root
+	if err := p.rows[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status, text := asked(p.Server); status != http.StatusServiceUnavailable || !strings.Contains(text, "failed stores") {
+		t.Errorf("without a store: %d %s", status, text)
+	}
+	p.close()
+	w := httptest.NewRecorder()
+	p.readyz(w, httptest.NewRequest("GET", "/readyz", nil))
+	if w.Code != http.StatusServiceUnavailable || w.Body.String() != "failed running\n" {
+		t.Errorf("while stopping, at once: %d %s", w.Code, w.Body)
+	}
+}
+
+// The checks run once for all who ask in the same moment.
+func TestReadinessIsKeptForAMoment(t *testing.T) {
+	p := newPlant(t, nil)
+	_, _ = asked(p.Server)
+	p.appends.failure(time.Now())
+	p.readiness.asked = time.Now().Add(time.Hour) // however slow the machine is
+	if _, ready := p.ready(t.Context()); !ready {
+		t.Error("the checks ran for everybody who asked")
+	}
+}
+
+func TestRoom(t *testing.T) {
+	free, size, err := room(t.TempDir())
+	if err != nil || free == 0 || size < free {
+		t.Errorf("%d of %d: %v", free, size, err)
+	}
+	if _, _, err := room("/there/is/no/such/directory"); err == nil {
+		t.Error("a directory that is not there has room")
+	}
+}
