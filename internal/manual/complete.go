@@ -141,7 +141,7 @@ func child(n *kong.Node, name string) *kong.Node {
 // flag finds a flag as it was typed.
 func (c *cursor) flag(typed string) *kong.Flag {
 	typed, _, _ = strings.Cut(typed, "=")
-	for _, group := range c.node.AllFlags(true) {
+	for _, group := range c.reach() {
 		for _, f := range group {
 			if typed == "--"+f.Name || f.Short != 0 && typed == "-"+string(f.Short) {
 				return f
@@ -149,6 +149,16 @@ func (c *cursor) flag(typed string) *kong.Flag {
 		}
 	}
 	return nil
+}
+
+// reach are the flags that may stand here: those of the command, of those above it, and of
+// the one below it that is meant when none is named.
+func (c *cursor) reach() [][]*kong.Flag {
+	flags := c.node.AllFlags(true)
+	if d := c.node.DefaultCmd; d != nil {
+		flags = append(flags, d.Flags)
+	}
+	return flags
 }
 
 // words offers commands, or values of the next argument.
@@ -160,8 +170,12 @@ func (c *cursor) words(app *kong.Application, part string, ask Ask) (out Choices
 		out.add(part, "help", "Explain a command or a topic.", false)
 		out.add(part, "version", "Print the version.", false)
 	}
-	if c.args < len(c.node.Positional) {
-		more := values(c.node.Positional[c.args], "", part, ask)
+	positional := c.node.Positional
+	if d := c.node.DefaultCmd; d != nil {
+		positional = d.Positional
+	}
+	if c.args < len(positional) {
+		more := values(positional[c.args], "", part, ask)
 		out.List, out.Files = append(out.List, more.List...), more.Files
 	}
 	return out
@@ -169,7 +183,7 @@ func (c *cursor) words(app *kong.Application, part string, ask Ask) (out Choices
 
 // flags offers the flags of the command and of those above it.
 func (c *cursor) flags(part string) (out Choices) {
-	for _, group := range c.node.AllFlags(true) {
+	for _, group := range c.reach() {
 		for _, f := range group {
 			out.add(part, "--"+f.Name, f.Help, false)
 		}

@@ -20,6 +20,13 @@ type program struct {
 			ID string `arg:"" name:"KEY"`
 		} `cmd:"" help:"Delete one."`
 	} `cmd:"" help:"Manage keys."`
+	Copy struct {
+		Make struct {
+			To   string `arg:"" type:"path"`
+			Keep int
+		} `cmd:"" default:"withargs" help:"Make one."`
+		Show struct{} `cmd:"" help:"Show them."`
+	} `cmd:"" help:"Copies."`
 	Get    get      `cmd:"" help:"Read media."`
 	Secret struct{} `cmd:"" hidden:""`
 }
@@ -50,8 +57,8 @@ func TestComplete(t *testing.T) {
 		return nil
 	}
 	for line, want := range map[string]string{
-		"":                      "serve key get help version",
-		"|":                     "serve key get help version",
+		"":                      "serve key copy get help version",
+		"|":                     "serve key copy get help version",
 		"k|":                    "key",
 		"s|":                    "serve", // not what is hidden
 		"key |":                 "create delete",
@@ -66,6 +73,9 @@ func TestComplete(t *testing.T) {
 		"serve --config = a |":  "",
 		"serve --config f --d|": "--dev",
 		"serve --dev --c|":      "--config",
+		"copy |":                "make show :files",
+		"copy x --k|":           "--keep",
+		"copy --keep |":         "",
 		"get |":                 "garden gate porch",
 		"get ga|":               "garden gate",
 		"get garden |":          ":files",
@@ -77,8 +87,8 @@ func TestComplete(t *testing.T) {
 		"get -c |":              "server producer",
 		"get --unknown=|":       "",
 		"get -- --|":            "",
-		"nonsense |":            "serve key get help version", // the mistake is said when it runs
-		"help |":                "serve key get configuration environment exit-codes limits quickstart tls",
+		"nonsense |":            "serve key copy get help version", // the mistake is said when it runs
+		"help |":                "serve key copy get configuration environment exit-codes limits quickstart tls",
 		"help e|":               "environment exit-codes",
 		"help key |":            "create delete",
 	} {
