@@ -51,8 +51,8 @@ func entryText(e rejection.Entry, stream string) string {
 	return b.String()
 }
 
-// place says where a record was found.
-func place(r rejection.Record) string {
+// place says where something was found.
+func place(r rejection.Refusal) string {
 	var all []string
 	add := func(is bool, format string, args ...any) {
 		if is {
@@ -70,7 +70,7 @@ func place(r rejection.Record) string {
 }
 
 // session says when it was and whose call it was.
-func session(r rejection.Record) string {
+func session(r rejection.Refusal) string {
 	if r.Time.IsZero() { // of lint
 		return ""
 	}

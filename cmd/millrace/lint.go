@@ -88,7 +88,7 @@ func (c *lintCmd) check(ctx context.Context, std stdio, name string) (*lint.Repo
 	}
 	o := lint.Options{Profile: quota.Profile(c.Profile), Relative: c.Relative, Absolute: c.Absolute}
 	if c.Each {
-		o.Found = func(r rejection.Record) { c.each(std.out, name, r) }
+		o.Found = func(r rejection.Refusal) { c.each(std.out, name, r) }
 	}
 	done := progress(std.err, called(name), length, &o)
 	defer done()
@@ -125,12 +125,12 @@ func progress(w io.Writer, name string, length int64, o *lint.Options) (done fun
 }
 
 // each prints one finding.
-func (c *lintCmd) each(w io.Writer, name string, r rejection.Record) {
+func (c *lintCmd) each(w io.Writer, name string, r rejection.Refusal) {
 	if c.JSON {
 		_ = writeObjects(w, []struct {
 			File string
-			lintRecord
-		}{{name, lintRecord(r)}})
+			lintFinding
+		}{{name, lintFinding(r)}})
 		return
 	}
 	what := "warning"
@@ -140,8 +140,8 @@ func (c *lintCmd) each(w io.Writer, name string, r rejection.Record) {
 	fmt.Fprintf(w, "%s:%d: %s, %s: %s\n", name, r.Offset, what, r.Case, r.Why)
 }
 
-// lintRecord is a record that keeps its members beside those of another struct.
-type lintRecord rejection.Record
+// lintFinding is a refusal that keeps its members beside those of another struct.
+type lintFinding rejection.Refusal
 
 // print prints the report of one file.
 func (c *lintCmd) print(w io.Writer, name string, r *lint.Report) error {

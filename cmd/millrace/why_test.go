@@ -33,7 +33,7 @@ func (p *reporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // folded is an entry of ListRejections that happened count times.
 func folded(count int64) rejection.Entry {
-	first := rejection.Record{
+	first := rejection.Refusal{
 		Time: time.UnixMilli(1_700_000_000_000).UTC(), Scope: rejection.Fragment, Code: 4010, Error: "TRACK_NUMBER_MISMATCH", Case: "undeclared-track",
 		Why: "block of track 5 at byte 900", Fix: "Declare every track before the first cluster.", Limit: "fragment.tracks", Told: true,
 		Request: "req-1", Client: "192.0.2.1:5", Number: "91", Timecode: 40, Producer: time.UnixMilli(40).UTC(), Offset: 900, Began: 800, Track: 5, Frame: 2,

@@ -3,6 +3,7 @@ package ingest
 import (
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -133,13 +134,25 @@ func (t *timeline) span() int64 {
 // overlap returns a track whose earliest frame is not later than its latest frame in
 // the fragment accepted before. Tracks are compared with themselves: interleaved sound
 // begins a little before the picture that a fragment begins with.
-func (t *timeline) overlap(cluster kvs.Millis) (uint64, bool) {
+func (t *timeline) overlap(cluster kvs.Millis) (*trackTime, bool) {
 	for _, tt := range t.order {
 		if tt.frames > 0 && tt.accepted && cluster+kvs.Millis(tt.first/1e6) <= tt.latest {
-			return tt.number, true
+			return tt, true
 		}
 	}
-	return 0, false
+	return nil, false
+}
+
+// declared lists the tracks of the header, for a message.
+func (t *timeline) declared() string {
+	text := "track"
+	for i, tt := range t.order {
+		if i > 0 {
+			text += ","
+		}
+		text += " " + strconv.FormatUint(tt.number, 10)
+	}
+	return text + " only"
 }
 
 // accept keeps what the next fragment is compared with.

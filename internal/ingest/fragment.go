@@ -243,8 +243,9 @@ func (s *session) verdict(f *fragment, d time.Duration) *Fault {
 		// only send it again and again.
 		return fault(tooShort, "fragment of %v; at least %v are needed", d, shortest)
 	}
-	if track, bad := s.frags.overlap(f.producer); bad && !s.limits.On(quota.FragmentOverlap) {
-		return fault(overlaps, "the earliest frame of track %d is not later than its latest in the fragment before", track).of(track)
+	if t, bad := s.frags.overlap(f.producer); bad && !s.limits.On(quota.FragmentOverlap) {
+		back := t.latest - f.producer - kvs.Millis(t.first/1e6)
+		return fault(overlaps, "the earliest frame of track %d is %d ms before its latest in the fragment before; it must be later", t.number, back).of(t.number)
 	}
 	s.frags.accept(f.producer)
 	return nil
@@ -259,7 +260,7 @@ func (s *session) archived(f *fragment, ended time.Time, err error) {
 	}
 	f.live.Fail()
 	bad, ok := errors.AsType[*Fault](err)
-	if !ok {
+	if !ok || bad.Case == nil {
 		bad = fault(notStored, "the archive did not take the fragment").because(err)
 	}
 	s.rejectFragment(f, bad)

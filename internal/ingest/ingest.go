@@ -38,7 +38,7 @@ type Options struct {
 
 	// Reject is told of each fragment and session that fails, from the goroutine that
 	// notices: it must be quick. nil = nobody asks.
-	Reject func(kvs.Stream, rejection.Record)
+	Reject func(kvs.Stream, rejection.Refusal)
 
 	// Pressed reports whether producers wait for memory; nil = never.
 	Pressed func() bool

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"time"
 
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/mkv"
@@ -132,14 +133,14 @@ func (s *session) block(it *mkv.Item) {
 	f.blocks++
 	tt, ok := s.frags.block(&it.Block, it.Raw)
 	if !ok {
-		s.failFragment(fault(strangeTrack, "block of track %d at byte %d; the header declares no such track", it.Block.Track, it.Offset).of(it.Block.Track).at(it.Offset))
+		s.failFragment(fault(strangeTrack, "block of track %d at byte %d; the header declares %s", it.Block.Track, it.Offset, s.frags.declared()).of(it.Block.Track).at(it.Offset))
 		return
 	}
 	if it.InGroup {
 		f.group.setBlock(tt, int64(it.Block.Time)*s.frags.scale, it.Block.Frames)
 	}
 	if limit := s.limits.Duration(quota.FragmentDuration); limit > 0 && s.frags.span() > int64(limit) {
-		s.failFragment(fault(tooLong, "fragment longer than %v at byte %d", limit, it.Offset).of(tt.number).at(it.Offset))
+		s.failFragment(fault(tooLong, "fragment of %v at byte %d; %v are allowed", time.Duration(s.frags.span()), it.Offset, limit).of(tt.number).at(it.Offset))
 	}
 }
 

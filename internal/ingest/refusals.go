@@ -67,8 +67,8 @@ func (s *session) reports() bool {
 }
 
 // rejection is what is the same for fragments and sessions.
-func (s *session) rejection(why *Fault) rejection.Record {
-	return rejection.Record{
+func (s *session) rejection(why *Fault) rejection.Refusal {
+	return rejection.Refusal{
 		Time: s.g.o.Clock().UTC().Truncate(time.Millisecond), Request: s.request.ID, Client: s.request.Client,
 		Code: int(why.Code), Error: why.Code.String(), Case: why.Case.Name, Limit: why.Case.Limit,
 		Offset: why.At.Offset, Began: -1, Timecode: -1, Track: why.At.Track,

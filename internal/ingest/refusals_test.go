@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
@@ -43,9 +45,9 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 // Every refusal is reported with its place, and says what to do.
 func TestRefusalsAreReported(t *testing.T) {
 	s := newStudio(t, quota.Open)
-	var got []rejection.Record
+	var got []rejection.Refusal
 	var of kvs.Stream
-	s.o.Reject = func(stream kvs.Stream, r rejection.Record) { of, got = stream, append(got, r) }
+	s.o.Reject = func(stream kvs.Stream, r rejection.Refusal) { of, got = stream, append(got, r) }
 	s.shelf.failure = func(n int) error {
 		if n == 2 {
 			return errors.New("no space left on device")
@@ -119,4 +121,59 @@ func TestEveryCodeHasAdvice(t *testing.T) {
 			t.Errorf("%d %s has no case", int(code), code)
 		}
 	}
+}
+
+// Sessions that end without an ERROR are reported, too, with what they cost.
+func TestSilentEndsAreReported(t *testing.T) {
+	for name, test := range map[string]struct {
+		body []any
+		want string
+	}{
+		"silence between fragments": {[]any{aSecond(0), endTag}, "SESSION no-data told false"},
+		"silence in a fragment":     {[]any{aSecond(0)}, "FRAGMENT no-data told true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, quota.AWS, func(s *studio) {
+				s.limit("fragment.min-duration", "none")
+				var got []string
+				s.o.Reject = func(_ kvs.Stream, r rejection.Refusal) {
+					got = append(got, fmt.Sprint(r.Scope, " ", r.Case, " told ", r.Told))
+				}
+				s.put(s.stream(24), append([]any{head(otherApp)}, append(test.body, open{})...)...)
+				if text := strings.Join(got, ", "); text != test.want {
+					t.Errorf("reported %s, want %s", text, test.want)
+				}
+			})
+		})
+	}
+	t.Run("a newer session", func(t *testing.T) {
+		bubble(t, quota.AWS, func(s *studio) {
+			var mu sync.Mutex
+			var got []string
+			s.o.Reject = func(_ kvs.Stream, r rejection.Refusal) {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, fmt.Sprint(r.Scope, " ", r.Case, " ", r.Limit, " told ", r.Told))
+			}
+			e := s.stream(24)
+			old := s.start(e, head(otherApp), aSecond(0), endTag, open{})
+			<-time.After(500 * time.Millisecond)
+			young := s.start(e, head(otherApp), aSecond(0))
+			old()
+			young()
+			if text := strings.Join(got, ", "); text != "SESSION displaced PutMedia.sessions told false" {
+				t.Errorf("reported %s", text)
+			}
+		})
+	})
+}
+
+// The good path of a session costs nothing for the report.
+func TestNothingIsReportedOfWhatIsTaken(t *testing.T) {
+	s := newStudio(t, quota.Open)
+	s.o.Reject = func(_ kvs.Stream, r rejection.Refusal) { t.Errorf("reported %+v", r) }
+	s.put(s.stream(24), head(otherApp), aSecond(0), aSecond(1000)).want("b1@0 r1@0 p1@0 b2@1000 r2@1000 p2@1000", 0)
+	s.put(s.stream(24))
+	e := s.stream(24)
+	s.put(e, head(otherApp), func() { s.delete(e) }, aSecond(0))
 }

@@ -22,7 +22,7 @@ const (
 type Options struct {
 	Entries int   // different ones per stream, default 50; the one that was quiet longest goes first
 	Streams int   // default 1000; the one that was quiet longest goes first
-	Bytes   int64 // of all records together, default 8 MiB; likewise
+	Bytes   int64 // of all refusals together, default 8 MiB; likewise
 
 	Path   string       // of the file that [Book.Run] writes; "" = none
 	Logger *slog.Logger // nil = silent
@@ -57,7 +57,7 @@ func NewBook(o Options) *Book {
 }
 
 // Add remembers a refusal of a stream. It is quick: sessions wait for it.
-func (b *Book) Add(s kvs.Stream, r Record) {
+func (b *Book) Add(s kvs.Stream, r Refusal) {
 	r.cut()
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,9 +11,9 @@ import (
 )
 
 // add adds a refusal of a stream at a time; change may make it another.
-func (b *Book) add(id kvs.StreamID, at int64, cause string, change ...func(*kvs.Stream, *Record)) {
+func (b *Book) add(id kvs.StreamID, at int64, cause string, change ...func(*kvs.Stream, *Refusal)) {
 	s := kvs.Stream{ID: id, Account: "111122223333", Name: fmt.Sprint("cam", id)}
-	r := Record{Time: time.UnixMilli(at), Scope: Fragment, Code: 4004, Error: "X", Case: cause, Offset: at, Why: "why", Fix: "fix"}
+	r := Refusal{Time: time.UnixMilli(at), Scope: Fragment, Code: 4004, Error: "X", Case: cause, Offset: at, Why: "why", Fix: "fix"}
 	for _, c := range change {
 		c(&s, &r)
 	}
@@ -40,7 +40,7 @@ func TestTheSameRefusalsAreFolded(t *testing.T) {
 	if got, want := shape(b, 1), "b:2 1-5, c:1 4-4, a:3 0-3"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	b.add(1, 6, "a", func(_ *kvs.Stream, r *Record) { r.Track = 2 })
+	b.add(1, 6, "a", func(_ *kvs.Stream, r *Refusal) { r.Track = 2 })
 	if got, want := shape(b, 1), "a:1 6-6, b:2 1-5, c:1 4-4, a:3 0-3"; got != want {
 		t.Errorf("another track: got %s, want %s", got, want)
 	}
@@ -69,7 +69,7 @@ func TestTheQuietestGoFirst(t *testing.T) {
 func TestTheBookIsBounded(t *testing.T) {
 	b := NewBook(Options{Bytes: 100_000})
 	for i := range 5000 {
-		b.add(kvs.StreamID(i%40), int64(i), fmt.Sprint(i%70), func(_ *kvs.Stream, r *Record) {
+		b.add(kvs.StreamID(i%40), int64(i), fmt.Sprint(i%70), func(_ *kvs.Stream, r *Refusal) {
 			r.Why, r.Client = strings.Repeat("w", i%3000), strings.Repeat("c", i%500)
 		})
 		if i%37 == 0 {
@@ -105,7 +105,7 @@ func TestRecentStreamsOfAnAccount(t *testing.T) {
 	b.add(1, 1, "a")
 	b.add(2, 2, "a")
 	b.add(1, 3, "b")
-	b.add(3, 4, "a", func(s *kvs.Stream, _ *Record) { s.Account = "999988887777" })
+	b.add(3, 4, "a", func(s *kvs.Stream, _ *Refusal) { s.Account = "999988887777" })
 	got := b.Recent("111122223333", all)
 	if len(got) != 2 || got[0].StreamName != "cam1" || got[0].Count != 2 || got[0].Last.Offset != 3 || got[1].StreamName != "cam2" {
 		t.Errorf("got %+v", got)

@@ -55,15 +55,15 @@ type Call struct {
 	Err       error
 }
 
-// Record makes the record of the call.
-func (c Call) Record() Record {
+// Refusal makes the refusal of the call.
+func (c Call) Refusal() Refusal {
 	kind := kvs.KindOf(c.Err)
 	a := adviceFor(kind)
 	why := c.Err.Error()
 	if kind == kvs.Internal { // its text is for the log
 		why = "Internal failure."
 	}
-	return Record{
+	return Refusal{
 		Time: c.Time.UTC().Truncate(time.Millisecond), Scope: Request, Code: c.Status, Error: c.Exception, Case: a.Name,
 		Why: why, Fix: a.Fix, Told: true, Request: c.Request, Client: c.Client, Timecode: -1, Offset: -1, Began: -1,
 	}

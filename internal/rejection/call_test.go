@@ -23,7 +23,7 @@ func TestCallsThatWereRefused(t *testing.T) {
 		{secret, "internal", "Internal failure."},
 		{&kvs.Error{Kind: kvs.Internal, Message: "the row", Cause: secret}, "internal", "Internal failure."},
 	} {
-		r := Call{Time: time.UnixMilli(5), Request: "req", Status: 400, Exception: "X", Err: c.err}.Record()
+		r := Call{Time: time.UnixMilli(5), Request: "req", Status: 400, Exception: "X", Err: c.err}.Refusal()
 		if r.Case != c.want || !strings.Contains(r.Why, c.says) || strings.Contains(r.Why, "secret") || r.Scope != Request || r.Fix == "" || r.Offset != -1 || r.Timecode != -1 || !r.Told {
 			t.Errorf("%v: %+v", c.err, r)
 		}

@@ -145,9 +145,9 @@ func (b *Book) enter(lines []line, there func(kvs.StreamID) bool) {
 	}
 }
 
-// share lets the texts that many records have be one in memory, as they were before they
+// share lets the texts that many refusals have be one in memory, as they were before they
 // were written.
-func (r *Record) share(texts map[string]string) {
+func (r *Refusal) share(texts map[string]string) {
 	for _, s := range []*string{&r.Fix, &r.Case, &r.Error, &r.Limit} {
 		if known, ok := texts[*s]; ok {
 			*s = known

@@ -93,7 +93,7 @@ func places(all []rejection.Entry) string {
 	var lines []string
 	for _, e := range all {
 		lines = append(lines, fmt.Sprint(e.Count, " times ", e.Last.Scope, e.Last.Code, e.Last.Error, e.Last.Case, e.Last.Fix, e.Last.Limit))
-		for _, r := range []rejection.Record{e.First, e.Last} {
+		for _, r := range []rejection.Refusal{e.First, e.Last} {
 			lines = append(lines, fmt.Sprint("  offset ", r.Offset, " began ", r.Began, " timecode ", r.Timecode, " track ", r.Track, " frame ", r.Frame, " told ", r.Told, " ", r.Why))
 		}
 	}

@@ -34,7 +34,7 @@ func (s *Server) refused(c *api.Call, status int, exception string, err error) {
 		return
 	}
 	s.rejected.Add(c.Stream, rejection.Call{Time: s.config.Now(), Request: c.ID, Client: c.Request.RemoteAddr,
-		Status: status, Exception: exception, Err: err}.Record())
+		Status: status, Exception: exception, Err: err}.Refusal())
 }
 
 // rejectionsInput is the input of ListRejections.

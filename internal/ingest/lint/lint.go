@@ -38,7 +38,7 @@ type Options struct {
 
 	// Found is told of each refusal and warning when it is found; the report has them
 	// folded. It is never called twice at a time; nil = nobody asks.
-	Found func(rejection.Record)
+	Found func(rejection.Refusal)
 
 	// Progress is told how many bytes were read; nil = nobody asks.
 	Progress func(bytes int64)
@@ -82,7 +82,7 @@ func check(ctx context.Context, media io.Reader, o Options, memory, reserve int6
 
 // notes collects what is found.
 type notes struct {
-	found    func(rejection.Record)
+	found    func(rejection.Refusal)
 	absolute bool
 
 	mu       sync.Mutex
@@ -93,7 +93,7 @@ type notes struct {
 
 // refused takes a refusal of the session. What only a server has, such as the id of a
 // request, is left out; a fragment is known by its place in line.
-func (n *notes) refused(_ kvs.Stream, r rejection.Record) {
+func (n *notes) refused(_ kvs.Stream, r rejection.Refusal) {
 	if number, ok := kvs.ParseFragmentNumber(r.Number); ok {
 		r.Number = fmt.Sprint(number.N)
 	}
@@ -107,7 +107,7 @@ func (n *notes) refused(_ kvs.Stream, r rejection.Record) {
 }
 
 // warn takes a warning.
-func (n *notes) warn(c *Caution, r rejection.Record, format string, args ...any) {
+func (n *notes) warn(c *Caution, r rejection.Refusal, format string, args ...any) {
 	r.Scope, r.Case, r.Fix, r.Why = Warning, c.Name, c.Fix, fmt.Sprintf(format, args...)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -115,7 +115,7 @@ func (n *notes) warn(c *Caution, r rejection.Record, format string, args ...any)
 	n.add(&n.warnings, r)
 }
 
-func (n *notes) add(to *folder, r rejection.Record) {
+func (n *notes) add(to *folder, r rejection.Refusal) {
 	to.add(r)
 	if n.found != nil {
 		n.found(r)

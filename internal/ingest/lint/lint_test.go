@@ -225,7 +225,7 @@ func TestTheLimitsOfAProfile(t *testing.T) {
 		t.Errorf("open: %+v", r)
 	}
 	var each []string
-	r := lint(t, Options{Profile: quota.AWS, Found: func(r rejection.Record) {
+	r := lint(t, Options{Profile: quota.AWS, Found: func(r rejection.Refusal) {
 		each = append(each, fmt.Sprint(r.Number, " ", r.Code, " ", r.Timecode))
 	}}, media)
 	if got := strings.Join(each, ", "); r.Refused != 2 || got != "1 4013 0, 2 4013 500" || len(r.Refusals) != 1 || r.Refusals[0].Count != 2 {
@@ -297,7 +297,7 @@ func FuzzCheck(f *testing.F) {
 			o.Profile = quota.AWS
 		}
 		each := int64(0)
-		o.Found = func(rejection.Record) { each++ }
+		o.Found = func(rejection.Refusal) { each++ }
 		r, err := check(t.Context(), bytes.NewReader(b), o, 16<<20, 8<<20)
 		if err != nil {
 			t.Fatal(err)

@@ -86,7 +86,7 @@ type folder struct{ book *rejection.Book }
 // everything is the stream under which a folder keeps its page.
 var everything = kvs.Stream{ID: 1}
 
-func (f *folder) add(r rejection.Record) {
+func (f *folder) add(r rejection.Refusal) {
 	if f.book == nil {
 		f.book = rejection.NewBook(rejection.Options{})
 	}

@@ -273,7 +273,7 @@ func (w *watcher) clusterEnd() {
 
 // warn notes a warning.
 func (w *watcher) warn(c *Caution, offset int64, t *track, format string, args ...any) {
-	r := rejection.Record{Offset: offset, Began: -1, Timecode: -1}
+	r := rejection.Refusal{Offset: offset, Began: -1, Timecode: -1}
 	if w.c.timed {
 		r.Began, r.Timecode = w.c.offset, w.c.timecode
 	}

@@ -1,6 +1,6 @@
 // Package rejection remembers what was refused, why, and what helps.
 //
-// A [Record] is one refusal of a fragment, of a session or of a request. A [Book] keeps
+// A [Refusal] is one refusal of a fragment, of a session or of a request. A [Book] keeps
 // the latest of each stream, the same ones folded into one [Entry], in bounded memory;
 // [Book.Run] writes them to a file now and then, and nobody waits for that. Everything
 // may be used from many goroutines.
@@ -18,8 +18,8 @@ const (
 	Request  Scope = "REQUEST"  // a call that was refused before its body was read
 )
 
-// Record is one refusal, in the form in which ListRejections answers it.
-type Record struct {
+// Refusal is one refusal, in the form in which ListRejections answers it.
+type Refusal struct {
 	Time    time.Time `json:",omitzero" help:"When it was refused, by the server's clock."`
 	Scope   Scope     `help:"What was refused: FRAGMENT, SESSION (PutMedia, outside any fragment) or REQUEST (before its body was read)."`
 	Code    int       `json:"ErrorId" help:"Of the ERROR acknowledgement; the HTTP status of a REQUEST."`
@@ -41,7 +41,7 @@ type Record struct {
 	Frame    int       `json:",omitempty" help:"How many blocks of the fragment had come, the last included."`
 }
 
-// key is what makes two records the same but for their time and place.
+// key is what makes two refusals the same but for their time and place.
 type key struct {
 	scope Scope
 	code  int
@@ -50,16 +50,16 @@ type key struct {
 	track uint64
 }
 
-func (r *Record) key() key { return key{r.Scope, r.Code, r.Error, r.Case, r.Track} }
+func (r *Refusal) key() key { return key{r.Scope, r.Code, r.Error, r.Case, r.Track} }
 
-// Bounds of the texts of a record, in bytes.
+// Bounds of the texts of a refusal, in bytes.
 const (
 	maxWhy  = 500
 	maxName = 100 // everything else that a client had a hand in
 )
 
 // cut shortens what a client may have made long.
-func (r *Record) cut() {
+func (r *Refusal) cut() {
 	r.Why = short(r.Why, maxWhy)
 	r.Client, r.Request = short(r.Client, maxName), short(r.Request, maxName)
 }
@@ -72,23 +72,23 @@ func short(s string, n int) string {
 	return s[:n] + "..."
 }
 
-// size is about how many bytes a record takes in memory. The texts that records share,
+// size is about how many bytes a refusal takes in memory. The texts that they share,
 // like the advice, are not counted.
-func (r *Record) size() int64 {
+func (r *Refusal) size() int64 {
 	const fields = 320
 	return fields + int64(len(r.Why)+len(r.Client)+len(r.Request)+len(r.Number))
 }
 
 // Entry is one or more refusals that differ in time and place only.
 type Entry struct {
-	Count int64  `help:"How often it happened."`
-	First Record `help:"The first time."`
-	Last  Record `help:"The latest time."`
+	Count int64   `help:"How often it happened."`
+	First Refusal `help:"The first time."`
+	Last  Refusal `help:"The latest time."`
 }
 
 // Recent is a stream with refusals.
 type Recent struct {
-	StreamName string `help:"Name of the stream."`
-	Count      int64  `help:"How many refusals are remembered."`
-	Last       Record `help:"The latest."`
+	StreamName string  `help:"Name of the stream."`
+	Count      int64   `help:"How many refusals are remembered."`
+	Last       Refusal `help:"The latest."`
 }
