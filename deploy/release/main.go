@@ -44,7 +44,7 @@ func main() {
 	var check bool
 	flag.StringVar(&j.source, "source", ".", "repository whose HEAD is released")
 	flag.StringVar(&j.version, "version", "", "version, such as v1.2.3; empty for one made of the commit")
-	flag.StringVar(&j.out, "out", "dist", "folder for the files, which is emptied first")
+	flag.StringVar(&j.out, "out", "dist", "folder for the files; those of a release before are removed")
 	flag.StringVar(&targets, "targets", platforms, "platforms, os/arch with commas between")
 	flag.BoolVar(&check, "check", false, "build once more, elsewhere and with an empty cache, and compare")
 	flag.Parse()
@@ -73,7 +73,7 @@ func (j job) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.RemoveAll(j.out), os.MkdirAll(j.out, 0o755)); err != nil {
+	if err := empty(j.out); err != nil {
 		return err
 	}
 	files := map[string][]byte{}
@@ -94,6 +94,25 @@ func (j job) run(ctx context.Context) (err error) {
 	for name, b := range files {
 		if err := os.WriteFile(filepath.Join(j.out, name), b, 0o644); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// empty makes the folder and takes out of it what a release before put there, nothing else.
+func empty(out string) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	for _, pattern := range []string{"millrace-*.tar.gz", "millrace-*.cdx.json", "SHA256SUMS"} {
+		old, err := filepath.Glob(filepath.Join(out, pattern))
+		if err != nil {
+			return err
+		}
+		for _, name := range old {
+			if err := os.Remove(name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -93,6 +93,26 @@ func TestSame(t *testing.T) {
 	}
 }
 
+// A folder that somebody names by mistake keeps what is theirs.
+func TestEmpty(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"millrace-v1-linux-amd64.tar.gz", "millrace-v1-linux-amd64.cdx.json", "SHA256SUMS", "millrace.yml", "notes"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := empty(dir); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 || entries[0].Name() != "millrace.yml" || entries[1].Name() != "notes" {
+		t.Errorf("%v is left, %v", entries, err)
+	}
+	if err := empty(filepath.Join(dir, "new")); err != nil {
+		t.Error(err)
+	}
+}
+
 // What nobody may link is found before it is published.
 func TestLicences(t *testing.T) {
 	const mit = "MIT License\n\nPermission is hereby granted, free of charge,\nto any person obtaining a copy of"
