@@ -89,11 +89,16 @@ func (f *Fault) because(err error) *Fault {
 	return f
 }
 
-// at says where it was found, unless that is known better already.
-func (f *Fault) at(offset int64) *Fault {
+// place notes where it was found, unless that is known better already.
+func (f *Fault) place(offset int64) {
 	if !f.At.Known {
 		f.At.Offset, f.At.Known = offset, true
 	}
+}
+
+// at is place for a fault that is just made.
+func (f *Fault) at(offset int64) *Fault {
+	f.place(offset)
 	return f
 }
 

@@ -41,7 +41,7 @@ func (m *metadata) add(it *mkv.Item, l *quota.View) {
 		}
 	}
 	if m.fault != nil {
-		m.fault.at(it.Offset)
+		m.fault.place(it.Offset)
 	}
 }
 

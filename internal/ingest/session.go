@@ -120,7 +120,7 @@ func (s *session) read(ctx context.Context) error {
 		if err == nil {
 			err = s.item(ctx, it)
 			if f, ok := errors.AsType[*Fault](err); ok {
-				f.at(it.Offset)
+				f.place(it.Offset)
 			}
 		}
 		if err != nil {
