@@ -20,7 +20,7 @@ func metricsPage(list []metrics.Metric) string {
 # Metrics
 
 What ` + "`GET /metrics`" + ` serves as Prometheus text; who may ask is said in
-[the guide for operators](../guide/operate.md). Durations are in seconds. Counters begin at 0
+[the guide](../guide/monitor.md#measurements). Durations are in seconds. Counters begin at 0
 when the server starts. Beside these there are the usual ` + "`go_*` and `process_*`" + ` of the runtime.
 
 | Name | Type | Labels | What it says |
