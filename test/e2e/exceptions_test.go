@@ -25,7 +25,6 @@ var never = map[string]string{
 	"CreateStream InvalidDeviceException":                      "declared, not implemented by the original either (errors sheet, section 2)",
 	"CreateStream TagsPerResourceExceededLimitException":       "the model bounds Tags to 50, so 51 are an InvalidArgumentException",
 	"PutMedia ConnectionLimitExceededException":                "the newest session wins over the oldest one (limits sheet, section 3)",
-	"ListFragments ClientLimitExceededException":               "the quota points of section 5 of the limits sheet are not built yet",
 	"DeleteStream ResourceInUseException":                      unfinished,
 	"UpdateDataRetention ResourceInUseException":               unfinished,
 	"UpdateStream ResourceInUseException":                      unfinished,
@@ -317,6 +316,9 @@ func (p *provocation) limits(s *server) {
 			p.flood(who, op, input(op, "one", arn, "stale"), 12) // a stale version changes nothing
 		}
 	}
+	list := input("ListFragments", "one", arn, "")
+	list["MaxResults"] = 1000 // of 10,000 quota points a second
+	p.flood(who, "ListFragments", list, 30)
 	p.floodPut(s)
 	p.connections(s)
 }
@@ -378,8 +380,9 @@ func (p *provocation) connections(s *server) {
 	}
 	p.expect(who, "GetMedia", "ConnectionLimitExceededException", input("GetMedia", one, "", ""))
 	p.flood(who, "GetMedia", input("GetMedia", one, "", ""), 12)
-	// More than sockets hold, so that the answers stay open while nobody reads.
-	many := slices.Repeat([]string{p.number}, 1000)
+	// More than sockets hold, so that the answers stay open while nobody reads; all of them
+	// together cost a second's quota points.
+	many := slices.Repeat([]string{p.number}, 100)
 	for range 5 {
 		defer p.hold(c, "GetMediaForFragmentList", &wire.GetMediaForFragmentListInput{StreamName: &one, Fragments: many}).Close()
 	}
