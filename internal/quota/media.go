@@ -66,7 +66,7 @@ var (
 // GetMediaForFragmentList.
 var (
 	PickSessions = count(Limit{Name: "GetMediaForFragmentList.sessions", Scope: Stream, AWS: 5, Section: "3", Operation: pick, Room: "api/archived",
-		Breach: tooMany, Help: "GetMediaForFragmentList calls of one stream at a time"})
+		Breach: tooFast, Help: "GetMediaForFragmentList calls of one stream at a time"})
 	PickBandwidth = bandwidth(Limit{Name: "GetMediaForFragmentList.bandwidth", Scope: Stream, AWS: 25_000_000, Section: "3", Operation: pick, Room: "api/archived",
 		Breach: slower, Help: "what all GetMediaForFragmentList calls of a stream get together"})
 	PickFragments = count(Limit{Name: "GetMediaForFragmentList.fragments", Scope: Stream, Open: 1000, AWS: 1000, Hard: true, Section: "3", Operation: pick, Room: "api/archived", Most: 1000,
