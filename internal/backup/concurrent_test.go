@@ -136,6 +136,35 @@ func TestIndexBehindTheSegments(t *testing.T) {
 	same(t, "backup of a directory that was never recovered", want, s.restored(o.Dir, r.ID))
 }
 
+// Beside a server nothing behind the committed end of an open segment is taken: it may be
+// of fragments whose producers hear that they were not stored.
+func TestUncommittedBytesStayOut(t *testing.T) {
+	s := newSource(t)
+	s.store(1)
+	names, err := filepath.Glob(filepath.Join(s.data, segmentsDir, "*.seg"))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	info, err := os.Stat(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(names[0], os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(make([]byte, 5000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := s.backup(s.options())
+	if m := mustList(t, s.options().Dir, r.ID); len(m.Segments) != 1 || m.Segments[0].Size != info.Size() {
+		t.Errorf("segments %+v, want one of %d bytes", m.Segments, info.Size())
+	}
+}
+
 // Media that unknown files hold are named.
 func TestUnknownFile(t *testing.T) {
 	s := newSource(t)
