@@ -16,6 +16,7 @@ type restoreCmd struct {
 	Data    string `required:"" placeholder:"NEWDIR" help:"Data directory to make: it must not exist, or be empty."`
 	Backup  string `default:"latest" placeholder:"ID" help:"Which backup; millrace backup list shows them (default: the latest)."`
 	KeyFile string `placeholder:"FILE" help:"Copy of the key file, if it is not in the backup."`
+	Salvage bool   `help:"Go on when media in the backup are damaged or missing."`
 	JSON    bool   `name:"json" help:"Print the report as JSON."`
 }
 
@@ -32,7 +33,7 @@ Run it as the user of the server, and start the server on NEWDIR afterwards.`
 // Run restores a backup.
 func (r *restoreCmd) Run(ctx context.Context, std stdio) error {
 	line := newProgressLine(std.err)
-	done, err := backup.Restore(ctx, backup.RestoreOptions{Dir: r.Dir, ID: r.Backup, Data: r.Data, KeyFile: r.KeyFile, Progress: line.show})
+	done, err := backup.Restore(ctx, backup.RestoreOptions{Dir: r.Dir, ID: r.Backup, Data: r.Data, KeyFile: r.KeyFile, Salvage: r.Salvage, Progress: line.show})
 	line.clear()
 	if err != nil {
 		return err

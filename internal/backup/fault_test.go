@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/millrace/millrace/internal/archive"
 )
 
 // faultyVolume fails at its nth operation: once, or for ever like a process that was
@@ -226,6 +229,57 @@ func found(t *testing.T, dir, file string) {
 	}
 	if exists(filepath.Join(data, formatFile)) && filepath.Base(file) != formatFile {
 		t.Errorf("%s: the restore left a data directory", file)
+	}
+}
+
+// Damaged media do not keep the rest from being restored, if that is wanted; a damaged
+// database does.
+func TestSalvage(t *testing.T) {
+	s := newSource(t)
+	o := s.options()
+	s.store(12)
+	r := s.backup(o)
+	m := mustList(t, o.Dir, r.ID)
+	damage(t, filepath.Join(o.Dir, poolDir, m.Segments[0].File), m.Segments[0].Size/2)
+	if err := errors.Join(os.Remove(filepath.Join(o.Dir, poolDir, m.Segments[1].File)),
+		os.Truncate(filepath.Join(o.Dir, poolDir, m.Segments[2].File), 30_000)); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(t.TempDir(), "restored")
+	done, err := Restore(t.Context(), RestoreOptions{Dir: o.Dir, Data: data, Salvage: true})
+	if err != nil || len(done.Warnings) != 3 {
+		t.Fatalf("%+v, %v; want three warnings", done, err)
+	}
+	a, err := archive.Open(t.Context(), archive.Options{Dir: filepath.Join(data, "archive")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	readable, all := 0, stored(t, a, s.streams[0].ID)
+	for n, f := range all {
+		at, ok, err := a.Get(t.Context(), f.Stream, f.Number, 0)
+		if err != nil || !ok {
+			t.Fatal(err, ok)
+		}
+		rd, err := a.OpenRecord(t.Context(), at)
+		if err != nil {
+			continue
+		}
+		b := make([]byte, rd.Size())
+		if _, err := rd.ReadAt(b, 0); err == nil {
+			readable++
+			if !bytes.Equal(b, body(f.Stream, n)) {
+				t.Errorf("fragment %d came out changed", n)
+			}
+		}
+		_ = rd.Close()
+	}
+	if len(all) != 12 || readable < 5 || readable == 12 {
+		t.Errorf("%d of %d fragments can be read", readable, len(all))
+	}
+	damage(t, filepath.Join(r.Folder, catalogFile), 5000)
+	if _, err := Restore(t.Context(), RestoreOptions{Dir: o.Dir, Data: data + "2", Salvage: true}); !errors.Is(err, errDamaged) {
+		t.Errorf("with a damaged catalog: %v", err)
 	}
 }
 

@@ -60,6 +60,7 @@ var rules = []struct {
 	{"rejections", plain, "what was refused lately"},
 	{"rejections.new", excluded, "as a file that is being written"},
 	{"token-key", plain, "clients go on with their lists"},
+	{"dev", plain, "says that only development servers had the directory, and so it is with a copy"},
 	{"ca.pem", plain, "clients trust it"},
 	{"ca.key", plain, "signs for ca.pem"},
 	{"acme/*/*", plain, "the account and certificates at an authority that limits how often it gives new ones"},

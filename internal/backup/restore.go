@@ -21,6 +21,7 @@ type RestoreOptions struct {
 	ID       string // "" or "latest" = the newest
 	Data     string // must not exist, or be empty
 	KeyFile  string // to be put there; "" = that of the backup, if it has one
+	Salvage  bool   // go on when media are damaged or missing: the rest can be read
 	Progress func(Progress)
 
 	volume volume // for tests; nil = the operating system's
@@ -59,7 +60,7 @@ func Restore(ctx context.Context, o RestoreOptions) (*Restored, error) {
 	}
 	m := j.manifest
 	r := &Restored{ID: m.ID, Data: o.Data, Time: m.Time, Size: m.size(), Seconds: time.Since(begun).Seconds(), Streams: m.Streams,
-		Fragments: m.Fragments, HasKey: exists(j.to(keyFile)), Warnings: append([]string{}, m.Warnings...)}
+		Fragments: m.Fragments, HasKey: exists(j.to(keyFile)), Warnings: append(append([]string{}, m.Warnings...), j.lost...)}
 	return r, nil
 }
 
@@ -68,6 +69,7 @@ type restoration struct {
 	RestoreOptions
 	copier   copier
 	manifest *Manifest
+	lost     []string // of media, with Salvage
 }
 
 func (j *restoration) from(names ...string) string {
@@ -185,9 +187,15 @@ func (j *restoration) copyFile(ctx context.Context, f File) error {
 	return errors.Join(j.volume.Chmod(to, f.Mode.Perm()), j.volume.SyncDir(filepath.Dir(to)))
 }
 
+// errDamaged says that a file of a backup is not what was written.
+var errDamaged = errors.New("the backup is damaged; restore another one (millrace backup list shows them), or with --salvage what is left of this one's media")
+
 // copy copies a file of the backup and fails unless it is what was written.
 func (j *restoration) copy(ctx context.Context, from, to string, size int64, digest string) error {
 	f, err := os.Open(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -197,8 +205,7 @@ func (j *restoration) copy(ctx context.Context, from, to string, size int64, dig
 		return err
 	}
 	if n != size || found != digest {
-		return fmt.Errorf("%s is damaged: %d bytes with digest %s, it had %d with %s; restore another backup (millrace backup list shows them)",
-			from, n, found, size, digest)
+		return fmt.Errorf("%w: %s has %d bytes with digest %s, it had %d with %s", errDamaged, from, n, found, size, digest)
 	}
 	return nil
 }
@@ -207,7 +214,13 @@ func (j *restoration) copy(ctx context.Context, from, to string, size int64, dig
 func (j *restoration) copySegments(ctx context.Context) error {
 	j.copier.doing("restoring media")
 	for _, s := range j.manifest.Segments {
-		if err := j.copy(ctx, j.from(poolDir, s.File), j.to(path.Join(segmentsDir, s.Name)), s.Size, s.SHA256); err != nil {
+		err := j.copy(ctx, j.from(poolDir, s.File), j.to(path.Join(segmentsDir, s.Name)), s.Size, s.SHA256)
+		if j.Salvage && errors.Is(err, errDamaged) {
+			// Each chunk of a segment has its checksum: a reader finds the damaged places.
+			j.lost = append(j.lost, fmt.Sprintf("segment %s is damaged or missing: some of its fragments cannot be read", s.Name))
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -15,7 +16,16 @@ import (
 // Whatever a server puts into its data directory, a backup knows what to do with it. Who
 // adds a file adds it to the rules in internal/backup, or this test fails.
 func TestBackupsKnowEachFile(t *testing.T) {
-	p := newPlant(t, func(c *config.Config) { c.Archive.SegmentBytes = 4096 })
+	for _, dev := range []bool{false, true} {
+		t.Run(fmt.Sprintf("dev %t", dev), func(t *testing.T) { backupKnowsEachFile(t, dev) })
+	}
+}
+
+func backupKnowsEachFile(t *testing.T, dev bool) {
+	p := newPlant(t, func(c *config.Config) {
+		c.Archive.SegmentBytes = 4096
+		c.Dev, c.Emulate.NoDemo = dev, true
+	})
 	p.create("yard", 24)
 	p.send("yard", documentOf(), clusterOf(0), clusterOf(1), clusterOf(2))
 	known := func(when string) {

@@ -233,9 +233,15 @@ func killBackup(t *testing.T, s *server, dir string) {
 }
 
 // listing is all fragments of a stream in order.
-func (s *server) listing(t *testing.T, stream string) (all []wire.Fragment) {
+func (s *server) listing(t *testing.T, stream string) []wire.Fragment {
 	t.Helper()
-	start, end := kvs.Millis(0), kvs.MillisOf(time.Now().Add(time.Hour))
+	return s.listingUntil(t, stream, kvs.MillisOf(time.Now().Add(time.Hour)))
+}
+
+// listingUntil is all fragments of a stream up to a time, in order.
+func (s *server) listingUntil(t *testing.T, stream string, end kvs.Millis) (all []wire.Fragment) {
+	t.Helper()
+	start := kvs.Millis(0)
 	in := &wire.ListFragmentsInput{StreamName: &stream, MaxResults: new(int64(1000)), FragmentSelector: &wire.FragmentSelector{
 		FragmentSelectorType: new("SERVER_TIMESTAMP"), TimestampRange: &wire.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}}
 	for in != nil {
@@ -386,4 +392,96 @@ func TestBackupCommands(t *testing.T) {
 	if len(r.listing(t, "garden")) != 0 {
 		t.Error("fragments came out of nothing")
 	}
+}
+
+// A server whose clock runs six hundred times as fast keeps an hour, six seconds of ours.
+// Backups of it have what was acknowledged before and has not expired when they end;
+// restored, all that is listed can be read.
+func TestBackupWhileMediaExpire(t *testing.T) {
+	config := temporary(t, "millrace.yml")
+	if err := os.WriteFile(config, []byte("archive:\n  segment_bytes: 1MiB\n  expire_every: 1s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	development := func(data, clock string) *server {
+		return newServer(t, "--dev", "--no-demo", "--config", config, "--data", data, "--clock", clock)
+	}
+	s := development(temporary(t, "data"), "2030-01-01T00:00:00Z@600")
+	s.start(t)
+	f := &set{}
+	for i := range 10 {
+		f.filmers = append(f.filmers, newFilmer(fmt.Sprintf("camera-%02d", i), uint64(100+i), &f.count))
+		s.createKept(t, f.filmers[i].stream, 1)
+	}
+	f.start(t, s)
+	dir := temporary(t, "backups")
+	type moment struct {
+		taken
+		after kvs.Millis // the server's clock, when the backup was over
+	}
+	var all []moment
+	var expired int
+	for range 3 {
+		f.more(t, 2000)
+		b := f.backup(t, s, dir)
+		f.more(t, 200)
+		all = append(all, moment{b, f.newest(t)})
+	}
+	f.stop()
+	for _, b := range all {
+		run(t, environment(), program(t), "backup", "verify", dir, "--backup", b.id)
+		data := temporary(t, "restored")
+		run(t, environment(), program(t), "restore", dir, "--backup", b.id, "--data", data, "--key-file", filepath.Join(s.data, "key-file"))
+		r := development(data, b.after.Time().UTC().Format(time.RFC3339)+"@1")
+		r.start(t)
+		for _, one := range f.filmers {
+			expired += one.rest(t, r, b.taken, b.after-kvs.Millis(time.Hour.Milliseconds()))
+		}
+		r.stop(t)
+	}
+	if expired == 0 {
+		t.Error("nothing expired before the last backup was over")
+	}
+	t.Logf("%d fragments were acknowledged and had expired", expired)
+}
+
+// newest is the latest server timestamp that any filmer heard of.
+func (f *set) newest(t *testing.T) (latest kvs.Millis) {
+	t.Helper()
+	for _, one := range f.filmers {
+		for n := range one.known() {
+			number, ok := kvs.ParseFragmentNumber(n)
+			if !ok {
+				t.Fatalf("fragment number %s", n)
+			}
+			latest = max(latest, number.Server)
+		}
+	}
+	return latest
+}
+
+// rest reads what a restored server lists, and wants all that was acknowledged before the
+// backup and is not older than the horizon. It returns how much is older.
+func (f *filmer) rest(t *testing.T, r *server, b taken, horizon kvs.Millis) (older int) {
+	t.Helper()
+	listed := map[string]bool{}
+	for _, one := range r.listingUntil(t, f.stream, horizon+2*kvs.Millis(time.Hour.Milliseconds())) {
+		listed[*one.FragmentNumber] = true
+	}
+	for n := range b.durable[f.stream] {
+		number, _ := kvs.ParseFragmentNumber(n)
+		if number.Server < horizon {
+			older++
+		} else if !listed[n] && number.Server > horizon+2000 { // its clock went on since it started
+			t.Errorf("%s: fragment %s was PERSISTED before backup %s, is not expired, and is not in it", f.stream, n, b.id)
+		}
+	}
+	lasting := func(n string) bool { number, _ := kvs.ParseFragmentNumber(n); return number.Server < horizon+60_000 }
+	numbers := slices.DeleteFunc(slices.Sorted(maps.Keys(listed)), lasting) // those may expire while they are read
+	r.read(t, f.stream, numbers, func(k *chunk) error {
+		if sha256.Sum256(k.cluster) != f.sent[int64(k.timecode)] {
+			return errors.New("is not what was sent")
+		}
+		return nil
+	})
+	return older
 }
