@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -10,19 +11,24 @@ import (
 	"github.com/millrace/millrace/internal/api/admin"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/fault"
 	"github.com/millrace/millrace/internal/server"
 )
 
 // emulateFlags are the extras of a development server, for tests that talk to it.
 type emulateFlags struct {
-	Clock  *string `placeholder:"START[@SPEED]" help:"With --dev: the server's clock, such as 2030-01-01T00:00:00Z, +36h, @60 or 2030-01-01@10."`
-	NoDemo bool    `help:"With --dev: no demo stream."`
-	Reset  bool    `help:"With --dev: empty the directory of --data first, if only development servers had it."`
+	Clock     *string  `placeholder:"START[@SPEED]" help:"With --dev: the server's clock, such as 2030-01-01T00:00:00Z, +36h, @60 or 2030-01-01@10."`
+	NoDemo    bool     `help:"With --dev: no demo stream."`
+	Fault     []string `sep:"none" placeholder:"SPEC" help:"With --dev: what goes wrong, such as 'GetDataEndpoint:status=500,rate=0.5'; repeatable."`
+	FaultFile string   `type:"existingfile" placeholder:"FILE" help:"With --dev: a file of faults, one a line."`
+	FaultSeed uint64   `placeholder:"N" help:"With --dev: chooses the faults; the same calls meet the same again."`
+	Reset     bool     `help:"With --dev: empty the directory of --data first, if only development servers had it."`
 }
 
 // given lists the flags that were given.
 func (f *emulateFlags) given() (names []string) {
-	for name, set := range map[string]bool{"--clock": f.Clock != nil, "--no-demo": f.NoDemo, "--reset": f.Reset} {
+	for name, set := range map[string]bool{"--clock": f.Clock != nil, "--no-demo": f.NoDemo, "--reset": f.Reset,
+		"--fault": len(f.Fault) > 0, "--fault-file": f.FaultFile != "", "--fault-seed": f.FaultSeed != 0} {
 		if set {
 			names = append(names, name)
 		}
@@ -39,13 +45,14 @@ func (f *emulateFlags) apply(c *config.Config, data *string) (err error) {
 		}
 		return nil
 	}
-	text := "@1" // one that SetClock can move
-	if f.Clock != nil {
-		text = *f.Clock
-	}
 	c.Emulate.NoDemo = f.NoDemo
-	if c.Emulate.Clock, err = clock.Parse(text, nil); err != nil {
-		return fmt.Errorf("--clock: %w", err)
+	if f.Clock != nil {
+		if c.Emulate.Clock, err = clock.Parse(*f.Clock, nil); err != nil {
+			return fmt.Errorf("--clock: %w", err)
+		}
+	}
+	if c.Emulate.Faults, err = f.faults(); err != nil {
+		return err
 	}
 	if f.Reset && data != nil {
 		if err := server.Empty(*data); err != nil {
@@ -53,6 +60,19 @@ func (f *emulateFlags) apply(c *config.Config, data *string) (err error) {
 		}
 	}
 	return nil
+}
+
+// faults reads the faults of the flags and of the file.
+func (f *emulateFlags) faults() (*fault.Plan, error) {
+	specs := slices.Clone(f.Fault)
+	if f.FaultFile != "" {
+		b, err := os.ReadFile(f.FaultFile)
+		if err != nil {
+			return nil, fmt.Errorf("--fault-file: %w", err)
+		}
+		specs = append(specs, fault.Lines(string(b))...)
+	}
+	return fault.Parse(specs, f.FaultSeed)
 }
 
 // clockCmd is "millrace clock".

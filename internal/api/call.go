@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace/millrace/internal/fault"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/sessions"
@@ -34,6 +35,8 @@ type Call struct {
 	body     []byte
 	status   int
 	streamed bool
+	fault    *fault.Call // nil = nothing befalls it
+	cut      *cutWriter  // nil = the answer is not cut
 	failure  error
 	attrs    []slog.Attr
 }
@@ -137,6 +140,7 @@ func (f *Front) record(c *Call) {
 	if c.session != nil {
 		c.session.Close()
 	}
+	c.noteFault()
 	now := f.o.Now()
 	f.o.Metrics.Requests.WithLabelValues(name, strconv.Itoa(c.status)).Inc()
 	f.o.Metrics.RequestSeconds.Observe(name, now.Sub(c.Start), c.ID, now)

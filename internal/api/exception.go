@@ -51,6 +51,9 @@ func render(op *wire.Operation, err error) rendering {
 		// (wire-media section 9.2).
 		return rendering{e.Code.Status(), e.Code.Exception(), e.Message, "message"}
 	}
+	if e, ok := errors.AsType[*chosenError](err); ok {
+		return e.render(op)
+	}
 	e, ok := errors.AsType[*kvs.Error](err)
 	if !ok || e.Kind == kvs.Internal {
 		return rendering{http.StatusInternalServerError, "InternalFailure", "Internal failure.", "Message"}

@@ -17,6 +17,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/millrace/millrace/internal/fault"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/quota"
@@ -57,6 +58,9 @@ type Options struct {
 	Metrics    *metrics.Set
 	Logger     *slog.Logger
 	Now        func() time.Time
+
+	// Faults chooses what goes wrong on a development server; nil = nothing.
+	Faults *fault.Plan
 
 	// Trusted is told of every request whose signature was right; nil = nobody asks.
 	Trusted func(ctx context.Context)
@@ -111,6 +115,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		preflight(c)
 		return
 	}
+	defer c.sever()
 	defer f.record(c)
 	defer c.caught()
 	if c.Operation = f.operation(r); c.Operation == nil {
@@ -168,6 +173,13 @@ func (f *Front) handle(ctx context.Context, c *Call) error {
 	c.limits, c.limit = f.o.Limits, f.limits[c.Operation]
 	if err := c.limits.Allow(c.limit, c.Principal.Account, c.Stream.ID, c.Stream.Name); err != nil {
 		return err
+	}
+	if f.o.Faults != nil && !route.Own {
+		if c.fault = f.o.Faults.Call(c.Operation.Name); c.fault != nil {
+			if err := c.suffer(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	out, err := route.Call(ctx, c)
 	if err != nil || c.streamed {

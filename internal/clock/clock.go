@@ -22,7 +22,7 @@ const (
 	maxYear  = 9000
 )
 
-// Clock is a clock that was set. Make it with [Parse].
+// Clock is a clock that was set. Make it with [New] or [Parse].
 type Clock struct {
 	real func() time.Time
 
@@ -36,12 +36,18 @@ type Clock struct {
 // 2030-01-01T00:00:00Z or 2030-01-01, or a distance from now such as +36h; speed 1 is
 // that of the real clock, 0 stands still. real is the real clock, nil = time.Now.
 func Parse(text string, real func() time.Time) (*Clock, error) {
+	c := New(real)
+	return c, c.Set(text)
+}
+
+// New makes a clock that shows the real time until it is set. real is the real clock,
+// nil = time.Now.
+func New(real func() time.Time) *Clock {
 	if real == nil {
 		real = time.Now
 	}
 	now := real()
-	c := &Clock{real: real, start: now.Round(0), at: now, speed: 1}
-	return c, c.Set(text)
+	return &Clock{real: real, start: now.Round(0), at: now, speed: 1}
 }
 
 // Set moves the clock to what the text says, which is as for [Parse]; what it leaves

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/clock"
+	"github.com/millrace/millrace/internal/fault"
 	"github.com/millrace/millrace/internal/quota"
 )
 
@@ -67,6 +68,7 @@ type ACME struct {
 type Emulate struct {
 	Clock  *clock.Clock // the server's clock, nil = the real one
 	NoDemo bool         // no demo stream
+	Faults *fault.Plan  // what goes wrong, nil = nothing
 }
 
 // The kinds of proof that a domain is ours.

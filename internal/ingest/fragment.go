@@ -199,7 +199,11 @@ func (s *session) endFragment(ctx context.Context) {
 		return
 	}
 	duration := time.Duration(s.frags.duration())
-	if bad := s.verdict(f, duration); bad != nil {
+	bad := s.verdict(f, duration)
+	if bad == nil {
+		bad = s.chosen()
+	}
+	if bad != nil {
 		s.failFragment(bad)
 		return
 	}
@@ -249,6 +253,28 @@ func (s *session) verdict(f *fragment, d time.Duration) *Fault {
 	}
 	s.frags.accept(f.producer)
 	return nil
+}
+
+// chosen asks what was chosen for a whole fragment with which nothing is wrong. It may
+// also end the session.
+func (s *session) chosen() *Fault {
+	if s.request.Choose == nil {
+		return nil
+	}
+	fails, ends := s.request.Choose()
+	if ends != 0 {
+		s.ended = chosenFault(ends)
+		s.cancel(s.ended) // when it waits for data
+	}
+	if fails == 0 {
+		return nil
+	}
+	return chosenFault(fails)
+}
+
+func chosenFault(c Code) *Fault {
+	return fault(&Case{Name: "chosen", Code: c, When: "The server was told to fail it.",
+		Fix: "Nothing is wrong with the media: the server runs with --fault."}, "chosen by --fault")
 }
 
 // archived is called by the archive when the fragment is durable, or never will be.

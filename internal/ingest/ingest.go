@@ -83,6 +83,11 @@ type Request struct {
 	Relative bool       // cluster timecodes are relative to Start
 	Start    kvs.Millis // producer start time, used when Relative
 	Watcher  Watcher    // nil = nobody looks
+
+	// Choose is called for each whole fragment, on a development server: it returns the
+	// codes of what fails the fragment and of what ends the session behind it, 0 =
+	// nothing. nil = nothing is ever chosen.
+	Choose func() (fails, ends Code)
 }
 
 // Watcher is told what a session does while it does it, from the session's goroutines.

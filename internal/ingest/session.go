@@ -38,6 +38,7 @@ type session struct {
 	begun     bool       // BeginSession was called
 	floor     kvs.Millis // server timestamps must not be lower
 	summary   Summary
+	ended     *Fault                        // chosen to end it before the next fragment; nil = it goes on
 	displaced atomic.Bool                   // set by a newer session
 	inFlight  atomic.Bool                   // a fragment is arriving; read by a newer session
 	holding   atomic.Bool                   // the header takes memory that others may wait for
@@ -219,6 +220,9 @@ func (s *session) displace() {
 
 // yield ends a session between two fragments when a newer one took over.
 func (s *session) yield() error {
+	if s.ended != nil {
+		return s.ended
+	}
 	if s.displaced.Load() {
 		return fault(displaced, "%v", errDisplaced).because(errDisplaced).quietly()
 	}

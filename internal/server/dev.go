@@ -91,6 +91,7 @@ const resetting = 64
 // reset deletes all streams of the account, takes back what was set for its limits, and
 // begins the sequence of faults again. It returns how many streams there were.
 func (s *Server) reset(ctx context.Context, a kvs.AccountID) (int, error) {
+	s.config.Emulate.Faults.Restart()
 	deleted := 0
 	for {
 		page, _, err := s.catalog.List(ctx, a, catalog.ListQuery{Max: 1000})

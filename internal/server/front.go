@@ -43,7 +43,7 @@ func (s *Server) openFront(context.Context) error {
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
 	s.front = api.New(api.Options{
 		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: fullRights{}, Rules: s.rules,
-		Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real,
+		Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/certs"
+	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/iam"
@@ -76,6 +77,9 @@ func setClocks(c *config.Config) {
 	}
 	if c.Real == nil {
 		c.Real = c.Now
+	}
+	if c.Dev && c.Emulate.Clock == nil {
+		c.Emulate.Clock = clock.New(c.Now)
 	}
 	if c.Emulate.Clock != nil {
 		c.Now = c.Emulate.Clock.Now

@@ -72,7 +72,15 @@ func (r room) putMedia(ctx context.Context, c *api.Call) (any, error) {
 	// it or read from it may fail for that.
 	ctx, cancel := api.Session(context.WithoutCancel(ctx), r.Closing)
 	defer cancel()
-	s := r.Ingest.Run(ctx, req, conn, conn)
+	var acks ingest.AckWriter = conn
+	if f := c.Fault(); f.Session() {
+		req.Choose = func() (fails, ends ingest.Code) {
+			a, b := f.Fragment()
+			return ingest.Code(a), ingest.Code(b)
+		}
+		acks = &unreliable{AckWriter: conn, ctx: ctx, chosen: f.Ack}
+	}
+	s := r.Ingest.Run(ctx, req, conn, acks)
 	conn.finish()
 	c.Note(slog.Int("fragments", s.Fragments), slog.Int("persisted", s.Persisted), slog.Int("failed", s.Failed), slog.Int64("bytes", s.Bytes))
 	if s.Refused != "" {
