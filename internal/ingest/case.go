@@ -32,8 +32,8 @@ var (
 		"No data came for 30 s while the session held memory that other sessions waited for.",
 		"Finish fragments in one go: do not pause inside a cluster. Raise `memory.budget` in millrace.yml when many producers send large fragments at once.")
 	tooSlow = newCase("fragment-too-slow", StreamReadError,
-		"The fragment took more than two minutes while other sessions waited for the memory that is kept for one fragment at a time.",
-		"Send fragments faster than 3.5 Mbit/s, or smaller ones: kvssink `fragment-duration`, an encoder with more key frames or a lower bit rate. Raise `memory.budget` in millrace.yml when many producers send large fragments at once.")
+		"The fragment came at less than 3.5 Mbit/s and was not whole after 20 s, while other sessions waited for the memory that is kept for one fragment at a time.",
+		"Send fragments as fast as they last, or smaller ones: kvssink `fragment-duration`, an encoder with more key frames or a lower bit rate. Raise `memory.budget` in millrace.yml when many producers send large fragments at once.")
 	unread = newCase("acks-unread", StreamReadError,
 		"Acknowledgements could not be written: the producer does not read them, or its connection is gone.",
 		"Read the response while sending: PutMedia is full duplex. A client that sends the whole body before it reads (curl without --no-buffer, a proxy that buffers) does not work.")
@@ -120,7 +120,7 @@ var (
 		"Begin clusters less often: kvssink `fragment-duration=2000` and a key frame every 1 to 2 s (x264enc `key-int-max`). An encoder that makes every frame a key frame (MJPEG, all-intra) needs `key-frame-fragmentation=false`.").
 		by(quota.FragmentMinDuration.Name)
 	noMemory = newCase("no-memory", InternalError,
-		"There was no memory for the header of the session within a minute: others keep it for their sessions' headers and fragments.",
+		"There was no memory for the header of the session within five minutes: others keep it for their sessions' headers and fragments.",
 		"Connect again later. Send a header of at most 4 KB, which needs none of the budget: no attachments, cover pictures or long tags. Raise `memory.budget` in millrace.yml.")
 	noNumbers = newCase("internal", InternalError,
 		"The server could not do its part.",

@@ -26,8 +26,9 @@ const (
 // sessions that hold halves of headers would wait for each other.
 const collecting = 3 * maxHeader
 
-// headerWait is how long a header waits for memory.
-const headerWait = time.Minute
+// headerWait is how long a header waits for memory: longer than some slow fragments may
+// keep it (who gives up and comes again is last in line).
+const headerWait = 5 * time.Minute
 
 var errNoMemory = errors.New("the memory budget is spent")
 

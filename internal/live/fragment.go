@@ -37,7 +37,10 @@ type Fragment struct {
 	state     State
 	archived  bool
 	host      bool // the stream has no retention: kept by age and size
+	left      bool // it is not among the stream's fragments any more
 	completed time.Time
+
+	leaves int // place in store.leaving from 1 on, 0 = not there; guarded by its mu
 
 	// Guarded by mu; the owner alone changes them.
 	mu      sync.RWMutex
@@ -164,6 +167,7 @@ func (f *Fragment) Complete(info kvs.Fragment, host bool) (net.Buffers, bool) {
 	f.completed = f.st.store.o.Now()
 	if host {
 		f.st.hostSize += f.held() + f.st.headerJoins(f.header)
+		f.st.store.leaving.enter(f)
 		f.st.boundHost()
 		f.st.store.o.Budget.Retry()
 	}
@@ -190,6 +194,8 @@ func (f *Fragment) Archived() {
 	f.archived = true
 	if f.state == Failed { // the stream was dropped while the archive was writing
 		f.release()
+	} else {
+		f.st.store.leaving.enter(f)
 	}
 	f.st.store.o.Budget.Retry()
 }

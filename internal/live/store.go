@@ -64,6 +64,8 @@ type Store struct {
 	o     Options
 	pages pagePool
 
+	leaving leaving
+
 	mu      sync.Mutex
 	streams map[kvs.StreamID]*Stream
 }
@@ -157,18 +159,14 @@ func (s *Store) sweep() {
 // fragments that were complete first go first.
 func (s *Store) reclaim(want int64) (given int64) {
 	for given < want {
-		var oldest *Stream
-		var since time.Time
-		for _, st := range s.list() {
-			if t, ok := st.oldestEvictable(); ok && (oldest == nil || t.Before(since)) {
-				oldest, since = st, t
-			}
-		}
-		if oldest == nil {
+		f := s.leaving.first()
+		if f == nil {
 			break
 		}
-		n := oldest.evictOldest()
-		s.o.Evicted(Pressure, n)
+		n, ok := f.st.giveUp(f)
+		if ok {
+			s.o.Evicted(Pressure, n)
+		}
 		given += n
 	}
 	return given

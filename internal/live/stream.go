@@ -133,6 +133,8 @@ func (st *Stream) remove(f *Fragment) {
 		return
 	}
 	st.frags = slices.Delete(st.frags, i, i+1)
+	f.left = true
+	st.store.leaving.withdraw(f)
 	if f.host {
 		st.hostSize -= f.held() + st.headerLeaves(f.header)
 	}
@@ -204,26 +206,14 @@ func (st *Stream) boundHost() {
 	}
 }
 
-func (st *Stream) oldestEvictable() (time.Time, bool) {
+// giveUp evicts a fragment unless somebody else just did.
+func (st *Stream) giveUp(f *Fragment) (freed int64, ok bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for _, f := range st.frags {
-		if f.evictable() {
-			return f.completed, true
-		}
+	if f.left {
+		return 0, false
 	}
-	return time.Time{}, false
-}
-
-func (st *Stream) evictOldest() int64 {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	for _, f := range st.frags {
-		if f.evictable() {
-			return st.evict(f)
-		}
-	}
-	return 0
+	return st.evict(f), true
 }
 
 // dropAll forgets every fragment. Pages that a producer still fills or the archive

@@ -33,7 +33,8 @@ type Budget struct {
 	loans  map[int64]int64 // bytes out of the reserve by ticket
 	loaned int64           // their sum
 	elder  int64           // ticket that may use the reserve, 0 = none
-	since  time.Time       // it may
+	since  time.Time       // it may, later by the time it waited itself
+	taken  int64           // by it, since then
 	line   []*taker        // by place
 	waits  int64
 	waited time.Duration // by those who left the line
@@ -69,9 +70,13 @@ func NewBudget(limit, reserve int64) *Budget {
 // those who wait here with bytes in their hands could wait for each other.
 const NoTicket int64 = 0
 
-// elderLimit is how long a fragment may have the reserve while others wait. The largest
-// fragment makes it with 3.5 Mbit/s.
-const elderLimit = 2 * time.Minute
+// A fragment may have the reserve for elderTime while others wait, which is the longest that
+// a fragment lasts, and for the time its bytes take at elderRate: a live one is whole by
+// then, and a large one from a file had to come at 3.5 Mbit/s.
+const (
+	elderTime = 20 * time.Second
+	elderRate = 440_000 // bytes a second
+)
 
 // OnPressure sets the function that is asked to give up want bytes (by calling
 // [Budget.Give]) before anybody has to wait, and again whenever there may be more to
@@ -157,7 +162,10 @@ func (b *Budget) Done(ticket int64) {
 func (b *Budget) Overdue(ticket int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if ticket == NoTicket || b.elder != ticket || len(b.line) == 0 || time.Since(b.since) <= elderLimit {
+	if ticket == NoTicket || b.elder != ticket || len(b.line) == 0 {
+		return false
+	}
+	if allowed := elderTime + time.Duration(b.taken)*time.Second/elderRate; time.Since(b.since) <= allowed {
 		return false
 	}
 	// While it waits itself it is not its producer that is slow.
@@ -230,6 +238,9 @@ func (b *Budget) take(ticket, n int64, first bool) bool {
 		b.loans[ticket] += loan
 		b.loaned += loan
 	}
+	if ticket != NoTicket && ticket == b.elder {
+		b.taken += n
+	}
 	b.used += n
 	b.peak = max(b.peak, b.used)
 	return true
@@ -259,6 +270,9 @@ func (b *Budget) serve() {
 		w := b.line[i]
 		if b.take(w.ticket, w.n, first) || b.promote(w.ticket) && b.take(w.ticket, w.n, first) {
 			w.served = true
+			if w.ticket == b.elder {
+				b.since = b.since.Add(min(time.Since(w.since), time.Since(b.since)))
+			}
 			b.remove(i)
 			w.rouse()
 			continue
@@ -273,7 +287,7 @@ func (b *Budget) promote(ticket int64) bool {
 	if b.elder != 0 || ticket == NoTicket {
 		return false
 	}
-	b.elder, b.since = ticket, time.Now()
+	b.elder, b.since, b.taken = ticket, time.Now(), 0
 	return true
 }
 

@@ -230,7 +230,7 @@ func TestTheReserveIsNotKeptForEver(t *testing.T) {
 		other, slow, next := b.Ticket(), b.Ticket(), b.Ticket()
 		mustTake(t, b, other, 50)
 		mustTake(t, b, slow, 10)
-		time.Sleep(elderLimit + time.Second)
+		time.Sleep(elderTime + time.Second)
 		if b.Overdue(slow) {
 			t.Error("overdue, but nobody waits")
 		}
@@ -251,6 +251,38 @@ func TestTheReserveIsNotKeptForEver(t *testing.T) {
 			t.Error("overdue after its end")
 		}
 		b.Give(slow, 60)
+		waiting.done(t, "the next")
+	})
+}
+
+// A large fragment has the time it needs at the slowest rate that is taken, and the time
+// it waited itself does not count.
+func TestALargeFragmentMayTakeItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(1000*elderRate, 500*elderRate)
+		other, large, next := b.Ticket(), b.Ticket(), b.Ticket()
+		mustTake(t, b, other, 500*elderRate)
+		mustTake(t, b, large, 10*elderRate)
+		waiting := b.start(t.Context(), next, 10)
+		waiting.waits(t, "the next")
+		time.Sleep(elderTime + 9*time.Second)
+		if b.Overdue(large) {
+			t.Error("overdue before its bytes could be there")
+		}
+		more := b.start(t.Context(), large, 495*elderRate) // five too many
+		more.waits(t, "the large one, for the other")
+		time.Sleep(time.Hour)
+		b.Give(other, 5*elderRate)
+		more.done(t, "the large one")
+		time.Sleep(400 * time.Second)
+		if b.Overdue(large) {
+			t.Error("overdue for the time it waited")
+		}
+		time.Sleep(200 * time.Second)
+		if !b.Overdue(large) {
+			t.Error("not overdue after its time")
+		}
+		b.Give(other, 495*elderRate)
 		waiting.done(t, "the next")
 	})
 }
