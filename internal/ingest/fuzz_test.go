@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/mediatest"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/rejection"
 )
 
 // checkStory fails unless each fragment has its acknowledgements in order: BUFFERING,
@@ -73,9 +74,21 @@ func FuzzSession(f *testing.F) {
 		}
 		body := newScript(b)
 		body.piece = int(piece)
+		told := 0
+		s.o.Reject = func(_ kvs.Stream, r rejection.Refusal) {
+			if r.Told {
+				told++
+			}
+			if r.Offset < 0 || r.Offset > int64(len(b)) || r.Began > int64(len(b)) || r.Why == "" || r.Fix == "" || r.Error == "" {
+				t.Errorf("refused %+v", r)
+			}
+		}
 		c := s.putCtx(t.Context(), Request{Stream: e, Relative: mode&8 != 0, Start: 1000}, body, &ledger{t: t})
 		if err := checkStory(c.short, e.Stream().Retention); err != nil {
 			t.Errorf("%s: %v", c.text(), err)
+		}
+		if told != c.Failed {
+			t.Errorf("%d refusals for %d errors", told, c.Failed)
 		}
 		if c.Bytes > int64(len(b)) {
 			t.Errorf("%d bytes read of %d", c.Bytes, len(b))
