@@ -42,12 +42,15 @@ Examples:
   gst-launch-1.0 ... ! matroskamux streamable=true ! fdsink | millrace lint -`
 }
 
-// errFindings makes the exit code of a file with findings; it was told already.
-var errFindings = errors.New("not all of the media would be taken")
+// These make the exit code of media with findings, which were told already.
+var (
+	errRefusals = errors.New("not all of the media would be taken")
+	errWarnings = errors.New("there are warnings")
+)
 
 // Run looks at the files, one after the other.
 func (c *lintCmd) Run(ctx context.Context, std stdio) error {
-	found := false
+	var found error
 	for _, name := range c.Files {
 		report, err := c.check(ctx, std, name)
 		if err != nil {
@@ -56,12 +59,14 @@ func (c *lintCmd) Run(ctx context.Context, std stdio) error {
 		if err := c.print(std.out, name, report); err != nil {
 			return err
 		}
-		found = found || report.Refused > 0 || report.Format != "" || c.Strict && report.Warned > 0
+		switch {
+		case report.Refused > 0:
+			found = errRefusals
+		case c.Strict && report.Warned > 0 && found == nil:
+			found = errWarnings
+		}
 	}
-	if found {
-		return errFindings
-	}
-	return nil
+	return found
 }
 
 // called is how a file is named in texts.
