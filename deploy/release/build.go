@@ -94,6 +94,9 @@ func (w *workshop) program(ctx context.Context, target string) (*program, error)
 	if w.want != "" && p.version != w.want {
 		return nil, fmt.Errorf("the go command made %q of the version %q: write v, and three numbers with dots between", p.version, w.want)
 	}
+	if !strings.HasPrefix(p.version, "v") || strings.Contains(p.version, "+dirty") {
+		return nil, fmt.Errorf("the go command stamped the version %q: is git there, and all of the repository's history?", p.version)
+	}
 	if p.binary, err = os.ReadFile(path); err != nil {
 		return nil, err
 	}
