@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/ingest/lint"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/rejection"
 )
@@ -19,12 +20,14 @@ import (
 type lintCmd struct {
 	Files []string `arg:"" name:"file" help:"Matroska (.mkv, .webm); - reads the standard input."`
 
-	Profile  string `enum:"open,aws" default:"open" help:"Whose limits count: ${enum}. Default ${default}."`
-	Absolute bool   `xor:"timecodes" help:"The producer will send the timecodes as ABSOLUTE: they must count from 1970."`
-	Relative bool   `xor:"timecodes" help:"The producer will send them as RELATIVE. Default: as \"millrace put\" does."`
-	Each     bool   `help:"Print each refusal and warning, one a line, instead of folding the same ones."`
-	Strict   bool   `help:"Warnings are findings, too."`
-	JSON     bool   `name:"json" help:"One JSON object for each file; with --each one for each finding, too."`
+	Profile  string            `enum:"open,aws" default:"open" help:"Whose limits count: ${enum}. Default ${default}."`
+	Limit    map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A limit that the stream has beside the profile, as \"millrace limit set\" takes it; may be repeated."`
+	Tag      map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"A tag that the stream has; may be repeated."`
+	Absolute bool              `xor:"timecodes" help:"The producer will send the timecodes as ABSOLUTE: they must count from 1970."`
+	Relative bool              `xor:"timecodes" help:"The producer will send them as RELATIVE. Default: as \"millrace put\" does."`
+	Each     bool              `help:"Print each refusal and warning, one a line, instead of folding the same ones."`
+	Strict   bool              `help:"Warnings are findings, too."`
+	JSON     bool              `name:"json" help:"One JSON object for each file; with --each one for each finding, too."`
 }
 
 // Help is the end of the help text.
@@ -39,6 +42,7 @@ read, and 2 when the command line is wrong.
 Examples:
   millrace lint recording.mkv
   millrace lint --profile aws --json *.mkv | jq .Refusals
+  millrace lint --limit fragment.duration=30s --tag millrace:lenient-tracks=1 late-sound.mkv
   gst-launch-1.0 ... ! matroskamux streamable=true ! fdsink | millrace lint -`
 }
 
@@ -53,6 +57,9 @@ func (c *lintCmd) Run(ctx context.Context, std stdio) error {
 	var found error
 	for _, name := range c.Files {
 		report, err := c.check(ctx, std, name)
+		if kvs.KindOf(err) == kvs.InvalidArgument {
+			return &usageError{"lint", err.Error()}
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", called(name), err)
 		}
@@ -91,7 +98,7 @@ func (c *lintCmd) check(ctx context.Context, std stdio, name string) (*lint.Repo
 		}
 		in = f
 	}
-	o := lint.Options{Profile: quota.Profile(c.Profile), Relative: c.Relative, Absolute: c.Absolute}
+	o := lint.Options{Profile: quota.Profile(c.Profile), Limits: c.Limit, Tags: c.Tag, Relative: c.Relative, Absolute: c.Absolute}
 	if c.Each {
 		o.Found = func(r rejection.Refusal) { c.each(std.out, name, r) }
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"time"
 
@@ -32,9 +33,11 @@ const (
 // profile open, and timecodes that are sent for what they are.
 type Options struct {
 	Profile  quota.Profile
-	Relative bool       // timecodes count from Start
-	Absolute bool       // timecodes count from 1970: warn when they cannot mean that
-	Start    kvs.Millis // when recording began, with Relative
+	Limits   map[string]string // beside the profile, as in millrace.yml; those of time do not count
+	Tags     map[string]string // of the stream, such as millrace:lenient-tracks
+	Relative bool              // timecodes count from Start
+	Absolute bool              // timecodes count from 1970: warn when they cannot mean that
+	Start    kvs.Millis        // when recording began, with Relative
 
 	// Found is told of each refusal and warning when it is found; the report has them
 	// folded. It is never called twice at a time; nil = nobody asks.
@@ -51,15 +54,19 @@ var timeless = map[string]string{
 }
 
 // Check reads media to their end, or to where a server would end the session, and
-// reports. An error means that the media could not be read, or that ctx ended.
+// reports. An error means that the media could not be read, that ctx ended, or, before
+// anything was read, that the options are wrong: that one is of kind InvalidArgument.
 func Check(ctx context.Context, media io.Reader, o Options) (*Report, error) {
 	return check(ctx, media, o, memory, reserve)
 }
 
 func check(ctx context.Context, media io.Reader, o Options, memory, reserve int64) (*Report, error) {
-	book, err := quota.NewBook(ctx, quota.BookOptions{Profile: o.Profile, Settings: timeless})
+	limits := map[string]string{}
+	maps.Copy(limits, o.Limits)
+	maps.Copy(limits, timeless)
+	book, err := quota.NewBook(ctx, quota.BookOptions{Profile: o.Profile, Settings: limits})
 	if err != nil {
-		return nil, err
+		return nil, kvs.Errorf(kvs.InvalidArgument, "%v", err)
 	}
 	n := &notes{report: &Report{}, found: o.Found, absolute: o.Absolute}
 	in := &input{ctx: ctx, from: media, progress: o.Progress}
@@ -71,7 +78,7 @@ func check(ctx context.Context, media io.Reader, o Options, memory, reserve int6
 	var watching sync.WaitGroup
 	watching.Go(func() { newWatcher(n).run(r) })
 	in.copy = w
-	end := session.Run(ctx, ingest.Request{Stream: &alone{}, Relative: o.Relative, Start: o.Start}, in, noAcks{}).End
+	end := session.Run(ctx, ingest.Request{Stream: &alone{tags: o.Tags}, Relative: o.Relative, Start: o.Start}, in, noAcks{}).End
 	_ = w.Close()
 	watching.Wait()
 	if err := errors.Join(ctx.Err(), in.err); err != nil {

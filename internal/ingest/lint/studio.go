@@ -8,10 +8,15 @@ import (
 )
 
 // alone is a stream that nobody else knows. It belongs to one session.
-type alone struct{ number kvs.FragmentNumber }
+type alone struct {
+	tags   map[string]string
+	number kvs.FragmentNumber
+}
 
 // Stream is one that keeps its fragments: without retention they would pile up.
-func (*alone) Stream() kvs.Stream { return kvs.Stream{ID: 1, Status: kvs.Active, Retention: 1} }
+func (a *alone) Stream() kvs.Stream {
+	return kvs.Stream{ID: 1, Status: kvs.Active, Retention: 1, Tags: a.tags}
+}
 
 // Gone is never closed.
 func (*alone) Gone() <-chan struct{} { return nil }
