@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -88,6 +89,9 @@ func filled(b *testing.B, rows int) *Archive {
 			if _, err := in.insert(context.Background(), &s); err != nil {
 				return err
 			}
+		}
+		if err := (totals{1: {rows: int64(rows)}}).count(context.Background(), tx); err != nil {
+			return err
 		}
 		return in.Close()
 	})
@@ -198,5 +202,19 @@ func BenchmarkCommit(b *testing.B) {
 		if err := a.index.addFragments(b.Context(), []*run{r}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkUsage says what a stream keeps: it must not matter how much that is.
+func BenchmarkUsage(b *testing.B) {
+	for _, rows := range []int{100, benchRows} {
+		b.Run(strconv.Itoa(rows), func(b *testing.B) {
+			a := filled(b, rows)
+			for b.Loop() {
+				if u, err := a.Usage(context.Background(), 1, 0); err != nil || u.Fragments != int64(rows) || u.Newest == nil {
+					b.Fatal(u, err)
+				}
+			}
+		})
 	}
 }

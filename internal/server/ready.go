@@ -129,6 +129,6 @@ func room(dir string) (free, size uint64, err error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, 0, fmt.Errorf("%s: %w", dir, err)
 	}
-	block := uint64(st.Bsize)                                        //nolint:gosec,unconvert // its type depends on the system
-	return uint64(st.Bavail) * block, uint64(st.Blocks) * block, nil //nolint:unconvert // likewise
+	block := uint64(st.Bsize) //nolint:gosec // its type depends on the system
+	return uint64(st.Bavail) * block, uint64(st.Blocks) * block, nil
 }
