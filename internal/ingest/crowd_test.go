@@ -16,7 +16,7 @@ import (
 // sending gets through, and soon; the others are ended.
 func TestACrowdWithMisfits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const crowd, size = 300, 300 << 10
+		const crowd, size = 300, 150 << 10
 		s := newStudioOf(t, quota.Open, 16<<20) // half of it is the reserve
 		s.o.Pressed = func() bool { _, _, _, waiting := s.budget.Use(); return waiting > 0 }
 		s.shelf.delay = 20 * time.Millisecond
