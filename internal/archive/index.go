@@ -220,8 +220,9 @@ func Segments(ctx context.Context, pool *sql.DB) ([]SegmentInfo, error) {
 // Astray counts the fragments of an index that lie in no segment of it or behind the end
 // of one. There are none in a whole index.
 func Astray(ctx context.Context, pool *sql.DB) (n int64, err error) {
-	err = pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM fragments LEFT JOIN segments ON segments.id = fragments.segment
-		WHERE segments.id IS NULL OR fragments.position + fragments.length > segments.length`).Scan(&n)
+	err = pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM fragments AS f LEFT JOIN segments AS s ON s.id = f.segment
+		WHERE s.id IS NULL OR f.position + $1 + 4 * ((f.length + $2 - 1) / $2) + f.length > s.length`,
+		recordHeadSize, chunkSize).Scan(&n) // as recordSize has it
 	return n, err
 }
 
