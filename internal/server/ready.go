@@ -130,5 +130,5 @@ func room(dir string) (free, size uint64, err error) {
 		return 0, 0, fmt.Errorf("%s: %w", dir, err)
 	}
 	block := uint64(st.Bsize) //nolint:gosec // its type depends on the system
-	return uint64(st.Bavail) * block, uint64(st.Blocks) * block, nil
+	return st.Bavail * block, st.Blocks * block, nil
 }
