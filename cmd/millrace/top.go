@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -52,6 +53,9 @@ const (
 	clearRest = "\x1b[J"
 )
 
+// everything is more sessions than a server lists.
+const everything = 20_000
+
 // Run shows the sessions until it is interrupted.
 func (c *topCmd) Run(ctx context.Context, std stdio) error {
 	if c.Interval < 100*time.Millisecond {
@@ -62,6 +66,7 @@ func (c *topCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	if c.Once || c.JSON || !terminal(std.out) {
+		c.Number = cmp.Or(c.Number, everything)
 		out, err := c.ask(ctx, cl)
 		if err != nil {
 			return err
