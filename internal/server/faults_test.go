@@ -99,6 +99,21 @@ func TestMediaAreCut(t *testing.T) {
 	}
 }
 
+// A producer whose acknowledgements break off connects again.
+func TestAcknowledgementsAreCut(t *testing.T) {
+	p := faulty(t, "PutMedia:cut=150B,times=1")
+	p.create("garden", 1)
+	u := p.put("garden")
+	u.write(clusterOf(0), clusterOf(1), clusterOf(2))
+	if acks, err := u.rest(); err == nil || len(acks) > 2 {
+		t.Errorf("%d acknowledgements, then %v", len(acks), err)
+	}
+	p.wantLog("cut=150")
+	if acks := p.send("garden", documentOf(), clusterOf(3)); acks[len(acks)-1].Type != "PERSISTED" {
+		t.Errorf("the next session: %v", types(acks))
+	}
+}
+
 // types are the types of acknowledgements, an ERROR by its code.
 func types(acks []client.Ack) (list []string) {
 	for _, a := range acks {

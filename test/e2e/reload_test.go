@@ -77,6 +77,9 @@ func TestReloadBySIGHUP(t *testing.T) {
 	if _, err := s.shows(s.roots(t), "added.example"); err != nil {
 		t.Errorf("new connections: %v", err)
 	}
+	if a := s.caller(t).call(t, "CreateStream", object{"StreamName": "second"}); a.Error == nil || a.Error.Name != "AccountStreamLimitExceededException" {
+		t.Errorf("beyond the new limit: %v", a.Error)
+	}
 	producer.send(t, cluster(2000, 10, 100, 3))
 	producer.await(t, "PERSISTED") // the open session goes on
 
@@ -98,6 +101,7 @@ func TestReloadBySIGHUP(t *testing.T) {
 	settings(t, config)
 	s.hangup(t)
 	s.out.wait(t, `setting changed.*setting=regions from="us-east-1, eu-west-1" to=us-east-1`)
+	s.create(t, "second") // the limit is gone, too
 	eventually(t, "the region is refused", func() error {
 		if a := elsewhere.call(t, "DescribeStream", describe); a.Error == nil {
 			return fmt.Errorf("it is served")
