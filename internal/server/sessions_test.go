@@ -18,6 +18,7 @@ import (
 
 	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/mkv"
 	"github.com/millrace/millrace/sigv4"
@@ -335,6 +336,13 @@ func TestDeletedMediaArePurged(t *testing.T) {
 	if err != nil || before.Fragments != 1 {
 		t.Fatalf("%+v, %v", before, err)
 	}
+	yard, err := p.catalog.ByName(t.Context(), config.DevAccount, "yard")
+	if err == nil {
+		err = p.book.Set(t.Context(), quota.Target{Account: config.DevAccount, Stream: yard.ID}, quota.PutSessions.Name, "7")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	p.ask("DeleteStream", &wire.DeleteStreamInput{StreamARN: &arn}, nil)
 	for deadline := time.After(20 * time.Second); ; {
 		s, err := p.archive.Stats(t.Context())
@@ -349,6 +357,9 @@ func TestDeletedMediaArePurged(t *testing.T) {
 			t.Fatalf("still there: %+v", s)
 		case <-time.After(10 * time.Millisecond):
 		}
+	}
+	if n := p.book.View(config.DevAccount, yard.ID).Int(quota.PutSessions); n != 0 {
+		t.Errorf("a limit of the stream outlived it: %d", n)
 	}
 	if files, _ := filepath.Glob(filepath.Join(p.config.Data, "archive", "segments", "*")); len(files) > 0 {
 		t.Logf("segment files left: %d", len(files))
