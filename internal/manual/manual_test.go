@@ -88,7 +88,7 @@ func TestComplete(t *testing.T) {
 		"get --unknown=|":       "",
 		"get -- --|":            "",
 		"nonsense |":            "serve key copy get help version", // the mistake is said when it runs
-		"help |":                "serve key copy get configuration environment exit-codes limits monitor quickstart tls",
+		"help |":                "serve key copy get configuration environment exit-codes limits monitor quickstart testing tls",
 		"help e|":               "environment exit-codes",
 		"help key |":            "create delete",
 	} {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -124,6 +125,13 @@ func (p page) bash(t *testing.T, script string) string {
 	}
 	if err == nil {
 		err = os.Symlink(program(t), filepath.Join(dir, "bin", "millrace"))
+	}
+	var python3 string
+	if err == nil {
+		python3, err = exec.LookPath(python(t))
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "bin", "python3"), []byte("#!/bin/sh\nexec "+python3+" \"$@\"\n"), 0o700)
 	}
 	if err != nil {
 		t.Fatal(err)
