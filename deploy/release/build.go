@@ -50,6 +50,9 @@ func (j job) open(ctx context.Context, dir string) (*workshop, error) {
 	if _, err := w.do(ctx, j.source, "git", "clone", "--quiet", "--no-hardlinks", ".", w.dir); err != nil {
 		return nil, err
 	}
+	if _, err := w.do(ctx, w.dir, "git", "checkout", "--quiet", "--detach", j.commit); err != nil {
+		return nil, err
+	}
 	if j.version != "" {
 		if err := w.tag(ctx, j.version); err != nil {
 			return nil, err

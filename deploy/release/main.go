@@ -32,6 +32,7 @@ const maxProgram = 45_000_000
 // job is what was asked for.
 type job struct {
 	source  string // the repository
+	commit  string
 	version string // "" = what the go command makes of the commit
 	out     string
 	targets []string // os/arch
@@ -51,7 +52,12 @@ func main() {
 	j.targets = strings.Split(targets, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	err := j.run(ctx)
+	// HEAD may move while this runs: what it is now counts.
+	commit, err := (&workshop{env: os.Environ()}).do(ctx, j.source, "git", "rev-parse", "HEAD")
+	j.commit = strings.TrimSpace(commit)
+	if err == nil {
+		err = j.run(ctx)
+	}
 	if err == nil && check {
 		err = j.again(ctx)
 	}
