@@ -41,6 +41,23 @@ func TestOnlyDevelopmentServersAreMovedFailedAndEmptied(t *testing.T) {
 	s.caller(t).must(t, "DescribeStream", object{"StreamName": "garden"}, nil)
 }
 
+// Faults may stand in a file; a call that was struck is marked in the log.
+func TestFaultsFromAFile(t *testing.T) {
+	file := temporary(t, "faults")
+	if err := os.WriteFile(file, []byte("# all of them, once\n*:error=ClientLimitExceededException,times=1\n\nListStreams:status=503,after=1 # later\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, "--dev", "--no-demo", "--fault-file", file, "--fault-seed", "9")
+	s.start(t)
+	for i, want := range []string{"ClientLimitExceededException", "ServiceUnavailableException", "ServiceUnavailableException"} {
+		a := s.caller(t).call(t, "ListStreams", object{})
+		if a.Error == nil || a.Error.Name != want {
+			t.Errorf("call %d: %v, want %s", i, a.Error, want)
+		}
+	}
+	s.out.wait(t, `operation=ListStreams status=503.*fault="answer=503"`)
+}
+
 // On a fast clock retention passes by itself, while the SDK signs by the real time. A
 // reset start finds nothing, with the same CA.
 func TestAFastClock(t *testing.T) {
