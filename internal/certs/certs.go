@@ -69,22 +69,13 @@ func Open(o Options) (*Store, error) {
 // After an error nothing has changed.
 func (s *Store) Reload(o Options) error {
 	o.Dir = s.dir
-	var files *tls.Certificate
-	var modTime time.Time
-	var err error
-	if o.Cert != "" {
-		if files, modTime, err = readFiles(o.Cert, o.Key); err != nil {
-			return err
-		}
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if o.Cert == "" && s.ca == nil {
-		if err := s.openCA(); err != nil {
-			return err
-		}
-	}
 	iss, err := s.issuerOf(o)
+	if err != nil {
+		return err
+	}
+	leaf, modTime, err := s.leafOf(o)
 	if err != nil {
 		return err
 	}
@@ -96,11 +87,22 @@ func (s *Store) Reload(o Options) error {
 		default:
 		}
 	}
-	s.o, s.leaf, s.modTime, s.checked = o, files, modTime, s.now()
-	if o.Cert == "" {
-		return s.renew(s.checked)
-	}
+	s.o, s.leaf, s.modTime, s.checked = o, leaf, modTime, s.now()
 	return nil
+}
+
+// leafOf reads the certificate that the options name, or signs one. Callers hold s.mu.
+func (s *Store) leafOf(o Options) (*tls.Certificate, time.Time, error) {
+	if o.Cert != "" {
+		return readFiles(o.Cert, o.Key)
+	}
+	if s.ca == nil {
+		if err := s.openCA(); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+	leaf, err := s.sign(o.Names)
+	return leaf, time.Time{}, err
 }
 
 // issuerOf is the issuer that the options ask for, the present one if it is the same.
@@ -180,7 +182,7 @@ func (s *Store) current() (*tls.Certificate, error) {
 	if s.o.Cert != "" {
 		err = s.reread()
 	} else if s.leaf == nil || now.After(s.leaf.Leaf.NotAfter.Add(-leafLife/3)) {
-		err = s.renew(now)
+		err = s.renew()
 	}
 	if err != nil && s.leaf != nil { // a bad file on disk must not take the service down
 		s.log.Error("the TLS certificate stays as it was", "error", err, "expires", s.leaf.Leaf.NotAfter)
@@ -261,7 +263,7 @@ func HostNames(local bool) []string {
 		return names
 	}
 	var first []string
-	if h, err := os.Hostname(); err == nil && h != "" && h != "localhost" {
+	if h, err := os.Hostname(); err == nil && h != "localhost" && CheckName(h) == nil {
 		first = append(first, h)
 	}
 	addrs, _ := net.InterfaceAddrs()

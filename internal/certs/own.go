@@ -27,18 +27,28 @@ const (
 	leafLife = 90 * 24 * time.Hour
 )
 
-// renew signs a new leaf. Callers hold s.mu.
-func (s *Store) renew(now time.Time) error {
+// renew shows a new leaf. Callers hold s.mu.
+func (s *Store) renew() error {
+	leaf, err := s.sign(s.o.Names)
+	if err == nil {
+		s.leaf = leaf
+	}
+	return err
+}
+
+// sign makes a leaf for the names. Callers hold s.mu.
+func (s *Store) sign(names []string) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	now := s.now()
 	template := x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: s.o.Names[0]},
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: names[0]},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	for _, n := range s.o.Names {
+	for _, n := range names {
 		if ip := net.ParseIP(n); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		} else {
@@ -47,14 +57,13 @@ func (s *Store) renew(now time.Time) error {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &template, s.ca, key.Public(), s.caKey)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("sign a certificate for %q: %w", names, err)
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("sign a certificate for %q: %w", names, err)
 	}
-	s.leaf = &tls.Certificate{Certificate: [][]byte{der, s.ca.Raw}, PrivateKey: key, Leaf: leaf}
-	return nil
+	return &tls.Certificate{Certificate: [][]byte{der, s.ca.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
 // openCA reads the CA from the directory, or makes it. Callers hold s.mu.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/quota"
 )
 
@@ -38,6 +39,11 @@ func (c *Config) check() (wrong Mistakes) {
 	add("endpoint", checkEndpoint(c.Endpoint))
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		add("tls.cert", errors.New("tls.cert and tls.key belong together: give both or none"))
+	}
+	for _, name := range c.TLS.Names {
+		if err := certs.CheckName(name); err != nil {
+			add("tls.names", fmt.Errorf("%q: %w", name, err))
+		}
 	}
 	wrong = append(wrong, c.TLS.checkACME(c.HTTPS)...)
 	if b := int64(c.Memory.Budget); b != 0 && b < 128<<20 {

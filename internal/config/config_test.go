@@ -179,6 +179,8 @@ func TestCheck(t *testing.T) {
 		"data: is empty":  func(c *Config) { c.Data = "" },
 		"scheme and host": func(c *Config) { c.Endpoint = "video.example.com" },
 		"endpoint":        func(c *Config) { c.Endpoint = "https://video.example.com/path" },
+		"xn--mnchen-3ya":  func(c *Config) { c.TLS.Names = []string{"ok.example", "münchen.example"} },
+		"without port":    func(c *Config) { c.TLS.Names = []string{"video.example:8443"} },
 		"such as video":   func(c *Config) { c.TLS.ACME.Domains = []string{"*.example.com"} },
 		"tls.cert is set": func(c *Config) {
 			c.TLS = TLS{Cert: "a", Key: "b", ACME: ACME{Domains: []string{"a.example.com"}, Challenge: TLSALPN01, Directory: "https://a.example"}}

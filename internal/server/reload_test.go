@@ -58,6 +58,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 		"profile":                func(c *config.Config) { c.Profile = "gcp" },
 		"PutMedia.sessions":      func(c *config.Config) { c.Limits = map[string]string{"PutMedia.sesions": "2"} },
 		"tls.cert: ":             func(c *config.Config) { c.TLS.Cert, c.TLS.Key = "/none/cert.pem", "/none/key.pem" },
+		"xn--mnchen-3ya":         func(c *config.Config) { c.TLS.Names = []string{"ok.example", "münchen.example"} },
 		"an account is a number": func(c *config.Config) { c.Account = "1" },
 	} {
 		next := p.config
@@ -68,6 +69,10 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 		}
 		if changes := config.Changes(&before, p.settings.Load()); changes != nil || !p.reloadFailed.Load() {
 			t.Errorf("%s: changed %v", says, changes)
+		}
+		fresh := p.clientOf("https") // shakes hands anew
+		if err := fresh.Call(t.Context(), wire.ByName("ListStreams"), &wire.ListStreamsInput{}, nil); err != nil {
+			t.Errorf("%s: the listener: %v", says, err)
 		}
 	}
 	next := p.config
