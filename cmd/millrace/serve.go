@@ -94,6 +94,8 @@ func (s *serveCmd) reload(ctx context.Context, hangup <-chan os.Signal, data str
 		}
 		if err == nil {
 			err = srv.Reload(ctx, next.Config)
+		} else {
+			srv.ReloadFailed()
 		}
 		if err != nil {
 			log.Error("settings not reloaded: those before stay in force", "error", err)

@@ -45,6 +45,10 @@ func (s *Server) Reload(ctx context.Context, next config.Config) (err error) {
 	return nil
 }
 
+// ReloadFailed tells the server that there were no settings to call Reload with, because
+// they could not be read or are wrong: the metric of failed reloads shows it.
+func (s *Server) ReloadFailed() { s.reloadFailed.Store(true) }
+
 // reloads reports whether a setting can change while the server runs.
 func (s *Server) reloads(setting string, next *config.Config) bool {
 	switch section, _, _ := strings.Cut(setting, "."); {

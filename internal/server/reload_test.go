@@ -64,6 +64,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 		next := p.config
 		next.Regions = []string{"us-east-1", "any"}
 		change(&next)
+		p.reloadFailed.Store(false)
 		if err := p.Reload(t.Context(), next); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want an error about %q", err, says)
 		}
@@ -74,6 +75,10 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 		if err := fresh.Call(t.Context(), wire.ByName("ListStreams"), &wire.ListStreamsInput{}, nil); err != nil {
 			t.Errorf("%s: the listener: %v", says, err)
 		}
+	}
+	p.ReloadFailed() // as when the file cannot be read
+	if !p.reloadFailed.Load() {
+		t.Error("settings that cannot be read are no failure")
 	}
 	next := p.config
 	next.Regions = []string{"eu-west-1"} // the first one stands in the names of streams
