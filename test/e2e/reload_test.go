@@ -90,6 +90,10 @@ func TestReloadBySIGHUP(t *testing.T) {
 	if a := elsewhere.call(t, "DescribeStream", describe); a.Error != nil {
 		t.Errorf("after a mistake the region is gone: %v", a.Error)
 	}
+	failed := func() bool { return s.memoryFigures(t, s.client(t))["millrace_reload_failed"] == 1 }
+	if !failed() {
+		t.Error("the measurement does not show the mistake")
+	}
 	settings(t, config, "tls: {cert: /missing/cert.pem, key: /missing/key.pem}")
 	s.hangup(t)
 	s.out.wait(t, `settings not reloaded.*tls.cert: .*no such file`)
@@ -102,6 +106,9 @@ func TestReloadBySIGHUP(t *testing.T) {
 	s.hangup(t)
 	s.out.wait(t, `setting changed.*setting=regions from="us-east-1, eu-west-1" to=us-east-1`)
 	s.create(t, "second") // the limit is gone, too
+	if failed() {
+		t.Error("the measurement shows a failure that is over")
+	}
 	eventually(t, "the region is refused", func() error {
 		if a := elsewhere.call(t, "DescribeStream", describe); a.Error == nil {
 			return fmt.Errorf("it is served")
