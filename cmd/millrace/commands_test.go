@@ -300,6 +300,7 @@ func TestHints(t *testing.T) {
 		"secret":          {"get", "", &client.Error{Exception: "InvalidSignatureException", Message: "no match"}, "hint: AWS_SECRET_ACCESS_KEY"},
 		"unknown key":     {"get", "", &client.Error{Exception: "UnrecognizedClientException"}, "hint: the server does not know this access key"},
 		"session token":   {"get", "abc", &client.Error{Exception: "UnrecognizedClientException"}, "hint: unset AWS_SESSION_TOKEN"},
+		"not the root":    {"limit", "", &client.Error{Exception: "NotAuthorizedException"}, "hint: AWS_ACCESS_KEY_ID must be the root key"},
 		"no stream, put":  {"put", "", &client.Error{Exception: "ResourceNotFoundException"}, "hint: millrace put --create"},
 		"no stream, list": {"list", "", &client.Error{Exception: "ResourceNotFoundException"}, ""},
 		"certificate":     {"list", "", fmt.Errorf("get: %w", x509.UnknownAuthorityError{}), "hint: --ca FILE"},

@@ -74,6 +74,8 @@ func hint(command string, refused *client.Error) string {
 		return "millrace put --create makes the stream"
 	case strings.Contains(refused.Message, "scoped to a valid region"):
 		return "sign for that region: --region or AWS_REGION"
+	case refused.Exception == "NotAuthorizedException" && command == "limit":
+		return "AWS_ACCESS_KEY_ID must be the root key, which millrace init or the first start showed; settings (limits:) need no key"
 	case refused.Exception == "UnrecognizedClientException" && os.Getenv("AWS_SESSION_TOKEN") != "":
 		return "unset AWS_SESSION_TOKEN: it belongs to other keys"
 	case refused.Exception == "UnrecognizedClientException":

@@ -21,7 +21,8 @@ type limitCmd struct {
 // Help shows examples.
 func (limitCmd) Help() string {
 	return `What is set for a stream goes before what is set for its account, that before the settings of
-the server, those before the profile. Changes hold at once, without a restart, and stay.
+the server, those before the profile. Changes hold at once, without a restart, and stay. Every key may list;
+set and reset take the root key.
 
 Examples:
   millrace limit list

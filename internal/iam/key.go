@@ -47,9 +47,10 @@ type KeyInfo struct {
 	Used    kvs.Millis // last use, to the minute; 0 = never
 }
 
-// principal is the caller a key stands for.
-func principal(account kvs.AccountID, id string) kvs.Principal {
-	return kvs.Principal{Account: account, ARN: "arn:aws:iam::" + string(account) + ":root", AccessKey: id}
+// principal is the caller a key stands for. Until there are users every key has the ARN
+// of the root, but only one key is the root's.
+func principal(account kvs.AccountID, id string, root bool) kvs.Principal {
+	return kvs.Principal{Account: account, ARN: "arn:aws:iam::" + string(account) + ":root", AccessKey: id, Root: root}
 }
 
 // newKey makes a key in the form AWS gives them: "AKIA" and 16 characters of base32,

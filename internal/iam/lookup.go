@@ -68,8 +68,9 @@ func (s *Store) Lookup(ctx context.Context, id string) (Key, error) {
 func (s *Store) read(ctx context.Context, id string) (Key, error) {
 	var account kvs.AccountID
 	var sealed []byte
+	var root bool
 	k := Key{}
-	err := s.db.Read().QueryRowContext(ctx, "SELECT account, secret, active FROM access_key WHERE id = $1", id).Scan(&account, &sealed, &k.Active)
+	err := s.db.Read().QueryRowContext(ctx, "SELECT account, root, secret, active FROM access_key WHERE id = $1", id).Scan(&account, &root, &sealed, &k.Active)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Key{}, unknownKey()
 	}
@@ -79,7 +80,7 @@ func (s *Store) read(ctx context.Context, id string) (Key, error) {
 	if k.Secret, err = s.seal.open(id, sealed); err != nil {
 		return Key{}, &kvs.Error{Kind: kvs.Internal, Message: "the sealed secret of access key " + id + " is damaged; delete the key", Cause: err}
 	}
-	k.Principal = principal(account, id)
+	k.Principal = principal(account, id, root)
 	return k, nil
 }
 
@@ -119,7 +120,7 @@ func (s *Store) forgetAll() {
 }
 
 // EnsureKey makes a key with a given id and secret known to this store, for the fixed
-// keys of --dev. It is kept in memory only: a secret everybody knows must not open a
+// keys of --dev, each as good as a root key. It is kept in memory only: a secret everybody knows must not open a
 // data directory that is served to others later.
 func (s *Store) EnsureKey(_ context.Context, account kvs.AccountID, id, secret string) error {
 	if err := checkAccount(account); err != nil {
@@ -130,6 +131,6 @@ func (s *Store) EnsureKey(_ context.Context, account kvs.AccountID, id, secret s
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fixed[id] = Key{Principal: principal(account, id), Secret: secret, Active: true}
+	s.fixed[id] = Key{Principal: principal(account, id, true), Secret: secret, Active: true}
 	return nil
 }

@@ -5,8 +5,8 @@
 // leaves the package in two ways only, from the call that made it and from Lookup for
 // the check of a signature.
 //
-// Until there are users and policies every key has all rights in its account, so every
-// key's principal is the account's root. All methods may be called from any number of
+// Until there are users and policies every key's principal has the ARN of the account's
+// root; it also says whether the key is the root key, which alone has all rights. All methods may be called from any number of
 // goroutines; the package starts none (see [Store.Run]).
 package iam
 

@@ -96,7 +96,7 @@ func TestFirstStart(t *testing.T) {
 	if k.Account != "111122223333" || !regexp.MustCompile(`^AKIA[A-Z2-7]{16}$`).MatchString(k.ID) || len(k.Secret) != 40 {
 		t.Errorf("root key %+v with a secret of %d characters", k, len(k.Secret))
 	}
-	want := Key{Principal: kvs.Principal{Account: "111122223333", ARN: "arn:aws:iam::111122223333:root", AccessKey: k.ID}, Secret: k.Secret, Active: true}
+	want := Key{Principal: kvs.Principal{Account: "111122223333", ARN: "arn:aws:iam::111122223333:root", AccessKey: k.ID, Root: true}, Secret: k.Secret, Active: true}
 	for range 2 {
 		if got := h.lookup(k.ID); got != want {
 			t.Errorf("%+v, want %+v", got, want)
@@ -190,7 +190,7 @@ func TestAccountsAreApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := h.lookup(k.ID).Principal; got.Account != "444455556666" || got.ARN != "arn:aws:iam::444455556666:root" {
+	if got := h.lookup(k.ID).Principal; got.Account != "444455556666" || got.ARN != "arn:aws:iam::444455556666:root" || got.Root {
 		t.Errorf("%+v", got)
 	}
 	for account, n := range map[kvs.AccountID]int{"": 2, "111122223333": 1, "444455556666": 1, "777788889999": 0} {

@@ -54,8 +54,9 @@ func ParseARN(s string) (ARN, bool) {
 // Principal is who makes a call, as proved by its signature.
 type Principal struct {
 	Account   AccountID
-	ARN       string // arn:aws:iam::ACCOUNT:root for the root key
+	ARN       string // arn:aws:iam::ACCOUNT:root
 	AccessKey string // the id, never the secret
+	Root      bool   // signed with the account's root key, or with the key of --dev
 }
 
 // Action is one permission, as policies write it: "kinesisvideo:PutMedia".

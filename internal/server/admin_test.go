@@ -96,6 +96,40 @@ func TestSessionsOfAnAccount(t *testing.T) {
 	}
 }
 
+// Limits hold whoever has a key for a device: only the root key changes them, for its
+// account and for a stream, and every key shows them.
+func TestOnlyTheRootKeyChangesLimits(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("yard", 24)
+	with := func(id, secret string) *client.Client {
+		c := p.clientOf("https")
+		c.Credentials = sigv4.Credentials{AccessKey: id, Secret: secret}
+		return c
+	}
+	made, err := p.keys.Create(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, device := with(p.RootKey().ID, p.RootKey().Secret), with(made.ID, made.Secret)
+	yard := "yard"
+	for _, on := range []admin.AnyStream{{}, {StreamName: &yard}} {
+		set := admin.SetLimitInput{AnyStream: on, Name: "PutMedia.sessions", Value: "7"}
+		for operation, in := range map[string]any{"SetLimit": set, "ResetLimit": admin.ResetLimitInput{AnyStream: on}} {
+			err := device.Admin(t.Context(), operation, in, nil)
+			refused, ok := errors.AsType[*client.Error](err)
+			if !ok || refused.Status != 403 || refused.Exception != "NotAuthorizedException" || !strings.Contains(refused.Message, "root key") {
+				t.Errorf("%s with the key of a device: %v", operation, err)
+			}
+			if err := root.Admin(t.Context(), operation, in, nil); err != nil {
+				t.Errorf("%s with the root key: %v", operation, err)
+			}
+		}
+		if err := device.Admin(t.Context(), "ListLimits", admin.LimitsInput{AnyStream: on}, nil); err != nil {
+			t.Errorf("ListLimits with the key of a device: %v", err)
+		}
+	}
+}
+
 // What one account sets holds for nobody else, and what is wrong is said.
 func TestLimitsOfAnAccount(t *testing.T) {
 	p := newPlant(t, nil)

@@ -42,17 +42,29 @@ func (s *Server) openFront(context.Context) error {
 	})...)
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
 	s.front = api.New(api.Options{
-		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: fullRights{}, Rules: s.rules,
+		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: rights{}, Rules: s.rules,
 		Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
 	return nil
 }
 
-// fullRights is the policy while there are no others: every key may do everything in
-// its account.
-type fullRights struct{}
+// rights are the policy while there are no others: every key may do everything in its
+// account, but for what would lift the limits that hold the key itself.
+type rights struct{}
 
-func (fullRights) Authorize(context.Context, kvs.Principal, kvs.Action, string) error { return nil }
+// forRoot are the actions that only the root key may take.
+var forRoot = map[kvs.Action]bool{
+	"millrace:SetLimit":   true,
+	"millrace:ResetLimit": true,
+}
+
+// Authorize refuses with the kind Denied.
+func (rights) Authorize(_ context.Context, p kvs.Principal, a kvs.Action, _ string) error {
+	if p.Root || !forRoot[a] {
+		return nil
+	}
+	return kvs.Errorf(kvs.Denied, "Access key %s may not call %s: limits hold whoever signs with it. Sign with the root key of the server.", p.AccessKey, a.Operation())
+}
 
 // keyring shows the stored keys to the front: a disabled key is as good as none.
 type keyring struct{ *iam.Store }

@@ -50,7 +50,7 @@ var never = map[string]string{
 
 const (
 	unfinished = "changes are complete before they are answered, so no stream is ever in between (decisions sheet, row 9)"
-	fullRights = "every key has full rights in its account so far"
+	fullRights = "every key may call every operation of the models so far"
 )
 
 // provocation collects the exceptions that were thrown.

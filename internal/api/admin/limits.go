@@ -46,13 +46,17 @@ type ResetLimitInput struct {
 	Name string `json:",omitempty" help:"Name of the limit; empty = all that were set."`
 }
 
+// onlyRoot is what the server's policy says of changes: a limit that whoever it holds can
+// lift holds nobody.
+const onlyRoot = "Only the root key of the server may; others get NotAuthorizedException."
+
 // Limits makes the routes that show and change the limits in force.
 func Limits(book *quota.Book) []Route {
 	l := limits{book}
 	return []Route{
 		OnStream("ListLimits", "Lists the limits in force for the account, or for one of its streams.", LimitsOutput{}, l.list),
-		OnStream("SetLimit", "Sets a limit for the account, or for one of its streams. It holds at once, open sessions included, and until it is reset. The answer is the limit that is in force then.", Limit{}, l.set),
-		OnStream("ResetLimit", "Takes back what was set for the account, or for one of its streams, and returns what is in force then.", LimitsOutput{}, l.reset),
+		OnStream("SetLimit", "Sets a limit for the account, or for one of its streams. It holds at once, open sessions included, and until it is reset. The answer is the limit that is in force then. "+onlyRoot, Limit{}, l.set),
+		OnStream("ResetLimit", "Takes back what was set for the account, or for one of its streams, and returns what is in force then. "+onlyRoot, LimitsOutput{}, l.reset),
 	}
 }
 
