@@ -156,14 +156,28 @@ func parse(name, text string) (*Limit, Value, error) {
 // Configure replaces profile and settings: all of them, or none when one is wrong. What
 // was set for accounts and streams stays.
 func (b *Book) Configure(p Profile, settings map[string]string) error {
-	if err := p.Check(); err != nil {
-		return err
+	enforce, err := b.Prepare(p, settings)
+	if err == nil {
+		enforce()
 	}
-	p = cmp.Or(p, Open)
+	return err
+}
+
+// Prepare is the part of [Book.Configure] that can fail; what it returns does the rest.
+// Nothing holds until then, so other things that must change with the limits may fail in
+// between.
+func (b *Book) Prepare(p Profile, settings map[string]string) (enforce func(), err error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
 	o, err := parseSettings(settings)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return func() { b.enforce(cmp.Or(p, Open), o) }, nil
+}
+
+func (b *Book) enforce(p Profile, o overrides) {
 	b.change.Lock()
 	defer b.change.Unlock()
 	old := b.current.Load()
@@ -177,7 +191,6 @@ func (b *Book) Configure(p Profile, settings map[string]string) error {
 		f.settings[i] = true
 	}
 	b.current.Store(f)
-	return nil
 }
 
 // Profile is the profile in force.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,22 +74,24 @@ func (s *Server) canProve(next *config.Config) bool {
 	})
 }
 
-// apply puts settings into force. What can fail comes first.
+// apply puts settings into force. What can fail comes first, so that sessions never see
+// some of the settings that are refused.
 func (s *Server) apply(c *config.Config) error {
 	level, err := c.Log.ParseLevel()
 	if err != nil {
 		return fmt.Errorf("log.level: %w", err)
 	}
-	if err := s.book.Configure(c.Profile, limitSettings(c)); err != nil {
+	enforce, err := s.book.Prepare(c.Profile, limitSettings(c))
+	if err != nil {
 		return err
 	}
 	if s.certs != nil {
 		// Also when no setting changed: the files may hold another certificate.
 		if err := s.certs.Reload(s.certificates(c)); err != nil {
-			before := s.settings.Load() // was in force, so it cannot fail
-			return errors.Join(err, s.book.Configure(before.Profile, limitSettings(before)))
+			return err
 		}
 	}
+	enforce()
 	if v := s.config.Log.Var; v != nil {
 		v.Set(level)
 	}

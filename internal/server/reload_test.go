@@ -2,13 +2,17 @@ package server
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -84,6 +88,36 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	next.Regions = []string{"eu-west-1"} // the first one stands in the names of streams
 	if err := p.Reload(t.Context(), next); err != nil || p.settings.Load().Regions[0] != "us-east-1" || p.reloadFailed.Load() {
 		t.Errorf("%v, %v", err, p.settings.Load().Regions)
+	}
+}
+
+// Limits of settings that are refused for their certificate never hold, not for a moment.
+// The certificate is a pipe, so that the test knows when it is being read.
+func TestRefusedLimitsNeverHold(t *testing.T) {
+	p := newPlant(t, nil)
+	pipe := filepath.Join(t.TempDir(), "cert.pem")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	next := p.config
+	next.Limits = map[string]string{quota.Strangers.Name: "7"}
+	next.TLS.Cert, next.TLS.Key = pipe, filepath.Join(next.Data, "ca.key")
+	done := make(chan error, 1)
+	go func() { done <- p.Reload(t.Context(), next) }()
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the other end is open
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := p.maxStrangers()
+	if _, err := w.WriteString("no certificate"); err != nil {
+		t.Error(err)
+	}
+	_ = w.Close()
+	if err := <-done; err == nil {
+		t.Error("no error")
+	}
+	if after := p.maxStrangers(); held == 7 || after == 7 {
+		t.Errorf("%d and then %d connections are allowed", held, after)
 	}
 }
 
