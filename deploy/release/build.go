@@ -24,6 +24,8 @@ type workshop struct {
 	commit time.Time
 	want   string            // the version that must come out
 	papers map[string][]byte // page and completions, by their name in the archive
+
+	toolchain string // the Go that go.mod names, such as go1.26.8
 }
 
 // program is one built program.
@@ -42,11 +44,6 @@ func (p *program) name() string { return "millrace-" + p.version + "-" + p.os + 
 // command takes what it stamps into programs.
 func (j job) open(ctx context.Context, dir string) (*workshop, error) {
 	w := &workshop{dir: filepath.Join(dir, "millrace"), made: dir, want: j.version, env: os.Environ()}
-	// Nothing that somebody set for development may change the result.
-	w.env = append(w.env, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0")
-	if j.fresh {
-		w.env = append(w.env, "GOCACHE="+filepath.Join(dir, "cache"))
-	}
 	if _, err := w.do(ctx, j.source, "git", "clone", "--quiet", "--no-hardlinks", ".", w.dir); err != nil {
 		return nil, err
 	}
@@ -57,6 +54,12 @@ func (j job) open(ctx context.Context, dir string) (*workshop, error) {
 		if err := w.tag(ctx, j.version); err != nil {
 			return nil, err
 		}
+	}
+	if err := w.settle(ctx); err != nil {
+		return nil, err
+	}
+	if j.fresh {
+		w.env = append(w.env, "GOCACHE="+filepath.Join(dir, "cache"))
 	}
 	text, err := w.do(ctx, w.dir, "git", "log", "-1", "--format=%cI")
 	if err != nil {
@@ -99,6 +102,9 @@ func (w *workshop) program(ctx context.Context, target string) (*program, error)
 	}
 	if !strings.HasPrefix(p.version, "v") || strings.Contains(p.version, "+dirty") {
 		return nil, fmt.Errorf("the go command stamped the version %q: is git there, and all of the repository's history?", p.version)
+	}
+	if info.GoVersion != w.toolchain {
+		return nil, fmt.Errorf("it was built by %s, but go.mod names %s: is that one as it was published?", info.GoVersion, w.toolchain)
 	}
 	if p.binary, err = os.ReadFile(path); err != nil {
 		return nil, err

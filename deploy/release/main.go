@@ -4,9 +4,9 @@
 //	go run ./deploy/release -version v1.2.3 -out dist
 //
 // It builds what is committed, in a clone of its own, so that a changed work tree changes
-// nothing. The same commit, version and Go give the same bytes on every machine: the go
-// command stamps version and commit into the program, times are those of the commit, and
-// everything is sorted.
+// nothing, by the Go that go.mod names. The same commit and version give the same bytes
+// on every machine: the go command stamps version and commit into the program, times are
+// those of the commit, and everything is sorted.
 package main
 
 import (

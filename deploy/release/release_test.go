@@ -215,3 +215,39 @@ func TestTags(t *testing.T) {
 		t.Errorf("the tag of another commit: %v", err)
 	}
 }
+
+// Whatever Go is installed and however it is set up, a release is built by the Go that
+// go.mod names, as it is by default.
+func TestTheGoOfARelease(t *testing.T) {
+	set := filepath.Join(t.TempDir(), "env") // by go env -w
+	if err := os.WriteFile(set, []byte("GOFIPS140=latest\nGOPROXY=https://proxy.example.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"GOENV": set, "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local", "GOPROXY": "", "GOSUMDB": "sum.example.com"} {
+		t.Setenv(name, value)
+	}
+	for text, want := range map[string]string{
+		"module m\n\ngo 1.26.0\n\ntoolchain go1.99.3\n": "go1.99.3",
+		"module m\n\ngo 1.26.2\n":                       "go1.26.2",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w := &workshop{dir: dir, env: os.Environ()}
+		if err := w.settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{} // the last one counts
+		for _, line := range w.env {
+			name, value, _ := strings.Cut(line, "=")
+			got[name] = value
+		}
+		for name, value := range map[string]string{"GOTOOLCHAIN": want, "GOENV": "off", "GOEXPERIMENT": "", "GOFIPS140": "off", "GOFLAGS": "-mod=readonly",
+			"GOPROXY": "https://proxy.example.com", "GOSUMDB": "sum.example.com"} {
+			if got[name] != value {
+				t.Errorf("%s is %q, want %q", name, got[name], value)
+			}
+		}
+	}
+}
