@@ -209,7 +209,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	for text, want := range map[string]Size{"0": 0, "1": 1, "256MiB": 256 << 20, "2 GB": 2e9, "3KB": 3000, "7B": 7} {
+	for text, want := range map[string]Size{"0": 0, "1": 1, "256MiB": 256 << 20, "2 GB": 2e9, "3KB": 3000, "500kB": 5e5, "1mb": 1e6, "4mib": 4 << 20, "7B": 7} {
 		var s Size
 		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
 			t.Errorf("%q is %d (%v), want %d", text, s, err, want)

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Size is a number of bytes, written plainly or with a unit: 268435456, 256MiB, 1GB.
+// Size is a number of bytes, written plainly or with a unit in any case: 268435456,
+// 256MiB, 1GB, 500kB.
 type Size int64
 
 var units = []struct {
@@ -19,9 +20,9 @@ var units = []struct {
 
 // UnmarshalText reads a size.
 func (s *Size) UnmarshalText(text []byte) error {
-	number, unit := strings.TrimSpace(string(text)), int64(1)
+	number, unit := strings.ToLower(strings.TrimSpace(string(text))), int64(1)
 	for _, u := range units {
-		if rest, ok := strings.CutSuffix(number, u.suffix); ok {
+		if rest, ok := strings.CutSuffix(number, strings.ToLower(u.suffix)); ok {
 			number, unit = strings.TrimSpace(rest), u.bytes
 			break
 		}

@@ -166,7 +166,7 @@ func parseCut(text string) (int64, error) {
 		return 0, nil
 	}
 	for _, s := range sizes {
-		digits, ok := strings.CutSuffix(text, s.unit)
+		digits, ok := strings.CutSuffix(strings.ToLower(text), strings.ToLower(s.unit))
 		if !ok {
 			continue
 		}

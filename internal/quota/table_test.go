@@ -68,9 +68,9 @@ func TestValues(t *testing.T) {
 		form string // "" = text
 	}{
 		{Number, "3", 3, ""}, {Number, " 3 ", 3, "3"}, {Number, "9007199254740991", 1<<53 - 1, ""},
-		{Size, "50MB", 50e6, ""}, {Size, "200 MiB", 200 << 20, "200MiB"}, {Size, "1000000", 1e6, "1MB"}, {Size, "1.5KB", 1500, ""}, {Size, "1234567", 1234567, "1234567B"}, {Size, "1GiB", 1 << 30, ""},
+		{Size, "50MB", 50e6, ""}, {Size, "200 MiB", 200 << 20, "200MiB"}, {Size, "1000000", 1e6, "1MB"}, {Size, "1.5KB", 1500, ""}, {Size, "1234567", 1234567, "1234567B"}, {Size, "1GiB", 1 << 30, ""}, {Size, "1mb", 1e6, "1MB"}, {Size, "2.5 kB", 2500, "2.5KB"}, {Size, "3mib", 3 << 20, "3MiB"},
 		{Frequency, "5/s", 5, ""}, {Frequency, "5", 5, "5/s"}, {Frequency, "60/m", 1, "1/s"}, {Frequency, "30/m", 0.5, "30/m"}, {Frequency, "1/h", 1.0 / 3600, ""}, {Frequency, "10000/s", 10000, ""},
-		{Throughput, "12.5MB/s", 12.5e6, ""}, {Throughput, "100Mbit/s", 12.5e6, "12.5MB/s"}, {Throughput, "7B/s", 7, ""}, {Throughput, "64kbit/s", 8000, "8KB/s"},
+		{Throughput, "12.5MB/s", 12.5e6, ""}, {Throughput, "100Mbit/s", 12.5e6, "12.5MB/s"}, {Throughput, "7B/s", 7, ""}, {Throughput, "64kbit/s", 8000, "8KB/s"}, {Throughput, "100kB/s", 1e5, "100KB/s"}, {Throughput, "8mbit/s", 1e6, "1MB/s"},
 		{Time, "45m", 2700, ""}, {Time, "1h30m", 5400, ""}, {Time, "24h", 86400, "24h"}, {Time, "60m", 3600, "1h"}, {Time, "200ms", 0.2, ""}, {Time, "20s", 20, ""}, {Time, "1h0m5s", 3605, ""}, {Time, "10m0s", 600, "10m"},
 		{Flag, "on", 1, ""}, {Flag, "off", 0, ""},
 	} {

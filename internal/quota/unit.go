@@ -33,8 +33,8 @@ type Value float64
 // None is how "no limit" is written.
 const None = "none"
 
-// Parse reads a value as an operator writes it: "5/s", "50MB", "45m", "on", "none". The
-// error says what would be right.
+// Parse reads a value as an operator writes it: "5/s", "50MB", "45m", "on", "none"; sizes,
+// bandwidths and frequencies in any case. The error says what would be right.
 func (l *Limit) Parse(text string) (Value, error) {
 	text = strings.TrimSpace(text)
 	if l.Unit == Flag {
@@ -104,7 +104,7 @@ var (
 
 func parseScaled(text string, scales []scale) (Value, bool) {
 	for _, s := range scales {
-		number, ok := strings.CutSuffix(text, s.suffix)
+		number, ok := strings.CutSuffix(strings.ToLower(text), strings.ToLower(s.suffix)) // kB is KB
 		if !ok {
 			continue
 		}
