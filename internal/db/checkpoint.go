@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -45,9 +46,25 @@ func (d *DB) checkpointOnce(ctx context.Context) {
 		_, err = d.runCheckpoint(ctx, "RESTART")
 		d.batch.Unlock()
 	}
-	if err != nil && !errors.Is(err, errBusy) {
+	d.noteCheckpoint(err)
+}
+
+// noteCheckpoint logs what changed: that checkpoints fail, or fail otherwise than
+// before, and that they succeed again.
+func (d *DB) noteCheckpoint(err error) {
+	code := 0
+	if err != nil {
+		code = cmp.Or(primaryCode(err), -1)
+	}
+	switch {
+	case code == d.failing || errors.Is(err, errBusy):
+		return
+	case code == 0:
+		d.log.Info("checkpoints succeed again", "file", d.path)
+	default:
 		d.log.Warn("checkpoint failed; the log keeps growing until one succeeds", "file", d.path, "error", err)
 	}
+	d.failing = code
 }
 
 // finalCheckpoint empties the log before the file is closed, so that a copy of the

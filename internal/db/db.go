@@ -64,6 +64,7 @@ type DB struct {
 	running sync.WaitGroup
 
 	restartAt int // pages of log at which the writer is stopped to start it anew
+	failing   int // code of the last checkpoint's failure, 0 = it succeeded; of the checkpoint goroutine
 
 	batch sync.Mutex // held by the writer during a batch; by the checkpointer to restart the log
 }

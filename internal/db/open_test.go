@@ -1,9 +1,11 @@
 package db
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -157,6 +159,26 @@ func TestCheckpointAfterCommits(t *testing.T) {
 			t.Errorf("the log is still there after closing: %v", err)
 		}
 	})
+}
+
+// A full disk fails every checkpoint; the log says when that begins and when it ends.
+func TestCheckpointsThatFailAreLoggedOnce(t *testing.T) {
+	d, _ := openTest(t)
+	defer d.Close()
+	var log bytes.Buffer
+	d.log = slog.New(slog.NewTextHandler(&log, nil))
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for range 5 {
+		d.checkpointOnce(ended)
+	}
+	for range 3 {
+		d.noteCheckpoint(errBusy) // says neither
+		d.checkpointOnce(t.Context())
+	}
+	if got := log.String(); strings.Count(got, "\n") != 2 || strings.Count(got, "checkpoint failed") != 1 || strings.Count(got, "succeed again") != 1 {
+		t.Errorf("logged\n%s", got)
+	}
 }
 
 // With a log that is too long the checkpoint restarts it; a reader that stays in its

@@ -52,7 +52,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	var err error
 	next := func() (kvs.FragmentNumber, error) { return s.entry.NextNumber(ctx, s.floor) }
 	if f.live, err = s.live.Begin(next, f.producer, h, !s.known); err != nil {
-		return noNumber(err)
+		return s.noNumber(ctx, err)
 	}
 	f.number = f.live.Info().Number
 	f.metadata, s.pending = s.pending, metadata{}
@@ -100,18 +100,22 @@ func (s *session) admit(ctx context.Context) error {
 		s.floor = s.g.o.Newest(ctx, s.entry.Stream().ID)
 	}
 	if err := s.entry.BeginSession(ctx); err != nil {
-		return noNumber(err)
+		return s.noNumber(ctx, err)
 	}
 	return nil
 }
 
 // noNumber is why a fragment cannot begin. The stream's deletion or a full disk may be
 // noticed here before anywhere else.
-func noNumber(err error) *Fault {
-	switch kvs.KindOf(err) {
-	case kvs.NotFound:
+func (s *session) noNumber(ctx context.Context, err error) *Fault {
+	kind := kvs.KindOf(err)
+	if kind == kvs.NotFound {
 		return fault(streamGone, "the stream was deleted")
-	case kvs.Unavailable:
+	}
+	if ctx.Err() == nil {
+		s.g.complain(s.entry.Stream().Name, err)
+	}
+	if kind == kvs.Unavailable {
 		return fault(notStored, "no fragment number could be stored").because(err)
 	}
 	return fault(noNumbers, "no fragment number could be reserved").because(err)

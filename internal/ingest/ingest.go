@@ -46,8 +46,9 @@ type Options struct {
 
 // Ingest runs PutMedia sessions.
 type Ingest struct {
-	o        Options
-	sessions registry
+	o         Options
+	sessions  registry
+	complaint complaint
 }
 
 // New makes an Ingest.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/rejection"
@@ -31,6 +32,31 @@ func (r *refusals) String() string {
 		all = append(all, fmt.Sprintf("%d:%d", int(c), r.codes[c]))
 	}
 	return strings.Join(all, " ")
+}
+
+// complainEvery is the time between two complaints.
+const complainEvery = 10 * time.Second
+
+// complaint keeps a full disk, which every producer meets again and again, from filling
+// the log as well.
+type complaint struct {
+	mu       sync.Mutex
+	last     time.Time
+	sessions int // that could not begin a fragment since
+}
+
+// complain logs why a fragment of the stream could not begin: at once, then at most every
+// complainEvery with the number of sessions.
+func (g *Ingest) complain(stream string, err error) {
+	c, now := &g.complaint, g.o.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessions++
+	if since := now.Sub(c.last); since >= 0 && since < complainEvery {
+		return
+	}
+	g.o.Logger.Error("fragments get no number", "stream", stream, "sessions", c.sessions, "error", err)
+	c.last, c.sessions = now, 0
 }
 
 // rejectFragment reports a fragment that was answered with ERROR.

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/rejection"
@@ -39,6 +41,45 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 	}
 	if c := s.put(s.stream(0), head(otherApp), aSecond(0)); c.Refused != "" || c.First != "" {
 		t.Errorf("%+v", c.Summary)
+	}
+}
+
+// fullDisk is a stream of which nothing can be stored.
+type fullDisk struct{ *catalog.Entry }
+
+func (fullDisk) BeginSession(context.Context) error {
+	return &kvs.Error{Kind: kvs.Unavailable, Message: "try again", Cause: errors.New("write catalog.db: no space left on device")}
+}
+
+// When the disk is full before a stream's first fragment the log says so: as an error,
+// with the cause, and once for many producers.
+func TestADiskFullBeforeTheFirstFragmentIsLogged(t *testing.T) {
+	s := newStudio(t, quota.Open)
+	var log bytes.Buffer
+	now := time.Unix(1_735_442_939, 0)
+	s.o.Logger, s.o.Now = slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now }
+	e := s.stream(24)
+	try := func(times int) {
+		for range times {
+			c := s.putCtx(t.Context(), Request{Stream: fullDisk{e}}, newScript(head(otherApp), aSecond(0)), &ledger{t: t})
+			if got := c.text(); got != "e:5001" {
+				t.Errorf("acknowledged %s", got)
+			}
+		}
+	}
+	try(5)
+	now = now.Add(complainEvery)
+	try(1)
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("got %d lines:\n%s", len(lines), log.String())
+	}
+	for i, want := range []string{"sessions=1 ", "sessions=5 "} {
+		for _, part := range []string{"level=ERROR", "stream=" + e.Stream().Name, want, "no space left on device"} {
+			if !strings.Contains(lines[i], part) {
+				t.Errorf("line %d lacks %s: %s", i, part, lines[i])
+			}
+		}
 	}
 }
 
