@@ -31,8 +31,9 @@ Examples:
   millrace key-file check /media/stick/millrace-key --data /var/lib/millrace`
 }
 
-// check says whether the key file at path fits the keys of a data directory.
-func (d dataFlags) check(ctx context.Context, data, path string) error {
+// check says whether the key file at path fits the keys of a data directory, and warns
+// when others can read it.
+func (d dataFlags) check(ctx context.Context, std stdio, data, path string) error {
 	file := filepath.Join(data, "keys.db")
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s holds no keys: it is not a data directory, or its server was never started (%w)", data, err)
@@ -41,7 +42,11 @@ func (d dataFlags) check(ctx context.Context, data, path string) error {
 	if err != nil {
 		return err
 	}
-	return readable(data, errors.Join(iam.CheckKeyFile(ctx, pool, path), pool.Close()))
+	open, err := iam.CheckKeyFile(ctx, pool, path)
+	if open != "" {
+		fmt.Fprintln(std.err, "millrace: warning:", open)
+	}
+	return readable(data, errors.Join(err, pool.Close()))
 }
 
 type keyFileExportCmd struct {
@@ -56,7 +61,7 @@ func (k *keyFileExportCmd) Run(ctx context.Context, std stdio) error {
 		return &usageError{"key-file", err.Error()}
 	}
 	from := filepath.Join(c.Data, server.KeyFile)
-	if err := k.check(ctx, c.Data, from); err != nil {
+	if err := k.check(ctx, std, c.Data, from); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(from)
@@ -108,7 +113,7 @@ func (k *keyFileCheckCmd) Run(ctx context.Context, std stdio) error {
 		}
 		defer func() { _ = os.Remove(path) }()
 	}
-	if err := k.check(ctx, c.Data, path); err != nil {
+	if err := k.check(ctx, std, c.Data, path); err != nil {
 		return err
 	}
 	fmt.Fprintf(std.out, "%s is the key file of %s\n", k.File, c.Data)

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -201,6 +202,36 @@ func TestKeyFile(t *testing.T) {
 			}
 		case err != nil || r.HasKey != c.has || exists(filepath.Join(data, keyFile)) != c.has:
 			t.Errorf("%s with key %q: %+v, %v", c.id, c.key, r, err)
+		}
+	}
+}
+
+// A copy of the key file that others can read, as on a stick, is restored with a warning,
+// and the server accepts what comes out; so is the key file of a backup on such a disk.
+func TestKeyFileOnAStick(t *testing.T) {
+	s := newSource(t)
+	o := s.options()
+	o.WithKeyFile = true
+	s.store(1)
+	r := s.backup(o)
+	text, err := os.ReadFile(filepath.Join(s.data, keyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stick := filepath.Join(t.TempDir(), "millrace-key")
+	inside := filepath.Join(r.Folder, keyFile)
+	if err := errors.Join(os.WriteFile(stick, text, 0o600), os.Chmod(stick, 0o644), os.Chmod(inside, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for given, path := range map[string]string{stick: stick, "": inside} {
+		data := filepath.Join(t.TempDir(), "restored")
+		done, err := Restore(t.Context(), RestoreOptions{Dir: o.Dir, Data: data, KeyFile: given})
+		if err != nil || len(done.Warnings) != 1 || !strings.Contains(done.Warnings[0], path) {
+			t.Errorf("restored with %q: %+v, %v; want a warning that names %s", given, done, err, path)
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(data, keyFile)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("restored with %q: %v, %v; want mode 0600", given, info, err)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func Restore(ctx context.Context, o RestoreOptions) (*Restored, error) {
 	}
 	m := j.manifest
 	r := &Restored{ID: m.ID, Data: o.Data, Time: m.Time, Size: m.size(), Seconds: time.Since(begun).Seconds(), Streams: m.Streams,
-		Fragments: m.Fragments, HasKey: exists(j.to(keyFile)), Warnings: append(append([]string{}, m.Warnings...), j.lost...)}
+		Fragments: m.Fragments, HasKey: exists(j.to(keyFile)), Warnings: append(append([]string{}, m.Warnings...), j.warnings...)}
 	return r, nil
 }
 
@@ -69,7 +69,7 @@ type restoration struct {
 	RestoreOptions
 	copier   copier
 	manifest *Manifest
-	lost     []string // of media, with Salvage
+	warnings []string // what the operator should know: of the key file, and of media with Salvage
 }
 
 func (j *restoration) from(names ...string) string {
@@ -134,7 +134,11 @@ func (j *restoration) examine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(iam.CheckKeyFile(ctx, pool, key), pool.Close())
+	open, err := iam.CheckKeyFile(ctx, pool, key)
+	if open != "" {
+		j.warnings = append(j.warnings, open+"; the restored one only its owner can read")
+	}
+	return errors.Join(err, pool.Close())
 }
 
 // prepare makes the folders, if there is room for what comes into them.
@@ -184,7 +188,11 @@ func (j *restoration) copyFile(ctx context.Context, f File) error {
 	if err := j.copy(ctx, j.from(j.manifest.ID, f.Path), to, f.Size, f.SHA256); err != nil {
 		return err
 	}
-	return errors.Join(j.volume.Chmod(to, f.Mode.Perm()), j.volume.SyncDir(filepath.Dir(to)))
+	mode := f.Mode.Perm()
+	if f.Path == keyFile {
+		mode = 0o600 // as the server wants it
+	}
+	return errors.Join(j.volume.Chmod(to, mode), j.volume.SyncDir(filepath.Dir(to)))
 }
 
 // errDamaged says that a file of a backup is not what was written.
@@ -217,7 +225,7 @@ func (j *restoration) copySegments(ctx context.Context) error {
 		err := j.copy(ctx, j.from(poolDir, s.File), j.to(path.Join(segmentsDir, s.Name)), s.Size, s.SHA256)
 		if j.Salvage && errors.Is(err, errDamaged) {
 			// Each chunk of a segment has its checksum: a reader finds the damaged places.
-			j.lost = append(j.lost, fmt.Sprintf("segment %s is damaged or missing: some of its fragments cannot be read", s.Name))
+			j.warnings = append(j.warnings, fmt.Sprintf("segment %s is damaged or missing: some of its fragments cannot be read", s.Name))
 			err = nil
 		}
 		if err != nil {

@@ -19,15 +19,30 @@ const (
 	keySize      = 32
 )
 
-// readKeyFile returns the wrapping key. The error is fs.ErrNotExist if there is none.
+// readKeyFile returns the wrapping key of the file in use, which only its owner may read.
+// The error is fs.ErrNotExist if there is none.
 func readKeyFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	open, err := openToOthers(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("key file %s has mode %04o, so others can read it; run chmod 600", path, info.Mode().Perm())
+	if open != "" {
+		return nil, fmt.Errorf("%s; run chmod 600", open)
 	}
+	return parseKeyFile(path)
+}
+
+// openToOthers says how others can read a file, "" if they cannot.
+func openToOthers(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("key file %s has mode %04o, so others can read it", path, info.Mode().Perm()), nil
+}
+
+// parseKeyFile returns the wrapping key in a file of any mode.
+func parseKeyFile(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -76,24 +91,31 @@ func syncFolder(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// CheckKeyFile says whether a key file is the one that the secrets in a store's database
-// were sealed under; nil means it is, or that there are none yet. pool may be a copy of
-// the database, or the one that another process is using.
-func CheckKeyFile(ctx context.Context, pool *sql.DB, path string) error {
-	key, err := readKeyFile(path)
+// CheckKeyFile says whether a key file or a copy of it is the one that the secrets in a
+// store's database were sealed under; a nil error means it is, or that there are none yet.
+// pool may be a copy of the database, or the one that another process is using. A copy
+// that others can read is as good as any, and cannot be helped on a file system without
+// modes: then there is a warning.
+func CheckKeyFile(ctx context.Context, pool *sql.DB, path string) (warning string, err error) {
+	key, err := parseKeyFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no key file: %w", err)
+		return "", fmt.Errorf("there is no key file: %w", err)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	check, err := readCheck(ctx, pool)
-	if err != nil || check == nil {
-		return err
-	}
-	s, err := newSealer(key)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return s.matches(check, path)
+	if check != nil {
+		s, err := newSealer(key)
+		if err == nil {
+			err = s.matches(check, path)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return openToOthers(path)
 }

@@ -31,7 +31,7 @@ func TestKeyFileProblems(t *testing.T) {
 		spoil func(t *testing.T, path string)
 		want  string
 	}{
-		{"missing", func(t *testing.T, path string) { must(t, os.Remove(path)) }, "is missing"},
+		{"missing", func(t *testing.T, path string) { must(t, os.Remove(path)) }, "key-file export"},
 		{"of another store", func(t *testing.T, path string) {
 			b, err := os.ReadFile(other.keyFile())
 			must(t, err)
@@ -54,6 +54,29 @@ func TestKeyFileProblems(t *testing.T) {
 				t.Errorf("%v, want %q and the path", err, c.want)
 			}
 		})
+	}
+}
+
+// A copy on a file system without modes, like that of most sticks, is as good as any; it
+// is only warned of. The file in use must be private, see TestKeyFileProblems.
+func TestCopiesMayHaveAnyMode(t *testing.T) {
+	h, other := newHouse(t), newHouse(t)
+	h.bootstrap()
+	text, err := os.ReadFile(h.keyFile())
+	must(t, err)
+	copied := filepath.Join(t.TempDir(), "copy")
+	must(t, os.WriteFile(copied, text, 0o600))
+	if warning, err := CheckKeyFile(t.Context(), h.db.Read(), copied); err != nil || warning != "" {
+		t.Errorf("a private copy: %q, %v", warning, err)
+	}
+	must(t, os.Chmod(copied, 0o755))
+	if warning, err := CheckKeyFile(t.Context(), h.db.Read(), copied); err != nil || !strings.Contains(warning, copied+" has mode 0755") {
+		t.Errorf("a copy that others can read: %q, %v", warning, err)
+	}
+	other.bootstrap()
+	_, err = CheckKeyFile(t.Context(), other.db.Read(), copied)
+	if err == nil || !strings.Contains(err.Error(), "put back the copy that millrace key-file export made") {
+		t.Errorf("the copy of another store's: %v", err)
 	}
 }
 

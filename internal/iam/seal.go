@@ -42,6 +42,9 @@ const (
 	checkText = "sealed under the wrapping key of this store"
 )
 
+// putBack is what helps without the right key file. Backups hold it only if asked to.
+const putBack = "put back the copy that millrace key-file export made"
+
 // openSealer reads the wrapping key, or makes one for a store that never had any.
 func openSealer(ctx context.Context, d *db.DB, path string, log *slog.Logger) (sealer, error) {
 	check, err := readCheck(ctx, d.Read())
@@ -51,7 +54,7 @@ func openSealer(ctx context.Context, d *db.DB, path string, log *slog.Logger) (s
 	key, err := readKeyFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && check != nil:
-		return sealer{}, fmt.Errorf("key file %s is missing, and the secrets of the access keys cannot be read without it; restore it from a backup", path)
+		return sealer{}, fmt.Errorf("key file %s is missing, and the secrets of the access keys cannot be read without it; "+putBack, path)
 	case errors.Is(err, fs.ErrNotExist):
 		if key, err = makeKeyFile(path); err == nil {
 			log.Info("made a wrapping key", "file", path)
@@ -82,7 +85,7 @@ func readCheck(ctx context.Context, pool *sql.DB) (check []byte, err error) {
 // matches says whether the check was sealed under this key, from the file at path.
 func (s sealer) matches(check []byte, path string) error {
 	if text, err := s.open(checkName, check); err != nil || text != checkText {
-		return fmt.Errorf("key file %s is not the one the secrets of the access keys were sealed under; restore that one from a backup", path)
+		return fmt.Errorf("key file %s is not the one the secrets of the access keys were sealed under; "+putBack, path)
 	}
 	return nil
 }
