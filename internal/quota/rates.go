@@ -115,21 +115,29 @@ func (f *inForce) value(l *Limit, a kvs.AccountID, id kvs.StreamID) Value {
 }
 
 // Allow takes one token for a call of op by account a on stream id (0 for calls on none)
-// of the given name. It returns an error of kind TooManyRequests when the bucket of the
-// account or that of the stream is empty.
+// of the given name. It returns an error of kind TooManyRequests, and takes nothing, when
+// the bucket of the stream or that of the account is empty: one noisy stream does not use
+// up what the others of its account have.
 func (b *Book) Allow(op *Operation, a kvs.AccountID, id kvs.StreamID, name string) error {
 	if op.account == nil && op.resource == nil {
 		return nil
 	}
 	f, now := b.current.Load(), b.clock()
-	if op.account != nil {
-		if s := step(f.value(op.account, a, 0)); s > 0 && !b.accounts.of(a, now)[op.account.slot].take(now, s, 1) {
-			return b.breach(op.account, kvs.TooManyRequests, "Limit exceeded on number of requests for %s API for account '%s'", op.name, a)
+	var stream *bucket
+	var perStream int64
+	if op.resource != nil && id != 0 {
+		if perStream = step(f.value(op.resource, a, id)); perStream > 0 {
+			if stream = &b.streams.of(id, now)[op.resource.slot]; !stream.take(now, perStream, 1) {
+				return b.breach(op.resource, kvs.TooManyRequests, "Limit exceeded on number of requests for %s API for resource '%s'", op.name, name)
+			}
 		}
 	}
-	if op.resource != nil && id != 0 {
-		if s := step(f.value(op.resource, a, id)); s > 0 && !b.streams.of(id, now)[op.resource.slot].take(now, s, 1) {
-			return b.breach(op.resource, kvs.TooManyRequests, "Limit exceeded on number of requests for %s API for resource '%s'", op.name, name)
+	if op.account != nil {
+		if s := step(f.value(op.account, a, 0)); s > 0 && !b.accounts.of(a, now)[op.account.slot].take(now, s, 1) {
+			if stream != nil {
+				stream.give(perStream, 1)
+			}
+			return b.breach(op.account, kvs.TooManyRequests, "Limit exceeded on number of requests for %s API for account '%s'", op.name, a)
 		}
 	}
 	return nil

@@ -58,8 +58,10 @@ func TestRates(t *testing.T) {
 		want      int
 	}{
 		{0, "DescribeStream", account, 1, 3},                      // the stream's burst
-		{0, "DescribeStream", account, 2, 3},                      // of the account's 7, one went to the refused call
-		{0, "DescribeStream", account, 3, 0},                      // the account's burst is spent
+		{0, "DescribeStream", account, 1, 0},                      // what is refused costs the account nothing
+		{0, "DescribeStream", account, 2, 3},                      //
+		{0, "DescribeStream", account, 3, 1},                      // the rest of the account's burst
+		{0, "DescribeStream", account, 3, 0},                      // it is spent
 		{0, "DescribeStream", "999988887777", 4, 3},               // another account has its own
 		{0, "ListStreams", account, 0, 2},                         // another operation has its own
 		{0, "PutMedia", account, 1, 5},                            // no account limit
@@ -84,6 +86,32 @@ func TestRates(t *testing.T) {
 		if got := r.allowed(step.operation, step.account, step.stream); got != step.want {
 			t.Errorf("%s by %s on %d: %d calls allowed, want %d", step.operation, step.account, step.stream, got, step.want)
 		}
+	}
+}
+
+// One stream that is called without end takes nothing from the others of its account,
+// and an account that is spent nothing from its streams.
+func TestRefusedCallsCostNothing(t *testing.T) {
+	r := newRated(t, Open, "DescribeStream.account-rate", "50/s", "DescribeStream.stream-rate", "5/s")
+	op := OperationOf("DescribeStream")
+	for range 1000 {
+		_ = r.Allow(op, account, 1, "noisy")
+	}
+	for id := range kvs.StreamID(9) {
+		if got := r.allowed("DescribeStream", account, id+2); got != 5 {
+			t.Errorf("stream %d: %d calls allowed beside a noisy one, want 5", id+2, got)
+		}
+	}
+	for range 1000 {
+		if r.Allow(op, account, 11, "quiet") == nil {
+			t.Fatal("the account is not spent")
+		}
+	}
+	if err := r.Set(t.Context(), Target{Account: account}, "DescribeStream.account-rate", None); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.allowed("DescribeStream", account, 11); got != 5 {
+		t.Errorf("%d calls allowed on a stream that was refused for its account, want 5", got)
 	}
 }
 
