@@ -117,10 +117,7 @@ func (l *Loaded) environment(environ []string) (wrong Mistakes) {
 			wrong = append(wrong, Mistake{Where: name, Text: "this variable is no setting; unset it or correct its name" + suggestVariable(name, byVariable), line: afterFile})
 			continue
 		}
-		l.Origins[s.name] = Origin{"environment", name, afterFile}
-		if err := s.set(text); err != nil {
-			wrong = append(wrong, Mistake{Where: name, Setting: s.name, Text: err.Error(), line: afterFile})
-		}
+		wrong = append(wrong, l.put(s, text, Origin{"environment", name, afterFile})...)
 	}
 	return wrong
 }
@@ -154,10 +151,19 @@ func (l *Loaded) flags(flags map[string]string) (wrong Mistakes) {
 			wrong = append(wrong, Mistake{Where: flag, Text: "there is no such setting" + suggest(known, name), line: afterFile})
 			continue
 		}
-		l.Origins[name] = Origin{"flag", flag, afterFile}
-		if err := s.set(flags[name]); err != nil {
-			wrong = append(wrong, Mistake{Where: flag, Setting: name, Text: err.Error(), line: afterFile})
-		}
+		wrong = append(wrong, l.put(s, flags[name], Origin{"flag", flag, afterFile})...)
 	}
 	return wrong
+}
+
+// put gives a setting the value of a text and remembers where that came from.
+func (l *Loaded) put(s setting, text string, from Origin) Mistakes {
+	names, err := s.set(text)
+	for _, name := range names {
+		l.Origins[name] = from
+	}
+	if err != nil {
+		return Mistakes{{Where: from.Where, Setting: s.name, Text: err.Error(), line: from.line}}
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -70,9 +71,11 @@ func suggest(list []setting, name string) string {
 	return ""
 }
 
-// set gives a setting the value that a text means; lists and pairs are separated by
-// commas.
-func (s setting) set(text string) error {
+// set gives a setting the value that a text means, and returns the names of what it set:
+// the setting's own, or those of entries. Lists and pairs are separated by commas; pairs
+// replace those of the same name and leave the others, as what is nearer replaces what
+// is further away.
+func (s setting) set(text string) ([]string, error) {
 	switch p := s.value.Addr().Interface().(type) {
 	case *[]string:
 		*p = nil
@@ -81,23 +84,42 @@ func (s setting) set(text string) error {
 				*p = append(*p, part)
 			}
 		}
-		return nil
 	case *map[string]string:
-		pairs := map[string]string{}
-		for part := range strings.SplitSeq(text, ",") {
-			if part = strings.TrimSpace(part); part == "" {
-				continue
-			}
-			name, value, ok := strings.Cut(part, "=")
-			if !ok {
-				return fmt.Errorf("%q: write NAME=VALUE, separated by commas", part)
-			}
-			pairs[strings.TrimSpace(name)] = strings.TrimSpace(value)
+		pairs, err := parsePairs(text)
+		if err != nil {
+			return nil, err
 		}
-		*p = pairs
-		return nil
+		all := map[string]string{}
+		maps.Copy(all, *p)
+		maps.Copy(all, pairs)
+		*p = all
+		var names []string
+		for _, name := range slices.Sorted(maps.Keys(pairs)) {
+			names = append(names, s.name+"."+name)
+		}
+		return names, nil
+	default:
+		return []string{s.name}, setScalar(s.value, text)
 	}
-	return setScalar(s.value, text)
+	return []string{s.name}, nil
+}
+
+func parsePairs(text string) (map[string]string, error) {
+	pairs := map[string]string{}
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(part, "=")
+		if !ok {
+			return nil, fmt.Errorf("%q: write NAME=VALUE, separated by commas", part)
+		}
+		if name = strings.TrimSpace(name); pairs[name] != "" {
+			return nil, fmt.Errorf("%s stands there twice", name)
+		}
+		pairs[name] = strings.TrimSpace(value)
+	}
+	return pairs, nil
 }
 
 func setScalar(v reflect.Value, text string) error {

@@ -62,3 +62,41 @@ func TestShownSettingsAreSettings(t *testing.T) {
 		t.Errorf("log.level is %+v", e)
 	}
 }
+
+// Entries of a mapping are merged one by one, and each shows its own origin.
+func TestLimitsOfTheEnvironmentAreMerged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yml")
+	write(t, path, "limits:\n  PutMedia.sessions: 2\n  PutMedia.session-age: 45m\n")
+	l, err := Load(Sources{File: path, Environ: []string{"MILLRACE_LIMITS=PutMedia.session-age=none, GetMedia.sessions=4"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string]string{"PutMedia.sessions": "2", "PutMedia.session-age": "none", "GetMedia.sessions": "4"}, l.Limits); d != "" {
+		t.Error(d)
+	}
+	var text bytes.Buffer
+	if err := l.WriteYAML(&text); err != nil {
+		t.Fatal(err)
+	}
+	for name, from := range map[string]string{"PutMedia.sessions": "file " + path + ":2", "PutMedia.session-age": "environment MILLRACE_LIMITS", "GetMedia.sessions": "environment MILLRACE_LIMITS"} {
+		if got := l.from("limits." + name); got != from {
+			t.Errorf("%s is from %s, want %s", name, got, from)
+		}
+		if !strings.Contains(text.String(), "# "+from+"\n") {
+			t.Errorf("%s is not in\n%s", from, text.String())
+		}
+	}
+	for value, want := range map[string]string{
+		"PutMedia.sesions=2":                       "MILLRACE_LIMITS: limits.PutMedia.sesions: there is no limit",
+		"PutMedia.sessions":                        `MILLRACE_LIMITS: limits: "PutMedia.sessions": write NAME=VALUE`,
+		"PutMedia.sessions=2, PutMedia.sessions=3": "MILLRACE_LIMITS: limits: PutMedia.sessions stands there twice",
+	} {
+		if _, err := Load(Sources{File: path, Environ: []string{"MILLRACE_LIMITS=" + value}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", value, err, want)
+		}
+	}
+	empty, err := Load(Sources{File: path, Environ: []string{"MILLRACE_LIMITS="}})
+	if err != nil || len(empty.Limits) != 2 || empty.from("limits.PutMedia.sessions") != "file "+path+":2" {
+		t.Errorf("an empty variable: %v, %v", empty.Limits, err)
+	}
+}
