@@ -1,8 +1,13 @@
 package main
 
 import (
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/internal/manual"
 )
 
 // The page, the topics and the completion are those of this program's commands.
@@ -40,4 +45,43 @@ func TestStreamNamesAreCompleted(t *testing.T) {
 	if code, stdout, stderr := command(t, p, nil, "__complete", "get", "x"); code != exitOK || stdout != "" {
 		t.Errorf("code %d: %q %s", code, stdout, stderr)
 	}
+}
+
+// The topic on variables names the commands that read settings from them: those and no
+// others.
+func TestTheTopicNamesCommandsThatReadSettings(t *testing.T) {
+	text, _ := manual.Topic("environment")
+	found := regexp.MustCompile(`work on a server of this machine \(([^)]*)\)`).FindStringSubmatch(text)
+	if found == nil {
+		t.Fatal("the topic has no list of commands")
+	}
+	named := strings.Fields(strings.ReplaceAll(found[1], ",", ""))
+	slices.Sort(named)
+	var reading []string
+	for i := range reflect.TypeFor[cli]().NumField() {
+		f := reflect.TypeFor[cli]().Field(i)
+		if readsSettings(f.Type) {
+			reading = append(reading, strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(f.Name, "$1-$2")))
+		}
+	}
+	slices.Sort(reading)
+	if !slices.Equal(named, reading) {
+		t.Errorf("the topic names %q, settings are read by %q", named, reading)
+	}
+}
+
+// readsSettings reports whether a command, or one below it, has the flags of settings.
+func readsSettings(t reflect.Type) bool {
+	if t == reflect.TypeFor[dataFlags]() || t == reflect.TypeFor[settingFlags]() {
+		return true
+	}
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range t.NumField() {
+		if readsSettings(t.Field(i).Type) {
+			return true
+		}
+	}
+	return false
 }
