@@ -9,7 +9,7 @@ import (
 // settingFlags are the flags that stand for settings. Flags win over the environment,
 // which wins over the file.
 type settingFlags struct {
-	Config   string  `type:"existingfile" placeholder:"FILE" help:"Settings in YAML; millrace.yml in the source shows all of them."`
+	Config   string  `type:"existingfile" placeholder:"FILE" help:"Settings in YAML; the millrace.yml that comes with the program shows all of them."`
 	Data     *string `placeholder:"DIR" help:"Directory of everything the server keeps."`
 	HTTP     *string `name:"http" placeholder:"ADDR" help:"Address of the plain listener, \"\" for none."`
 	HTTPS    *string `name:"https" placeholder:"ADDR" help:"Address of the TLS listener, \"\" for none."`
