@@ -105,13 +105,20 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 // explain adds what helps to errors of the system.
 func explain(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("interrupted; nothing that was there before has changed (%w)", err)
+		return interrupted{err}
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w; run the command as the user of the server", err)
 	}
 	return err
 }
+
+// interrupted is the end of a run that somebody did not want any more. Where it was just
+// then says nothing to them.
+type interrupted struct{ error }
+
+func (interrupted) Error() string   { return "interrupted; nothing that was there before has changed" }
+func (i interrupted) Unwrap() error { return i.error }
 
 // newJob makes sure that there is something to copy and a place for it.
 func newJob(ctx context.Context, o Options) (*job, error) {

@@ -165,6 +165,55 @@ func TestRestoreFaults(t *testing.T) {
 	}
 }
 
+// A restore that fails takes away what it made and nothing else, whatever the operation.
+func TestRestoreLeavesNothingWhenItFails(t *testing.T) {
+	s := newSource(t)
+	o := s.options()
+	s.store(4)
+	s.backup(o)
+	parent := t.TempDir()
+	empty, missing := filepath.Join(parent, "empty"), filepath.Join(parent, "missing", "restored")
+	if err := os.MkdirAll(filepath.Join(empty, "lost+found"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{missing, empty} {
+		if data == empty {
+			if err := os.RemoveAll(filepath.Dir(missing)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := 1; ; n++ {
+			v := &faultyVolume{n: n}
+			_, err := Restore(t.Context(), RestoreOptions{Dir: o.Dir, Data: data, KeyFile: filepath.Join(s.data, keyFile), volume: v})
+			if !v.hit {
+				break
+			}
+			if entries, _ := os.ReadDir(empty); err == nil || len(entries) != 1 || exists(filepath.Dir(missing)) {
+				t.Fatalf("fault at operation %d: %v; %v is left", n, err, entries)
+			}
+		}
+		if !exists(filepath.Join(data, formatFile)) {
+			t.Error("the run without a fault made no data directory")
+		}
+	}
+}
+
+// What a restore could not remove is said; the next one says the same.
+func TestRestoreThatWasKilled(t *testing.T) {
+	s := newSource(t)
+	o := s.options()
+	s.store(4)
+	s.backup(o)
+	data := filepath.Join(t.TempDir(), "restored")
+	_, err := Restore(t.Context(), RestoreOptions{Dir: o.Dir, Data: data, volume: &faultyVolume{n: 12, dead: true}})
+	if err == nil || !strings.Contains(err.Error(), "remove what is in "+data) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := Restore(t.Context(), RestoreOptions{Dir: o.Dir, Data: data}); err == nil || !strings.Contains(err.Error(), "remove it if a restore was killed") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // whole says whether everything of a backup is in a directory.
 func whole(t *testing.T, data string, m *Manifest) bool {
 	t.Helper()
@@ -227,8 +276,8 @@ func found(t *testing.T, dir, file string) {
 	if _, err := Restore(t.Context(), RestoreOptions{Dir: dir, Data: data}); err == nil {
 		t.Errorf("%s: restored", file)
 	}
-	if exists(filepath.Join(data, formatFile)) && filepath.Base(file) != formatFile {
-		t.Errorf("%s: the restore left a data directory", file)
+	if exists(data) {
+		t.Errorf("%s: the restore that failed left something", file)
 	}
 }
 
@@ -299,6 +348,9 @@ func TestNoRoom(t *testing.T) {
 	if _, err := Restore(t.Context(), RestoreOptions{Dir: o.Dir, Data: data, volume: &fullVolume{}}); err == nil {
 		t.Error("restored to a full disk")
 	}
+	if exists(data) {
+		t.Error("a restore without room left a folder")
+	}
 }
 
 type fullVolume struct{ realVolume }
@@ -317,7 +369,7 @@ func TestInterrupted(t *testing.T) {
 			cancel()
 		}
 	}
-	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) || !strings.HasSuffix(err.Error(), "interrupted; nothing that was there before has changed") {
 		t.Fatalf("error %v", err)
 	}
 	verified(t, o.Dir, 0)

@@ -40,9 +40,9 @@ type Restored struct {
 	Warnings  []string  `json:"warnings"`
 }
 
-// Restore makes a data directory from a backup. Each byte is compared with its digest. The
-// file that makes it a data directory comes last: what an interrupted run leaves is refused
-// by the server, and can be removed.
+// Restore makes a data directory from a backup. Each byte is compared with its digest. A run
+// that fails removes what it made. The file that makes it a data directory comes last: what
+// a run that was killed leaves is refused by the server, and can be removed.
 func Restore(ctx context.Context, o RestoreOptions) (*Restored, error) {
 	j := &restoration{RestoreOptions: o}
 	if j.volume == nil {
@@ -51,11 +51,16 @@ func Restore(ctx context.Context, o RestoreOptions) (*Restored, error) {
 	if j.Progress == nil {
 		j.Progress = func(Progress) {}
 	}
-	j.copier = copier{volume: j.volume, progress: j.Progress, now: time.Now}
+	trail := &trail{volume: j.volume}
+	j.volume = trail
+	j.copier = copier{volume: trail, progress: j.Progress, now: time.Now}
 	begun := time.Now()
 	for _, part := range []func(context.Context) error{j.choose, j.examine, j.prepare, j.copyFiles, j.copySegments, j.complete} {
 		if err := part(ctx); err != nil {
-			return nil, explain(err)
+			if err = explain(err); trail.undo() != nil {
+				err = fmt.Errorf("%w; remove what is in %s before the next try", err, o.Data)
+			}
+			return nil, err
 		}
 	}
 	m := j.manifest
@@ -113,7 +118,11 @@ func (j *restoration) examine(ctx context.Context) error {
 	if entries, err := os.ReadDir(j.Data); err == nil {
 		for _, e := range entries {
 			if e.Name() != "lost+found" {
-				return fmt.Errorf("%s is not empty (it holds %s), and a restore replaces nothing: give another directory, or move that one away", j.Data, e.Name())
+				what := "move that one away"
+				if !exists(j.to(formatFile)) {
+					what += ", or remove it if a restore was killed there: it is no data directory"
+				}
+				return fmt.Errorf("%s is not empty (it holds %s), and a restore replaces nothing: give another directory, or %s", j.Data, e.Name(), what)
 			}
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
