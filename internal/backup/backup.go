@@ -14,8 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/catalog"
@@ -258,8 +260,11 @@ func (j *job) finish(context.Context) error {
 
 // prune removes what need not be kept. The backup is valid whatever happens here.
 func (j *job) prune(context.Context) error {
-	removed, freed, err := j.repo.prune(j.Keep)
-	j.report.Removed, j.report.Freed = append(j.report.Removed, removed...), freed
+	p, err := j.repo.prune(j.Keep)
+	j.report.Removed, j.report.Freed = append(j.report.Removed, p.removed...), p.freed
+	for _, id := range slices.Sorted(maps.Keys(p.broken)) {
+		j.remark("%s cannot be read, and as it may need any media, none are removed while it is there; mend or remove it (%v)", j.repo.path(id), p.broken[id])
+	}
 	if err != nil {
 		return fmt.Errorf("backup %s is complete, but an older one could not be removed: %w", j.report.ID, err)
 	}

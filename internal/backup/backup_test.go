@@ -123,12 +123,41 @@ func TestPruneBesideADamagedBackup(t *testing.T) {
 	if len(second.Removed) != 0 || second.Freed != 0 {
 		t.Errorf("removed %v and %d bytes beside a backup that cannot be read", second.Removed, second.Freed)
 	}
+	if len(second.Warnings) != 1 || !strings.Contains(second.Warnings[0], first.Folder) {
+		t.Errorf("warnings %q, want one that names %s", second.Warnings, first.Folder)
+	}
+	if m := mustList(t, o.Dir, second.ID); len(m.Warnings) > 0 {
+		t.Errorf("the second backup is whole and says %q", m.Warnings)
+	}
 	all, err := List(o.Dir)
 	if got := ids(all); err != nil || len(got) != 2 || got[0] != first.ID+"true" || got[1] != second.ID+"false" {
 		t.Errorf("list %v, %v", got, err)
 	}
 	damage(t, filepath.Join(first.Folder, manifestFile), 100) // and back again
 	verified(t, o.Dir, 2)
+}
+
+// An empty folder with the name of a backup is one that cannot be read.
+func TestPruneBesideAnEmptyFolder(t *testing.T) {
+	s := newSource(t)
+	o := s.options()
+	o.Keep = 1
+	s.store(1)
+	s.backup(o)
+	empty := filepath.Join(o.Dir, "20250101T000000Z")
+	if err := os.Mkdir(empty, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.backup(o); len(r.Removed) != 1 || r.Freed != 0 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], empty) {
+		t.Errorf("beside an empty folder: %+v, want a warning that names it", r)
+	}
+	if err := os.Remove(empty); err != nil {
+		t.Fatal(err)
+	}
+	s.store(1)
+	if r := s.backup(o); len(r.Warnings) != 0 || r.Freed == 0 {
+		t.Errorf("without it: %+v", r)
+	}
 }
 
 // Ids follow each other even if the clock does not.

@@ -189,27 +189,34 @@ func (r *repository) newID(now time.Time) (string, error) {
 	return id, nil
 }
 
+// pruned is what prune did.
+type pruned struct {
+	removed []string
+	freed   int64            // bytes
+	broken  map[string]error // by id: backups that cannot be read, which kept all segments
+}
+
 // prune removes all but the newest keep backups, 0 = none, and then the segments that no
 // backup needs. A backup that cannot be read keeps all segments: it may need any.
-func (r *repository) prune(keep int) (removed []string, freed int64, err error) {
+func (r *repository) prune(keep int) (p pruned, err error) {
 	l, err := list(r.dir)
 	if err != nil {
-		return nil, 0, err
+		return p, err
 	}
+	p.broken = l.broken
 	for keep > 0 && len(l.manifests) > keep {
 		id := l.manifests[0].ID
 		out := r.path(".old-" + id)
 		if err := errors.Join(r.volume.Rename(r.path(id), out), r.volume.SyncDir(r.dir), r.volume.Remove(out)); err != nil {
-			return removed, 0, err
+			return p, err
 		}
-		removed = append(removed, id)
+		p.removed = append(p.removed, id)
 		l.manifests = l.manifests[1:]
 	}
-	if len(l.broken) > 0 {
-		return removed, 0, nil
+	if len(p.broken) == 0 {
+		p.freed, err = r.collect(l.manifests)
 	}
-	freed, err = r.collect(l.manifests)
-	return removed, freed, err
+	return p, err
 }
 
 // collect removes segments that no manifest names.

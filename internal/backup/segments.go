@@ -154,6 +154,11 @@ func (j *job) warn(format string, args ...any) {
 	j.manifest.Warnings = append(j.manifest.Warnings, text)
 }
 
+// remark tells the operator something about the folder, which is no matter of this backup.
+func (j *job) remark(format string, args ...any) {
+	j.report.Warnings = append(j.report.Warnings, fmt.Sprintf(format, args...))
+}
+
 // pin opens every segment that is not in the pool, so that it can be read to its end even
 // if it expires. A process that dies lets go of them.
 func (j *job) pin() error {
