@@ -68,6 +68,7 @@ func (s *serveCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	announce(std.out, c, srv)
+	noteStart(log, c)
 	ctx, cancel := context.WithCancel(ctx)
 	var reloading sync.WaitGroup
 	manager := notify.FromEnv(os.Getenv, os.Getpid())
@@ -124,9 +125,27 @@ func newLogger(w io.Writer, l config.Log) (*slog.Logger, error) {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, o)), nil
 	case "json":
+		o.ReplaceAttr = inSeconds
 		return slog.New(slog.NewJSONHandler(w, o)), nil
 	}
 	return nil, fmt.Errorf("log.format: %q: use text or json", l.Format)
+}
+
+// inSeconds writes durations as numbers of seconds; slog would write nanoseconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.Float64(a.Key, a.Value.Duration().Seconds())
+	}
+	return a
+}
+
+// noteStart logs which program serves what.
+func noteStart(log *slog.Logger, c config.Config) {
+	data, err := filepath.Abs(c.Data)
+	if err != nil {
+		data = c.Data
+	}
+	log.Info("starting", "version", version(), "data", data, "profile", c.Profile, "dev", c.Dev)
 }
 
 // announce prints where the server is and, at the first start, the root key.

@@ -235,7 +235,6 @@ func (b *Book) Set(ctx context.Context, t Target, name, value string) error {
 		return err
 	}
 	b.replace(t, func(o overrides) { o[l.index] = v })
-	b.log.Info("limit set", "limit", l.Name, "value", l.Format(v), "account", t.Account, "stream", int64(t.Stream))
 	return nil
 }
 
@@ -271,7 +270,6 @@ func (b *Book) Reset(ctx context.Context, t Target, name string) error {
 		}
 		delete(o, l.index)
 	})
-	b.log.Info("limit reset", "limit", cmp.Or(name, "all"), "account", t.Account, "stream", int64(t.Stream))
 	return nil
 }
 

@@ -37,7 +37,7 @@ func (b *Book) load(ctx context.Context) error {
 		l, v, err := parse(name, value)
 		switch {
 		case err != nil:
-			b.log.Warn("a limit that was set is not in force", "account", t.Account, "stream", int64(t.Stream), "error", err)
+			b.log.Warn("a limit that was set is not in force", "account", t.Account, "stream-id", int64(t.Stream), "error", err)
 		case t.Stream != 0:
 			enter(streams, t.Stream, l, v)
 		default:

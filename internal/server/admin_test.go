@@ -1,8 +1,10 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -60,6 +62,30 @@ func TestUsageOfAnAccount(t *testing.T) {
 	}
 	if err = p.Admin(t.Context(), "ListUsage", map[string]string{"NextToken": "none"}, nil); err == nil || !strings.Contains(err.Error(), "InvalidArgumentException") {
 		t.Errorf("a token that was never given: %v", err)
+	}
+}
+
+// The log says who made which stream and who changed which limit, by name and with the
+// request's id.
+func TestTheLogNamesWhatWasChanged(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("yard", 24)
+	for _, in := range []struct{ operation, body string }{
+		{"SetLimit", `{"StreamName":"yard","Name":"fragment.bytes","Value":"100kB"}`},
+		{"ResetLimit", `{"StreamName":"yard"}`},
+	} {
+		if err := p.Admin(t.Context(), in.operation, json.RawMessage(in.body), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"operation=CreateStream .*stream=yard", "operation=SetLimit .*stream=yard limit=fragment.bytes value=100kB", "operation=ResetLimit .*stream=yard limit=all"} {
+		line := regexp.MustCompile("msg=request id=\\S+ " + want)
+		if !line.MatchString(p.log.String()) {
+			t.Errorf("no line %s in\n%s", line, p.log.String())
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/kvs"
@@ -99,6 +101,7 @@ func (l limits) set(ctx context.Context, c *api.Call, in *SetLimitInput) (any, e
 	if err := known(in.Name); err != nil {
 		return nil, err
 	}
+	c.Note(slog.String("limit", in.Name), slog.String("value", in.Value))
 	if err := l.book.Set(ctx, target(c), in.Name, in.Value); err != nil {
 		return nil, err
 	}
@@ -111,6 +114,7 @@ func (l limits) reset(ctx context.Context, c *api.Call, in *ResetLimitInput) (an
 			return nil, err
 		}
 	}
+	c.Note(slog.String("limit", cmp.Or(in.Name, "all")))
 	if err := l.book.Reset(ctx, target(c), in.Name); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package video
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/catalog"
@@ -34,6 +35,7 @@ func (r room) create(ctx context.Context, c *api.Call, in *wire.CreateStreamInpu
 	if in.StreamStorageConfiguration != nil {
 		n.Tier = kvs.StorageTier(*in.StreamStorageConfiguration.DefaultStorageTier)
 	}
+	c.Note(slog.String("stream", n.Name)) // it is no target: the front does not know it
 	s, err := r.Catalog.Create(ctx, n)
 	if err != nil {
 		return nil, err
