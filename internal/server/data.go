@@ -94,6 +94,9 @@ func (d *dataDir) checkFormat(dev bool) error {
 	if err := d.examineFormat(); err != nil {
 		return err
 	}
+	if err := d.examineOwner(dev); err != nil {
+		return err
+	}
 	if !dev { // from now on it holds what somebody may need
 		if err := os.Remove(d.path(devMark)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -133,6 +136,15 @@ func (d *dataDir) examineFormat() error {
 		return fmt.Errorf("data directory %s has format %d, this program knows %d: use a newer millrace", d.root, v, formatVersion)
 	}
 	return nil
+}
+
+// examineOwner refuses a directory that somebody relies on to a development server: its
+// clock can be moved, and what expires by that is gone.
+func (d *dataDir) examineOwner(dev bool) error {
+	if _, err := os.Stat(d.path("format")); !dev || d.forDev() || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("data directory %s is not one that only servers with --dev had, and one with --dev may delete what it holds: leave --dev out, or give another --data", d.root)
 }
 
 // forDev reports whether a development server made the directory.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,6 +94,37 @@ func TestOthersAreNotReset(t *testing.T) {
 		}
 	}
 	p.ask("DescribeStream", &wire.DescribeStreamInput{StreamName: new("garden")}, nil)
+}
+
+// What a server for others kept is not touched by one whose clock can be moved: all of it
+// might expire.
+func TestDevelopmentServersLeaveTheDataOfOthers(t *testing.T) {
+	p := newPlant(t, nil)
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	c := p.config
+	c.ForDev()
+	c.HTTP, c.HTTPS = "127.0.0.1:0", "127.0.0.1:0"
+	if s, err := New(t.Context(), c, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "leave --dev out, or give another --data") {
+		t.Errorf("got %v, %v", s, err)
+	}
+	if wrong := Examine(c); len(wrong) != 1 || wrong[0].Setting != "data" {
+		t.Errorf("config check finds %v", wrong)
+	}
+	c.Data = t.TempDir() // its own it has as often as it likes
+	for range 2 {
+		s, err := New(t.Context(), c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.shut(); err != nil {
+			t.Error(err)
+		}
+		if wrong := Examine(c); len(wrong) > 0 {
+			t.Errorf("config check finds %v", wrong)
+		}
+	}
 }
 
 func TestEmpty(t *testing.T) {

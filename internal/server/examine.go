@@ -24,7 +24,7 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 			wrong = append(wrong, config.Mistake{Setting: setting, Text: err.Error()})
 		}
 	}
-	add("data", examineData(c.Data))
+	add("data", examineData(c.Data, c.Dev))
 	if c.TLS.ACME.CA != "" {
 		_, err := os.ReadFile(c.TLS.ACME.CA)
 		add("tls.acme.ca", err)
@@ -66,8 +66,9 @@ func examineAddress(addr string) error {
 	return l.Close()
 }
 
-// examineData looks whether the data directory is one, or can be made.
-func examineData(root string) error {
+// examineData looks whether the data directory is one for this kind of server, or can be
+// made.
+func examineData(root string, dev bool) error {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return err
@@ -88,7 +89,11 @@ func examineData(root string) error {
 	if err := writable(root); err != nil {
 		return err
 	}
-	return (&dataDir{root: root}).examineFormat()
+	d := &dataDir{root: root}
+	if err := d.examineFormat(); err != nil {
+		return err
+	}
+	return d.examineOwner(dev)
 }
 
 // writable makes and removes a file.

@@ -37,6 +37,12 @@ func TestOnlyDevelopmentServersAreMovedFailedAndEmptied(t *testing.T) {
 	if _, stderr, err := try(t, environment(), nil, program(t), "serve", "--dev", "--data", s.data, "--reset"); err == nil || !strings.Contains(stderr, "is not emptied") {
 		t.Errorf("somebody's data: %v %s", err, stderr)
 	}
+	for _, args := range [][]string{nil, {"--clock", "+48h"}} {
+		args = append([]string{"serve", "--dev", "--no-demo", "--data", s.data, "--http", "127.0.0.1:0", "--https", ""}, args...)
+		if _, stderr, err := try(t, environment(), nil, program(t), args...); err == nil || !strings.Contains(stderr, "leave --dev out") {
+			t.Errorf("somebody's data with %v: %v %s", args, err, stderr)
+		}
+	}
 	s = s.again(t)
 	s.caller(t).must(t, "DescribeStream", object{"StreamName": "garden"}, nil)
 }
