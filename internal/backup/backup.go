@@ -77,7 +77,14 @@ type job struct {
 	report   Report
 }
 
-// Run makes a backup. When it fails, the backups made before are as they were.
+// stage is a part of a run.
+type stage struct {
+	name string
+	do   func(context.Context) error
+}
+
+// Run makes a backup. When it fails, the backups made before are as they were. What fails
+// once the backup is valid is a warning.
 func Run(ctx context.Context, o Options) (r *Report, err error) {
 	j, err := newJob(ctx, o)
 	if err != nil {
@@ -86,22 +93,30 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 	defer func() { err = errors.Join(err, j.repo.close()) }()
 	defer j.unpin()
 	begun := time.Now()
-	for _, part := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
-		{"looking", j.look}, {"copying sealed segments", j.copyAhead}, {"copying the state", j.capture},
-		{"finishing", j.finish}, {"removing old backups", j.prune}, {"noting the time", j.note},
-	} {
-		j.step(part.name)
-		j.copier.doing(part.name)
-		if err := part.do(ctx); err != nil {
-			_ = j.repo.sweep() // frees a full disk; what it leaves, the next run removes
-			return nil, fmt.Errorf("%s: %w", part.name, explain(err))
+	for _, part := range []stage{{"looking", j.look}, {"copying sealed segments", j.copyAhead}, {"copying the state", j.capture}, {"finishing", j.finish}} {
+		if err := j.perform(ctx, part); err != nil {
+			return nil, err
+		}
+	}
+	for _, part := range []stage{{"removing old backups", j.prune}, {"noting the time", j.note}} {
+		if err := j.perform(ctx, part); err != nil {
+			j.remark("the backup is complete, but afterwards: %v", err)
 		}
 	}
 	j.report.Seconds = time.Since(begun).Seconds()
 	return &j.report, nil
+}
+
+// perform does a part of the work, and sweeps up when it fails.
+func (j *job) perform(ctx context.Context, part stage) error {
+	j.step(part.name)
+	j.copier.doing(part.name)
+	err := part.do(ctx)
+	if err == nil {
+		return nil
+	}
+	_ = j.repo.sweep() // frees a full disk; what it leaves, the next run removes
+	return fmt.Errorf("%s: %w", part.name, explain(err))
 }
 
 // explain adds what helps to errors of the system.
@@ -265,8 +280,5 @@ func (j *job) prune(context.Context) error {
 	for _, id := range slices.Sorted(maps.Keys(p.broken)) {
 		j.remark("%s cannot be read, and as it may need any media, none are removed while it is there; mend or remove it (%v)", j.repo.path(id), p.broken[id])
 	}
-	if err != nil {
-		return fmt.Errorf("backup %s is complete, but an older one could not be removed: %w", j.report.ID, err)
-	}
-	return nil
+	return err
 }

@@ -118,8 +118,11 @@ func TestFaultAtEachStep(t *testing.T) {
 				o.volume = v
 				r, err := Run(t.Context(), o)
 				tried = v.hit
-				if err == nil && v.hit {
+				if err == nil && v.hit && len(r.Warnings) == 0 {
 					t.Errorf("fault at operation %d was not reported: %+v", n, r)
+				}
+				if valid := mustList(t, o.Dir, "latest").ID != before; valid != (err == nil) {
+					t.Errorf("fault at operation %d: the new backup is valid: %v, and the run says %v", n, valid, err)
 				}
 				o.volume = nil
 				l, err := list(o.Dir)
@@ -137,6 +140,36 @@ func TestFaultAtEachStep(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What fails once a backup is valid is told and does not make it a failure.
+func TestFaultsBehindTheBackup(t *testing.T) {
+	s := newSource(t)
+	o := s.options()
+	o.Keep = 1
+	s.store(1)
+	s.backup(o)
+	if err := os.RemoveAll(filepath.Join(s.data, StateFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(s.data, StateFile, "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	v := &faultyVolume{n: -1}
+	o.volume = v
+	o.step = func(part string) {
+		if part == "removing old backups" {
+			v.n, v.dead = v.count+1, true
+		}
+	}
+	r, err := Run(t.Context(), o)
+	if err != nil || len(r.Warnings) != 2 || !strings.Contains(r.Warnings[0], "removing old backups") || !strings.Contains(r.Warnings[1], StateFile) {
+		t.Fatalf("%+v, %v; want two warnings", r, err)
+	}
+	if m := mustList(t, o.Dir, "latest"); m.ID != r.ID {
+		t.Errorf("the latest backup is %s, the run made %s", m.ID, r.ID)
+	}
+	verified(t, o.Dir, 2)
 }
 
 // A fault at each operation of a restore is reported, and what is left is no data
