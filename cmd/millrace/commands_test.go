@@ -235,6 +235,24 @@ func TestList(t *testing.T) {
 	}
 }
 
+// That nothing comes is said once, and again only when something came in between.
+func TestGetSaysThatItWaits(t *testing.T) {
+	var b strings.Builder
+	o := &output{}
+	tell := o.waiting(&b)
+	const idle = "waiting for media: nobody sends now\n"
+	tell(nil)
+	tell(nil)
+	tell(io.ErrUnexpectedEOF)
+	tell(nil)
+	o.fragments = 3
+	tell(nil)
+	tell(nil)
+	if want := idle + "trying again: unexpected EOF\n" + idle; b.String() != want {
+		t.Errorf("said %q, want %q", b.String(), want)
+	}
+}
+
 func TestGet(t *testing.T) {
 	clip := mediatest.Bytes("gstreamer-h264")
 	end := mkv.AppendTags(nil, []mkv.Tag{{Simple: []mkv.SimpleTag{{Name: "AWS_KINESISVIDEO_CONTINUATION_TOKEN", Value: "91"}}}})

@@ -31,7 +31,7 @@ type getCmd struct {
 func (*getCmd) Help() string {
 	return `The output is one Matroska document: the header, then the clusters, byte for byte, as they
 arrive. When the producer's header changes or its timecodes go back, a new document begins
-in the same output. Ctrl-C ends it.
+in the same output. While nobody sends it says so once and waits. Ctrl-C ends it.
 
 --for counts the time of the media, not that of your clock, and waits for media that is
 not there yet; with --once it stops at the end of what is stored, too. With --start NOW it
@@ -71,11 +71,7 @@ func (c *getCmd) Run(ctx context.Context, std stdio) error {
 	out := &output{name: c.Output, w: std.out}
 	config := consumer.Config{Endpoint: cl.Endpoint, Region: cl.Region, Credentials: cl.Credentials, HTTP: cl.HTTP,
 		UserAgent: cl.UserAgent, Stream: c.Stream, Start: start, Once: c.Once,
-		OnEnd: func(why error) {
-			if why != nil {
-				fmt.Fprintf(std.err, "trying again: %v\n", why)
-			}
-		}}
+		OnEnd: out.waiting(std.err)}
 	if c.Chunks {
 		config.Received = out
 	}
@@ -212,6 +208,21 @@ type output struct {
 	w         io.Writer
 	file      *os.File
 	fragments int
+}
+
+// waiting returns what tells why there is no media now. The server ends its answer every
+// few seconds while nobody sends: that is said once, until media comes again.
+func (o *output) waiting(w io.Writer) func(error) {
+	said := -1 // how many fragments there were when it was said
+	return func(why error) {
+		switch {
+		case why != nil:
+			fmt.Fprintf(w, "trying again: %v\n", why)
+		case said != o.fragments:
+			fmt.Fprintln(w, "waiting for media: nobody sends now")
+			said = o.fragments
+		}
+	}
 }
 
 // Write writes at once.

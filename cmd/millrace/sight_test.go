@@ -46,11 +46,15 @@ func TestUsageSumsUp(t *testing.T) {
 	for _, want := range []string{
 		"barn    2 d        2.0 MB  10         2026-01-02T15:04:05Z  2026-01-02T15:04:05Z (1970-01-01T00:00:00Z)  1.5 kB/s  0.50\n",
 		"yard    none       0.0 kB  0          -       -       0.0 kB/s  0.00\n",
+		"\nIn brackets: the time by the producer's clock",
 		"\n2 streams: 2.0 MB stored in 10 fragments, 1.5 kB/s coming in, 0.50 fragments/s.\n",
 	} {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("code %d %s, %q is not in\n%s", code, errs, want, out)
 		}
+	}
+	if _, out, _ := command(t, &teller{answers: map[string][]string{"ListUsage": {`{"Streams":[{"StreamName":"barn","Oldest":` + edge + `,"Newest":` + edge + `}]}`}}}, nil, "usage"); strings.Contains(out, "brackets") {
+		t.Errorf("brackets that are not there are explained:\n%s", out)
 	}
 	if want := `ListUsage{"Max":1000} ListUsage{"Max":1000,"NextToken":"more"}`; strings.Join(p.asked, " ") != want {
 		t.Errorf("asked %s", p.asked)

@@ -46,6 +46,9 @@ func (c *usageCmd) Run(ctx context.Context, std stdio) error {
 	if err := c.pages(ctx, cl, print); err != nil {
 		return err
 	}
+	if sum.otherClock {
+		fmt.Fprintln(std.out, "\nIn brackets: the time by the producer's clock, where it is not the server's.")
+	}
 	if c.JSON || c.Stream != "" {
 		return nil
 	}
@@ -59,6 +62,7 @@ type totals struct {
 	streams            int
 	bytes, fragments   int64
 	rate, fragmentRate float64
+	otherClock         bool // the producer's clock is shown for one of them
 }
 
 func (t *totals) add(s *admin.StreamUsage) {
@@ -67,6 +71,7 @@ func (t *totals) add(s *admin.StreamUsage) {
 	t.fragments += s.Fragments
 	t.rate += s.BytesPerSecond
 	t.fragmentRate += s.FragmentsPerSecond
+	t.otherClock = t.otherClock || apart(s.Oldest) || apart(s.Newest)
 }
 
 // pages asks for one page after the other.
@@ -112,6 +117,12 @@ func hours(n int) string {
 	return fmt.Sprintf("%d h", n)
 }
 
+// apart says whether the clocks of server and producer tell times that people would see the
+// difference of.
+func apart(f *admin.FragmentTime) bool {
+	return f != nil && f.ServerTimestamp.Sub(f.ProducerTimestamp).Abs() > time.Second
+}
+
 // begun is when a fragment began: on the server's clock, and on the producer's when that
 // is another time.
 func begun(f *admin.FragmentTime) string {
@@ -120,7 +131,7 @@ func begun(f *admin.FragmentTime) string {
 	}
 	const short = "2006-01-02T15:04:05Z"
 	text := f.ServerTimestamp.UTC().Format(short)
-	if d := f.ServerTimestamp.Sub(f.ProducerTimestamp); d > time.Second || d < -time.Second {
+	if apart(f) {
 		text += " (" + f.ProducerTimestamp.UTC().Format(short) + ")"
 	}
 	return text
