@@ -60,7 +60,8 @@ Every limit has a name. Its value comes, in rising precedence, from
 A change holds at once: for the next request, the next connection, and in open sessions from the
 next fragment or look at the clock on. Lowering a limit of connections ends none.
 
-Values are written ` + "`3`, `50MB` or `200MiB`, `5/s` or `30/m`, `12.5MB/s` or `100Mbit/s`, `45m`, `on` or `off`; `none`" + ` is no limit.
+Values are written ` + "`3`, `50MB` or `200MiB`, `5/s`, `30/m` or `1/d`, `12.5MB/s` or `100Mbit/s`, `45m`, `on` or `off`; `none`" + ` is no limit.
+Numbers are at most 1000000000, sizes 1B to 100000GB, rates 1/d to 1000000/s, bandwidths 1B/s to 1000GB/s, times 1ms to 87600h.
 A rate lets one second's worth through at once, and one call at least.
 
 In the columns: **Set for** is the smallest thing that a limit can be set for. **Original** says whether the

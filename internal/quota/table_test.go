@@ -67,9 +67,9 @@ func TestValues(t *testing.T) {
 		want Value
 		form string // "" = text
 	}{
-		{Number, "3", 3, ""}, {Number, " 3 ", 3, "3"}, {Number, "9007199254740991", 1<<53 - 1, ""},
+		{Number, "3", 3, ""}, {Number, " 3 ", 3, "3"}, {Number, "1000000000", 1e9, ""},
 		{Size, "50MB", 50e6, ""}, {Size, "200 MiB", 200 << 20, "200MiB"}, {Size, "1000000", 1e6, "1MB"}, {Size, "1.5KB", 1500, ""}, {Size, "1234567", 1234567, "1234567B"}, {Size, "1GiB", 1 << 30, ""}, {Size, "1mb", 1e6, "1MB"}, {Size, "2.5 kB", 2500, "2.5KB"}, {Size, "3mib", 3 << 20, "3MiB"},
-		{Frequency, "5/s", 5, ""}, {Frequency, "5", 5, "5/s"}, {Frequency, "60/m", 1, "1/s"}, {Frequency, "30/m", 0.5, "30/m"}, {Frequency, "1/h", 1.0 / 3600, ""}, {Frequency, "10000/s", 10000, ""},
+		{Frequency, "5/s", 5, ""}, {Frequency, "5", 5, "5/s"}, {Frequency, "60/m", 1, "1/s"}, {Frequency, "30/m", 0.5, "30/m"}, {Frequency, "1/h", 1.0 / 3600, ""}, {Frequency, "10000/s", 10000, ""}, {Frequency, "1/d", 1.0 / 86400, ""}, {Frequency, "24/d", 1.0 / 3600, "1/h"},
 		{Throughput, "12.5MB/s", 12.5e6, ""}, {Throughput, "100Mbit/s", 12.5e6, "12.5MB/s"}, {Throughput, "7B/s", 7, ""}, {Throughput, "64kbit/s", 8000, "8KB/s"}, {Throughput, "100kB/s", 1e5, "100KB/s"}, {Throughput, "8mbit/s", 1e6, "1MB/s"},
 		{Time, "45m", 2700, ""}, {Time, "1h30m", 5400, ""}, {Time, "24h", 86400, "24h"}, {Time, "60m", 3600, "1h"}, {Time, "200ms", 0.2, ""}, {Time, "20s", 20, ""}, {Time, "1h0m5s", 3605, ""}, {Time, "10m0s", 600, "10m"},
 		{Flag, "on", 1, ""}, {Flag, "off", 0, ""},
@@ -88,6 +88,29 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// Values that nobody means are refused with what would be right: too small ones, too large
+// ones, and numbers that are not written with digits.
+func TestNonsenseIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		unit Unit
+		text string
+		says string
+	}{
+		{Number, "1000000001", "1 to 1000000000"}, {Number, "1e3", "a whole number such as 5"}, {Number, "-1", "a whole number such as 5"},
+		{Size, "1e3B", "a size such as 50MB"}, {Size, "0.5B", "a size such as 50MB"}, {Size, "2000000GB", "1B to 100000GB"},
+		{Frequency, "1e-300/s", "a frequency such as 5/s"}, {Frequency, "0.01/h", "1/d to 1000000/s"}, {Frequency, "2000000/s", "1/d to 1000000/s"},
+		{Frequency, "0x1p-2/s", "a frequency such as 5/s"}, {Frequency, "inf/s", "a frequency such as 5/s"}, {Frequency, "/s", "a frequency such as 5/s"},
+		{Throughput, "1e-300B/s", "a bandwidth such as 12.5MB/s"}, {Throughput, "0.9B/s", "1B/s to 1000GB/s"}, {Throughput, "0.007kbit/s", "1B/s to 1000GB/s"}, {Throughput, "2000GB/s", "1B/s to 1000GB/s"},
+		{Time, "1ns", "1ms to 87600h"}, {Time, "999us", "1ms to 87600h"}, {Time, "87601h", "1ms to 87600h"}, {Time, "-5m", "a duration such as 45m"},
+		{Frequency, "0/s", "write none for no limit"}, {Time, "0s", "write none for no limit"},
+	} {
+		l := &Limit{Name: "x", Unit: c.unit}
+		if v, err := l.Parse(c.text); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), None) {
+			t.Errorf("%s: %v, %v; want %s", c.text, v, err, c.says)
+		}
+	}
+}
+
 func TestWhatIsWrittenIsRead(t *testing.T) {
 	for u := Number; u <= Flag; u++ {
 		l := &Limit{Name: "x", Unit: u}
@@ -97,10 +120,13 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 			case Flag:
 				v = Value(rand.IntN(2))
 			case Time: // hours at most
-				v = Value(math.Mod(float64(v), 1e9)) / 1000
+				v = Value(math.Mod(float64(v), 1e9)+1) / 1000
 				v = Value(v.duration().Seconds())
 			case Frequency:
 				v /= 1000
+			}
+			if u != Flag {
+				v = min(v, u.largest())
 			}
 			if back, err := l.Parse(l.Format(v)); err != nil || back != v {
 				t.Fatalf("%s: %v is written %s and read %v (%v)", u, v, l.Format(v), back, err)

@@ -15,7 +15,7 @@ type Unit uint8
 const (
 	Number     Unit = iota // 3
 	Size                   // bytes: 50MB, 200MiB
-	Frequency              // a second: 5/s, 30/m, 1/h
+	Frequency              // a second: 5/s, 30/m, 1/h, 1/d
 	Throughput             // bytes a second: 12.5MB/s, 100Mbit/s
 	Time                   // 45m, 1h30m, 200ms
 	Flag                   // on, off
@@ -54,14 +54,27 @@ func (l *Limit) Parse(text string) (Value, error) {
 	}
 	v, ok := l.Unit.parse(text)
 	switch {
-	case !ok || math.IsNaN(float64(v)) || v < 0 || v > 1<<53:
+	case !ok || v < 0:
 		return 0, fmt.Errorf("%s is %q: write %s", l.Name, text, l.Unit.example())
 	case v == 0:
 		return 0, fmt.Errorf("%s is %q, which would allow nothing: write %s for no limit", l.Name, text, None)
 	case l.Most > 0 && v > l.Most:
 		return 0, fmt.Errorf("%s is %q: at most %s can be served", l.Name, text, l.Format(l.Most))
+	case v < l.Unit.smallest() || v > l.Unit.largest():
+		return 0, fmt.Errorf("%s is %q: write %s to %s, or %s", l.Name, text, l.Format(l.Unit.smallest()), l.Format(l.Unit.largest()), None)
 	}
 	return v, nil
+}
+
+// smallest is the least that a limit can be set to: less would be a mistake, or allow
+// nothing that anybody lives to see. Units are as in [Value]; Flag has none.
+func (u Unit) smallest() Value {
+	return [...]Value{Number: 1, Size: 1, Frequency: 1.0 / 86400, Throughput: 1, Time: 0.001, Flag: 0}[u]
+}
+
+// largest is the most that a limit can be set to. Whoever wants more wants none.
+func (u Unit) largest() Value {
+	return [...]Value{Number: 1e9, Size: 1e14, Frequency: 1e6, Throughput: 1e12, Time: 87600 * 3600, Flag: 1}[u]
 }
 
 // example says how a value of the unit is written.
@@ -97,7 +110,7 @@ type scale struct {
 var (
 	sizes = []scale{{"GiB", 1 << 30}, {"GB", 1e9}, {"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"KB", 1e3}, {"B", 1}, {"", 1}}
 
-	frequencies = []scale{{"/s", 1}, {"/m", 1.0 / 60}, {"/h", 1.0 / 3600}, {"", 1}}
+	frequencies = []scale{{"/s", 1}, {"/m", 1.0 / 60}, {"/h", 1.0 / 3600}, {"/d", 1.0 / 86400}, {"", 1}}
 
 	throughputs = []scale{{"GB/s", 1e9}, {"MB/s", 1e6}, {"KB/s", 1e3}, {"B/s", 1}, {"Gbit/s", 1e9 / 8}, {"Mbit/s", 1e6 / 8}, {"kbit/s", 1e3 / 8}}
 )
@@ -108,8 +121,9 @@ func parseScaled(text string, scales []scale) (Value, bool) {
 		if !ok {
 			continue
 		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		return Value(v * s.worth), err == nil
+		number = strings.TrimSpace(number)
+		v, err := strconv.ParseFloat(number, 64)
+		return Value(v * s.worth), err == nil && strings.Trim(number, "0123456789.") == "" // 1e9, 0x10 and inf are typing errors
 	}
 	return 0, false
 }
