@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"text/tabwriter"
 	"time"
 
@@ -56,6 +57,9 @@ func (b *backupMakeCmd) Run(ctx context.Context, std stdio) error {
 	r, err := backup.Run(ctx, backup.Options{Data: c.Data, Dir: b.Dir, Keep: b.Keep, Rate: int64(b.Rate), WithKeyFile: b.WithKeyFile,
 		Verify: b.Verify, Program: version(), Progress: line.show})
 	line.clear()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = b.whence("data", err)
+	}
 	if err != nil {
 		return err
 	}

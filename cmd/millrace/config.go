@@ -35,6 +35,7 @@ func (c *configCheckCmd) Run(std stdio) error {
 	if l.Dev && c.Data == nil {
 		l.Data = filepath.Join(os.TempDir(), "millrace-dev") // a development server makes its own there
 	}
+	c.tellFile(std.err)
 	err = l.Examined(err, server.Examine(l.Config))
 	wrong, ok := errors.AsType[config.Mistakes](err)
 	switch {
@@ -66,6 +67,9 @@ func (c *configShowCmd) Run(std stdio) error {
 	l, err := config.Load(from)
 	if err != nil {
 		return &usageError{"config show", wrongSettings(err)}
+	}
+	if !c.Defaults {
+		c.tellFile(std.err)
 	}
 	if c.JSON {
 		return l.WriteJSON(std.out)

@@ -29,7 +29,7 @@ func (healthCmd) Help() string {
 	return `The exit code is 0 when the server is well, 1 otherwise. It needs no key.
 
 Examples:
-  millrace health
+  millrace health --config /etc/millrace/millrace.yml
   millrace health --ready --url https://video.example.com:8443 --ca ca.pem`
 }
 
@@ -48,6 +48,10 @@ func (h *healthCmd) Run(ctx context.Context, std stdio) error {
 	text, err := ask(ctx, transport, base+path)
 	if text != "" {
 		fmt.Fprintln(std.out, text)
+	}
+	if h.URL == "" && text == "" {
+		scheme, _, _ := strings.Cut(base, ":")
+		err = h.whence(scheme, err)
 	}
 	return err
 }

@@ -46,12 +46,16 @@ type dataFlags struct {
 
 // settings are those of the server whose data directory is meant.
 func (d dataFlags) settings() (config.Config, error) {
+	l, err := d.load()
+	return l.Config, err
+}
+
+func (d dataFlags) load() (config.Loaded, error) {
 	from := config.Sources{File: d.Config, Environ: os.Environ(), Flags: map[string]string{}}
 	if d.Data != nil {
 		from.Flags["data"] = *d.Data
 	}
-	c, err := config.Load(from)
-	return c.Config, err
+	return config.Load(from)
 }
 
 // open opens the keys of the data directory; with offline true only if no server runs.
@@ -61,7 +65,7 @@ func (d dataFlags) open(ctx context.Context, offline bool) (*iam.Store, func() e
 		return nil, nil, err
 	}
 	store, done, err := server.OpenKeys(ctx, c.Data, offline)
-	return store, done, readable(c.Data, err)
+	return store, done, d.whence("data", readable(c.Data, err))
 }
 
 // readable says what to do about files of another user.

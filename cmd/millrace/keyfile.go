@@ -36,7 +36,7 @@ Examples:
 func (d dataFlags) check(ctx context.Context, std stdio, data, path string) error {
 	file := filepath.Join(data, "keys.db")
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds no keys: it is not a data directory, or its server was never started (%w)", data, err)
+		return d.whence("data", fmt.Errorf("%s holds no keys: it is not a data directory, or its server was never started (%w)", data, err))
 	}
 	pool, err := db.OpenReader(file)
 	if err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"os"
 
 	"github.com/millrace/millrace/internal/config"
@@ -30,4 +32,32 @@ func (f *settingFlags) sources() config.Sources {
 		}
 	}
 	return s
+}
+
+// noFile is what to say where settings are not those that somebody expects.
+const noFile = "no settings file was read; on a host with the service: --config /etc/millrace/millrace.yml"
+
+// whence adds to an error that comes of a setting where the value came from: a command
+// that was given no file looks at another server than the one of the service.
+func (d dataFlags) whence(setting string, err error) error {
+	if err == nil {
+		return nil
+	}
+	l, _ := d.load() // what could be read says enough
+	switch o := l.Origins[setting]; {
+	case o.Kind == "flag":
+		return err
+	case o.Where != "":
+		return fmt.Errorf("%w\n  %s comes from %s", err, setting, o.Where)
+	case d.Config != "":
+		return fmt.Errorf("%w\n  %s is the default: %s does not set it", err, setting, d.Config)
+	}
+	return fmt.Errorf("%w\n  %s is the default: %s", err, setting, noFile)
+}
+
+// tellFile says that there was no file among the sources, where one may have been meant.
+func (f *settingFlags) tellFile(w io.Writer) {
+	if f.Config == "" && !f.Dev {
+		fmt.Fprintln(w, "millrace:", noFile)
+	}
 }
