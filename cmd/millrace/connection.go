@@ -4,10 +4,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/millrace/millrace/internal/client"
+	"github.com/millrace/millrace/internal/config"
 )
 
 // connection is how a command reaches the server: the usual AWS variables, and a flag
@@ -39,8 +42,8 @@ func (c *connection) open() (*client.Client, error) {
 	}
 	cl, err := client.FromEnv()
 	if err != nil {
-		if _, unset := errors.AsType[*client.UnsetError](err); unset {
-			err = fmt.Errorf("%w\n%s", err, exports)
+		if unset, ok := errors.AsType[*client.UnsetError](err); ok {
+			err = fmt.Errorf("%w\n%s", err, exports(unset.Names))
 		}
 		return nil, err
 	}
@@ -48,13 +51,32 @@ func (c *connection) open() (*client.Client, error) {
 	return cl, nil
 }
 
-// exports is what to type when the environment is empty.
-const exports = `
-For a server started with "millrace serve --dev":
-  export AWS_ENDPOINT_URL=http://127.0.0.1:8080
-  export AWS_DEFAULT_REGION=us-east-1
-  export AWS_ACCESS_KEY_ID=AKIAMILLRACEDEV00000
-  export AWS_SECRET_ACCESS_KEY=millrace-dev-secret`
+// exports is what to type for variables that are not set, for the two kinds of servers.
+func exports(names []string) string {
+	dev := map[string]string{
+		"AWS_ENDPOINT_URL":      "http://127.0.0.1:8080",
+		"AWS_DEFAULT_REGION":    "us-east-1",
+		"AWS_ACCESS_KEY_ID":     config.DevAccessKey,
+		"AWS_SECRET_ACCESS_KEY": config.DevSecret,
+	}
+	other := map[string]string{
+		"AWS_ENDPOINT_URL":      "https://HOST:8443 AWS_CA_BUNDLE=FILE   # ca.pem of its data directory",
+		"AWS_DEFAULT_REGION":    "us-east-1   # of its setting regions",
+		"AWS_ACCESS_KEY_ID":     "...   # as millrace init or key create printed it",
+		"AWS_SECRET_ACCESS_KEY": "...",
+	}
+	var b strings.Builder
+	for _, server := range []struct {
+		title  string
+		values map[string]string
+	}{{"a server started with \"millrace serve --dev\"", dev}, {"another server (docs/guide/install.md, step 7)", other}} {
+		fmt.Fprintf(&b, "\nFor %s:\n", server.title)
+		for _, name := range names {
+			fmt.Fprintf(&b, "  export %s=%s\n", name, server.values[name])
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
 
 // hints says what to do about exceptions that people meet first.
 var hints = map[string]string{
@@ -70,6 +92,10 @@ const badSecret = "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, o
 // hint says what to do about an answer of the server; command is the one that got it.
 func hint(command string, refused *client.Error) string {
 	switch {
+	case strings.Contains(refused.Message, "to an HTTPS server"):
+		return "this is the port of https: write https:// instead of http:// in the endpoint"
+	case strings.Contains(refused.Message, "development server"):
+		return "" // the message says it: no key may do this there
 	case refused.Exception == "ResourceNotFoundException" && command == "put":
 		return "millrace put --create makes the stream"
 	case strings.Contains(refused.Message, "scoped to a valid region"):
@@ -89,6 +115,12 @@ func explain(command string, err error) string {
 	text := err.Error()
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		text += "\n  hint: --ca FILE or AWS_CA_BUNDLE=.../ca.pem, which is in the server's data directory"
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		text += "\n  hint: this is the port of http: write http://, or the port of https, which is 8443 by default"
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) && command != "health" {
+		text += "\n  hint: nothing listens there: does the server run, and is this its address and port? On its machine: millrace health"
 	}
 	if refused, ok := errors.AsType[*client.Error](err); ok {
 		if hint := hint(command, refused); hint != "" {

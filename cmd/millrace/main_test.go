@@ -86,7 +86,7 @@ func TestUsage(t *testing.T) {
 		"list garden --from 1700000000000":                   {exitUsage, "seconds are wanted, not milliseconds"},
 		"list garden --clock moon":                           {exitUsage, `must be one of "server","producer"`},
 		"list garden":                                        {exitFailed, "export AWS_ENDPOINT_URL=http://127.0.0.1:8080"},
-		"list garden --endpoint http://h --region us-east-1": {exitFailed, "variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY ("},
+		"list garden --endpoint http://h --region us-east-1": {exitFailed, "variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY\n"},
 	} {
 		code, _, stderr := program(t, strings.Fields(strings.ReplaceAll(args, "FILE", file))...)
 		if code != want.code || !strings.Contains(stderr, want.stderr) {

@@ -91,7 +91,7 @@ type UnsetError struct{ Names []string }
 
 // Error names the variables.
 func (e *UnsetError) Error() string {
-	return fmt.Sprintf("set the environment variables %s (the server prints them when it starts)", strings.Join(e.Names, ", "))
+	return "set the environment variables " + strings.Join(e.Names, ", ")
 }
 
 // complete says which variables are missing or wrong.
@@ -99,7 +99,7 @@ func (c *Client) complete() error {
 	var missing []string
 	for _, v := range []struct{ name, value string }{
 		{"AWS_ENDPOINT_URL", c.Endpoint},
-		{"AWS_REGION", c.Region},
+		{"AWS_DEFAULT_REGION", c.Region},
 		{"AWS_ACCESS_KEY_ID", c.Credentials.AccessKey},
 		{"AWS_SECRET_ACCESS_KEY", c.Credentials.Secret},
 	} {
@@ -113,6 +113,9 @@ func (c *Client) complete() error {
 	u, err := url.Parse(c.Endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return fmt.Errorf("AWS_ENDPOINT_URL is %q: want a URL like https://127.0.0.1:8443", c.Endpoint)
+	}
+	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return fmt.Errorf("AWS_ENDPOINT_URL is %q: the endpoint must have no path; want %s://%s", c.Endpoint, u.Scheme, u.Host)
 	}
 	return nil
 }

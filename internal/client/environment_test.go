@@ -71,10 +71,11 @@ func TestFromEnvRefuses(t *testing.T) {
 		set  []string
 		want []string
 	}{
-		{nil, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"}},
-		{good[:2], []string{"AWS_REGION", "AWS_ENDPOINT_URL"}},
+		{nil, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"}},
+		{good[:2], []string{"AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"}},
 		{append(good[:3:3], "AWS_ENDPOINT_URL=localhost:8080"), []string{"AWS_ENDPOINT_URL", "localhost:8080"}},
 		{append(good[:3:3], "AWS_ENDPOINT_URL=https://"), []string{"AWS_ENDPOINT_URL"}},
+		{append(good[:3:3], "AWS_ENDPOINT_URL=https://host:1/video"), []string{"AWS_ENDPOINT_URL", "no path", "want https://host:1"}},
 		{append(good[:4:4], "AWS_CA_BUNDLE="+empty), []string{"AWS_CA_BUNDLE", "empty.pem"}},
 		{append(good[:4:4], "AWS_CA_BUNDLE="+empty+".not"), []string{"AWS_CA_BUNDLE", "no such file"}},
 	} {
