@@ -341,47 +341,48 @@ func (f *follower) overtaken(l *live.Fragment) bool {
 // resumeHead goes on with a fragment that left the live buffer when off bytes of its
 // header had been sent.
 func (f *follower) resumeHead(ctx context.Context, l *live.Fragment, off int64) error {
-	info := l.Info()
-	s, ok, err := f.p.o.Archive.Get(ctx, f.id, info.Number, 0)
-	if err != nil {
+	s, r, err := f.reopen(ctx, l.Info().Number, off == 0)
+	if r == nil {
 		return err
 	}
-	if ok {
-		r, err := f.p.o.Archive.OpenRecord(ctx, s)
-		if err == nil {
-			defer func() { _ = r.Close() }()
-			return f.copyRecord(ctx, s, r, off)
-		}
-	}
-	f.after = info.Number
-	if off > 0 {
-		return errBroken
-	}
-	return nil
+	defer func() { _ = r.Close() }()
+	return f.copyRecord(ctx, s, r, off)
 }
 
 // resume goes on with a fragment that left the live buffer while it was being sent:
 // from the archive at the same byte, or not at all if it failed. boundary says that
 // what was sent ends with a whole element, so that the next chunk may follow.
 func (f *follower) resume(ctx context.Context, l *live.Fragment, off int64, boundary bool) error {
-	info := l.Info()
-	s, ok, err := f.p.o.Archive.Get(ctx, f.id, info.Number, 0)
-	if err != nil {
+	s, r, err := f.reopen(ctx, l.Info().Number, boundary)
+	if r == nil {
 		return err
 	}
-	if ok {
-		r, err := f.p.o.Archive.OpenRecord(ctx, s)
-		if err == nil {
-			defer func() { _ = r.Close() }()
-			if err := f.copyStored(ctx, r, off); err != nil {
-				return err
-			}
-			return f.tail(s.Fragment)
-		}
+	defer func() { _ = r.Close() }()
+	if err := f.copyStored(ctx, r, off); err != nil {
+		return err
 	}
-	f.after = info.Number
+	return f.tail(s.Fragment)
+}
+
+// reopen finds a fragment that left the live buffer in the archive. Without a reader the
+// fragment is done with: it failed or expired, and is passed over if the next chunk may
+// follow, or the archive did, which ends the session.
+func (f *follower) reopen(ctx context.Context, n kvs.FragmentNumber, boundary bool) (s archive.Stored, r *archive.Reader, err error) {
+	s, ok, err := f.p.o.Archive.Get(ctx, f.id, n, 0)
+	if err == nil && ok {
+		r, err = f.p.o.Archive.OpenRecord(ctx, s)
+	}
+	switch {
+	case err == nil && r != nil:
+		return s, r, nil
+	case err != nil && kvs.KindOf(err) != kvs.NotFound && boundary:
+		return s, nil, &readError{err}
+	case err != nil && kvs.KindOf(err) != kvs.NotFound:
+		return s, nil, err
+	}
+	f.after = n
 	if !boundary {
-		return errBroken
+		return s, nil, errBroken
 	}
-	return nil
+	return s, nil, nil
 }
