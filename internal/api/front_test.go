@@ -341,7 +341,7 @@ func TestDenial(t *testing.T) {
 }
 
 func TestRateLimits(t *testing.T) {
-	h := newHouse(t, map[string]string{"DescribeStream.stream-rate": "0.000001/s"}, describe(nil, nil))
+	h := newHouse(t, map[string]string{"DescribeStream.stream-rate": "1/d"}, describe(nil, nil))
 	if x := h.send(h.request("/describeStream", named, nil, nil)); x.status != 200 {
 		t.Errorf("the first call: %d %s", x.status, x.body)
 	}
