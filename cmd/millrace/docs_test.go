@@ -30,7 +30,7 @@ func TestDocumentedCommandsExist(t *testing.T) {
 		}
 	}
 	root := os.DirFS("../..")
-	pages := []string{"README.md", "CHANGELOG.md", "millrace.yml", "deploy/systemd/millrace.service", "deploy/container/Containerfile"}
+	pages := []string{"README.md", "CHANGELOG.md", "millrace.yml", "deploy/systemd/millrace.service", "deploy/container/Containerfile", "deploy/release/archive.md"}
 	for _, pattern := range []string{"docs/guide/*.md", "docs/ref/*.md"} {
 		more, err := fs.Glob(root, pattern)
 		if err != nil {

@@ -4,18 +4,23 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 )
 
 // beside are the files of the repository that come with the program, as patterns.
-var beside = []string{"LICENSE", "README.md", "CHANGELOG.md", "millrace.yml", "docs/guide/*.md", "docs/ref/*.md", "deploy/grafana/*", "deploy/prometheus/*"}
+var beside = []string{"LICENSE", "CHANGELOG.md", "millrace.yml", "docs/guide/*.md", "docs/ref/*.md", "docs/design/*.md", "docs/design/decisions/*.md",
+	"deploy/grafana/*", "deploy/prometheus/*", readme}
+
+// readme becomes the README of the archive: that of the repository is for those who build.
+const readme = "deploy/release/archive.md"
 
 // linux are those that only make sense there.
 var linux = []string{"deploy/systemd/*", "deploy/container/*"}
@@ -26,25 +31,66 @@ func (w *workshop) pack(p *program) ([]byte, error) {
 	maps.Copy(files, w.papers)
 	patterns := beside
 	if p.os == "linux" {
-		patterns = append(patterns[:len(patterns):len(patterns)], linux...)
+		patterns = slices.Concat(beside, linux)
 		files["container/data/"] = nil // what the image makes its volume of
 	}
-	var names []string
-	for _, pattern := range patterns {
-		found, err := fs.Glob(os.DirFS(w.dir), pattern)
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, found...)
+	if err := gather(files, os.DirFS(w.dir), patterns); err != nil {
+		return nil, err
 	}
-	for _, name := range names {
-		b, err := os.ReadFile(filepath.Join(w.dir, filepath.FromSlash(name)))
-		if err != nil {
-			return nil, err
-		}
-		files[strings.TrimPrefix(name, "deploy/")] = b
+	if dead := deadLinks(files); len(dead) > 0 {
+		return nil, fmt.Errorf("links that lead nowhere in the archive:\n%s", strings.Join(dead, "\n"))
 	}
 	return tarball(p.name(), files, w.commit)
+}
+
+// gather adds the files of the repository to those of an archive, where there is no folder
+// named deploy.
+func gather(files map[string][]byte, repository fs.FS, patterns []string) error {
+	for _, pattern := range patterns {
+		names, err := fs.Glob(repository, pattern)
+		if err == nil && len(names) == 0 {
+			err = fmt.Errorf("there is no %s", pattern)
+		}
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			b, err := fs.ReadFile(repository, name)
+			if err != nil {
+				return err
+			}
+			if name == readme {
+				b = []byte(strings.NewReplacer("](../../", "](", "](../", "](").Replace(string(b)))
+				name = "README.md"
+			}
+			files[strings.TrimPrefix(name, "deploy/")] = b
+		}
+	}
+	return nil
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+// deadLinks are the relative links in the documents of an archive that lead to nothing in it.
+func deadLinks(files map[string][]byte) (dead []string) {
+	there := map[string]bool{}
+	for name := range files {
+		for name = path.Clean(name); name != "."; name = path.Dir(name) {
+			there[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if path.Ext(name) != ".md" {
+			continue
+		}
+		for _, m := range link.FindAllSubmatch(files[name], -1) {
+			target, _, _ := strings.Cut(string(m[1]), "#")
+			if target != "" && !strings.Contains(target, ":") && !there[path.Join(path.Dir(name), target)] {
+				dead = append(dead, name+": "+target)
+			}
+		}
+	}
+	return dead
 }
 
 // tarball packs files, sorted by name and all of one time and one owner, below a folder. A

@@ -63,6 +63,29 @@ func TestTarball(t *testing.T) {
 	}
 }
 
+// Every link in the documents of an archive leads to something in it, on every system.
+func TestLinksOfTheArchive(t *testing.T) {
+	for name, patterns := range map[string][]string{"linux": slices.Concat(beside, linux), "darwin": beside} {
+		files := map[string][]byte{}
+		if err := gather(files, os.DirFS("../.."), patterns); err != nil {
+			t.Fatal(err)
+		}
+		if dead := deadLinks(files); len(dead) > 0 {
+			t.Errorf("%s: dead links:\n%s", name, strings.Join(dead, "\n"))
+		}
+		if text := string(files["README.md"]); !strings.Contains(text, "./millrace serve --dev") || strings.Contains(text, "make ") || strings.Contains(text, "../") {
+			t.Errorf("%s: the README is not for an archive:\n%s", name, text)
+		}
+	}
+	got := deadLinks(map[string][]byte{"a/b.md": []byte("[x](c.md#part) [y](../d) [z](#here) [w](https://e.test/f) [v](../a) [u](gone.md)"), "a/c.md": nil, "d/e": nil})
+	if want := []string{"a/b.md: gone.md"}; !slices.Equal(got, want) {
+		t.Errorf("dead are %q, want %q", got, want)
+	}
+	if err := gather(map[string][]byte{}, os.DirFS("."), []string{"gone/*"}); err == nil {
+		t.Error("a pattern that fits nothing is no error")
+	}
+}
+
 func TestSums(t *testing.T) {
 	got := string(sums(map[string][]byte{"b": nil, "a": []byte("x")}))
 	want := "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881  a\n" +
