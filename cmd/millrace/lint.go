@@ -36,8 +36,9 @@ func (*lintCmd) Help() string {
 sent. It is looked at as it is: "millrace put" cuts new clusters where a file has unfit ones,
 unless it is told to send it --raw.
 
-The exit code is 0 when nothing would be refused, 1 when something would or a file cannot be
-read, and 2 when the command line is wrong.
+The exit code is 0 when nothing would be refused, 1 when something would, when a file has no
+cluster, so that nothing of it would be kept, or cannot be read, and 2 when the command line
+is wrong.
 
 Examples:
   millrace lint recording.mkv
@@ -49,6 +50,7 @@ Examples:
 // These make the exit code of media with findings, which were told already.
 var (
 	errRefusals = errors.New("not all of the media would be taken")
+	errNoMedia  = errors.New("without a cluster nothing would be kept")
 	errWarnings = errors.New("there are warnings")
 )
 
@@ -69,6 +71,8 @@ func (c *lintCmd) Run(ctx context.Context, std stdio) error {
 		switch {
 		case report.Refused > 0:
 			found = errRefusals
+		case report.Fragments.Count == 0 && found != errRefusals:
+			found = errNoMedia
 		case c.Strict && report.Warned > 0 && found == nil:
 			found = errWarnings
 		}
@@ -200,7 +204,7 @@ func verdict(r *lint.Report) string {
 	case r.Format != "":
 		return fmt.Sprintf("this is %s, not Matroska: %s", r.Format, r.Hint)
 	case r.Bytes == 0:
-		return "it is empty"
+		return "it is empty: it has no cluster, and nothing would be kept"
 	}
 	text := "nothing would be refused"
 	if r.Refused > 0 {
