@@ -40,7 +40,7 @@ type backupMakeCmd struct {
 	Keep        int         `default:"7" placeholder:"N" help:"Remove all but the newest N backups, 0 = none (default: 7)."`
 	Rate        config.Size `placeholder:"SIZE" help:"Copy at most so much media in a second, such as 50MB."`
 	WithKeyFile bool        `help:"Include the key file: who has the backup can then use every secret in it."`
-	Verify      bool        `help:"Read the segments again that the folder has already."`
+	Verify      bool        `help:"Read all media in the folder again, and copy again what is damaged while the server has it."`
 	JSON        bool        `name:"json" help:"Print the report as JSON."`
 }
 

@@ -32,7 +32,7 @@ type Options struct {
 	Keep        int   // backups that stay, this one counted; 0 = all
 	Rate        int64 // bytes of media copied in a second; 0 = as fast as it goes
 	WithKeyFile bool  // include the key that secrets are sealed under
-	Verify      bool  // read the segments again that are there already
+	Verify      bool  // read all media of the folder again, and mend them
 
 	Program  string           // version, for the manifest
 	Progress func(Progress)   // called often; nil = nobody looks
@@ -93,7 +93,7 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 	defer func() { err = errors.Join(err, j.repo.close()) }()
 	defer j.unpin()
 	begun := time.Now()
-	for _, part := range []stage{{"looking", j.look}, {"copying sealed segments", j.copyAhead}, {"copying the state", j.capture}, {"finishing", j.finish}} {
+	for _, part := range []stage{{"looking", j.look}, {"verifying", j.mend}, {"copying sealed segments", j.copyAhead}, {"copying the state", j.capture}, {"finishing", j.finish}} {
 		if err := j.perform(ctx, part); err != nil {
 			return nil, err
 		}
@@ -207,6 +207,11 @@ func (j *job) look(ctx context.Context) error {
 		return err
 	}
 	j.copier.state.Total = need
+	if j.Verify {
+		for _, p := range j.pool {
+			j.copier.state.Total += p.size
+		}
+	}
 	if need += logs + need/50 + 16<<20; have < need {
 		return fmt.Errorf("%s has %d MB free and the backup needs about %d MB: nothing was copied", j.Dir, have>>20, need>>20)
 	}

@@ -79,6 +79,42 @@ func TestVerifyMendsTheCopy(t *testing.T) {
 	verified(t, o.Dir, 2)
 }
 
+// So are copies of segments that were open then, of any backup, and files that are gone.
+// What the server no longer has is told, with the backups that need it.
+func TestVerifyMendsEveryBackup(t *testing.T) {
+	s := newSource(t)
+	o := s.options()
+	s.store(7)
+	want := s.contents()
+	first := s.backup(o)
+	open := mustList(t, o.Dir, first.ID).Segments
+	damage(t, filepath.Join(o.Dir, poolDir, open[len(open)-1].File), 5000)
+	s.store(12) // seals it
+	second := s.backup(o)
+	sealed := mustList(t, o.Dir, second.ID).Segments
+	open = append(open, sealed[len(sealed)-1])
+	if err := os.Remove(filepath.Join(o.Dir, poolDir, open[len(open)-1].File)); err != nil {
+		t.Fatal(err)
+	}
+	s.store(1)
+	o.Verify = true
+	if r := s.backup(o); len(r.Warnings) != 2 || !strings.Contains(r.Warnings[0], open[len(open)-2].Name) {
+		t.Errorf("warnings %q, want two that say what was copied again", r.Warnings)
+	}
+	verified(t, o.Dir, 3)
+	same(t, "mended backup", want, s.restored(o.Dir, first.ID))
+
+	s.expire(7)
+	damage(t, filepath.Join(o.Dir, poolDir, open[0].File), 5000)
+	r := s.backup(o)
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], open[0].Name) || !strings.Contains(r.Warnings[0], first.ID) {
+		t.Errorf("warnings %q, want one that %s of %s is lost", r.Warnings, open[0].Name, first.ID)
+	}
+	if m := mustList(t, o.Dir, r.ID); len(m.Warnings) > 0 {
+		t.Errorf("the new backup is whole and says %q", m.Warnings)
+	}
+}
+
 // The folder keeps so many backups and only the segments that they need.
 func TestPrune(t *testing.T) {
 	s := newSource(t)

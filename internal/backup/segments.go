@@ -80,11 +80,6 @@ func (j *job) copyAhead(ctx context.Context) error {
 // fetchSealed brings a sealed segment into the pool, if it is not there.
 func (j *job) fetchSealed(ctx context.Context, s archive.SegmentInfo) (fresh bool, err error) {
 	p, have := j.pool[part{s.ID, s.Salt, s.Length}]
-	if have && j.Verify {
-		if have, err = j.intact(ctx, p); err != nil {
-			return false, err
-		}
-	}
 	if have {
 		j.ready[s.ID] = true
 		return false, nil
@@ -99,16 +94,6 @@ func (j *job) fetchSealed(ctx context.Context, s archive.SegmentInfo) (fresh boo
 		j.ready[s.ID] = true
 	}
 	return true, err
-}
-
-// intact reads a file of the pool again.
-func (j *job) intact(ctx context.Context, p pooled) (bool, error) {
-	ok, err := j.copier.holds(ctx, j.repo.path(poolDir, p.file()), p.size, p.sha256)
-	if err == nil && !ok {
-		j.warn("segment %s in the backups was damaged and is copied again", archive.SegmentName(p.id))
-		delete(j.pool, p.part())
-	}
-	return ok, err
 }
 
 // fetch copies the beginning of a segment that the index stands for into the pool. A file
