@@ -62,7 +62,7 @@ func FuzzSession(f *testing.F) {
 		s.t = t
 		s.limit("fragment.bytes", "1MiB")
 		if mode&1 != 0 {
-			s.limit("fragment.bytes", "1MiB", "fragment.overlap", "off", "fragment.min-duration", "1ns")
+			s.limit("fragment.bytes", "1MiB", "fragment.overlap", "off", "fragment.min-duration", "1ms")
 		}
 		s.shelf.records, s.shelf.failure = nil, nil
 		if mode&2 != 0 {
