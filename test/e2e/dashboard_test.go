@@ -12,6 +12,7 @@ import (
 // Prometheus itself reads the alerts and every expression of the dashboard.
 func TestPrometheusReadsAlertsAndDashboard(t *testing.T) {
 	run(t, environment(), "promtool", "check", "rules", filepath.Join("..", "..", "deploy", "prometheus", "alerts.yml"))
+	run(t, environment(), "promtool", "test", "rules", filepath.Join("testdata", "alerts.yml")) // they fire, and say what is true
 	b, err := os.ReadFile(filepath.Join("..", "..", "deploy", "grafana", "millrace.json"))
 	if err != nil {
 		t.Fatal(err)
