@@ -24,7 +24,8 @@ const (
 
 // Clock is a clock that was set. Make it with [New] or [Parse].
 type Clock struct {
-	real func() time.Time
+	real  func() time.Time
+	first string // the text of Parse, "" = the real time
 
 	mu    sync.Mutex
 	start time.Time // what the clock showed
@@ -37,6 +38,7 @@ type Clock struct {
 // that of the real clock, 0 stands still. real is the real clock, nil = time.Now.
 func Parse(text string, real func() time.Time) (*Clock, error) {
 	c := New(real)
+	c.first = text
 	return c, c.Set(text)
 }
 
@@ -46,17 +48,35 @@ func New(real func() time.Time) *Clock {
 	if real == nil {
 		real = time.Now
 	}
-	now := real()
-	return &Clock{real: real, start: now.Round(0), at: now, speed: 1}
+	c := &Clock{real: real}
+	c.Restart()
+	return c
+}
+
+// Restart makes the clock show again what it showed when it was made: that moment, or
+// that distance from the real time, at that speed.
+func (c *Clock) Restart() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.real()
+	c.start, c.at, c.speed = now.Round(0), now, 1
+	if c.first != "" {
+		_ = c.set(c.first) // was good
+	}
 }
 
 // Set moves the clock to what the text says, which is as for [Parse]; what it leaves
 // out stays as it is. Distances count from what the clock shows now. After an error
 // nothing has changed.
 func (c *Clock) Set(text string) error {
-	moment, rate, hasSpeed := strings.Cut(text, "@")
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.set(text)
+}
+
+// set is Set for callers that hold c.mu.
+func (c *Clock) set(text string) error {
+	moment, rate, hasSpeed := strings.Cut(text, "@")
 	now := c.real()
 	start, speed := c.shows(now), c.speed
 	var err error

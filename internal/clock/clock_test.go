@@ -91,3 +91,33 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A clock that was set begins again as it was made.
+func TestRestart(t *testing.T) {
+	for text, want := range map[string]string{ // after two real seconds
+		"":              "2000-01-01T00:00:02Z", // the real time, where synctest begins
+		"+48h":          "2000-01-03T00:00:02Z", // its distance, not its moment
+		"@60":           "2000-01-01T00:00:02Z",
+		"2030-01-01@60": "2030-01-01T00:00:00Z",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := New(nil)
+			if text != "" {
+				var err error
+				if c, err = Parse(text, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			speed := c.Speed()
+			time.Sleep(time.Second)
+			if err := c.Set("2040-01-01@7"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			c.Restart()
+			if got := c.Now().UTC().Format(time.RFC3339Nano); got != want || c.Speed() != speed {
+				t.Errorf("%q: shows %s at speed %g, want %s at %g", text, got, c.Speed(), want, speed)
+			}
+		})
+	}
+}

@@ -89,7 +89,8 @@ func (s *Server) moved(ctx context.Context) error {
 const resetting = 64
 
 // reset deletes all streams of the account, takes back what was set for its limits, and
-// begins the sequence of faults again. It returns how many streams there were.
+// begins the clock and the sequence of faults again. It returns how many streams there
+// were.
 func (s *Server) reset(ctx context.Context, a kvs.AccountID) (int, error) {
 	s.config.Emulate.Faults.Restart()
 	deleted := 0
@@ -120,7 +121,8 @@ func (s *Server) reset(ctx context.Context, a kvs.AccountID) (int, error) {
 		}
 		deleted += len(page)
 	}
-	return deleted, s.book.Reset(ctx, quota.Target{Account: a}, "")
+	s.config.Emulate.Clock.Restart()
+	return deleted, errors.Join(s.moved(ctx), s.book.Reset(ctx, quota.Target{Account: a}, ""))
 }
 
 // Empty removes what a development server keeps in a data directory: streams, media,

@@ -65,14 +65,18 @@ func TestTheServersOwnClock(t *testing.T) {
 	}
 }
 
-// Reset leaves an empty account, and the names are free at once.
+// Reset leaves an empty account, the names are free at once, and the clock is that of the
+// start.
 func TestReset(t *testing.T) {
-	p := devPlant(t, "@1")
+	p := devPlant(t, "2030-01-01@0")
 	for range 2 {
 		for _, name := range []string{"a", "b", "c"} {
 			p.create(name, 1)
 		}
 		p.send("a", documentOf(), clusterOf(0))
+		if err := p.Admin(t.Context(), "SetClock", admin.ClockInput{To: "+30m@2"}, nil); err != nil {
+			t.Fatal(err)
+		}
 		var out admin.ResetOutput
 		if err := p.Admin(t.Context(), "Reset", nil, &out); err != nil || out.Streams != 3 {
 			t.Fatalf("%d streams: %v", out.Streams, err)
@@ -80,6 +84,10 @@ func TestReset(t *testing.T) {
 		var left wire.ListStreamsOutput
 		if p.ask("ListStreams", &wire.ListStreamsInput{}, &left); len(left.StreamInfoList) != 0 {
 			t.Errorf("%d streams are left", len(left.StreamInfoList))
+		}
+		var shows admin.ClockOutput
+		if err := p.Admin(t.Context(), "DescribeClock", nil, &shows); err != nil || shows.Now.Format(time.RFC3339) != "2030-01-01T00:00:00Z" || shows.Speed != 0 {
+			t.Errorf("the clock shows %+v, %v", shows, err)
 		}
 	}
 }

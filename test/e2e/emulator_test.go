@@ -96,8 +96,12 @@ func TestAFastClock(t *testing.T) {
 	if !strings.HasPrefix(shown, "2030-01-01T") || !strings.Contains(shown, "speed 1800") {
 		t.Errorf("the clock shows %s", shown)
 	}
+	run(t, s.variables(), program(t), "clock", "set", "2040-01-01@1")
 	if got := run(t, s.variables(), program(t), "reset"); !strings.Contains(got, "deleted 1 ") {
 		t.Error(got)
+	}
+	if shown := run(t, s.variables(), program(t), "clock", "show"); !strings.HasPrefix(shown, "2030-01-01T") || !strings.Contains(shown, "speed 1800") {
+		t.Errorf("behind a reset the clock shows %s", shown)
 	}
 	s.caller(t).must(t, "CreateStream", object{"StreamName": "garden", "DataRetentionInHours": 1}, nil)
 	ca, err := os.ReadFile(s.ca())
