@@ -126,6 +126,8 @@ func (f *fitting) timecode(it *mkv.Item) error {
 	before := f.clusters > 1
 	f.start, f.end, f.timed = start, start, true
 	switch {
+	case before && d < 0:
+		return &Misfit{f.offset, fmt.Sprintf("has timecodes that go back by %v", f.span(-d))}
 	case before && d < f.spans.shortest:
 		return &Misfit{f.offset, fmt.Sprintf("begins %v after the one before, want %v at least", f.span(d), f.limits.Shortest)}
 	case before && d > f.spans.longest:

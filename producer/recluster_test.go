@@ -268,6 +268,20 @@ func TestKeylessClustersAreCounted(t *testing.T) {
 	}
 }
 
+// Of timecodes that go back it is said by how much.
+func TestTimecodesThatGoBackAreNamed(t *testing.T) {
+	var v video
+	w := v.head(1_000_000)
+	for _, at := range []int64{0, 2000, 4000, 2500} {
+		w.ClusterUnknown(uint64(at))
+		v.Write(frames(nil, 0, 2000, 500, 4))
+	}
+	misfit, ok := errors.AsType[*Misfit](Fits(&v, Limits{}))
+	if !ok || misfit.Reason != "has timecodes that go back by 1.5s" {
+		t.Errorf("%v", misfit)
+	}
+}
+
 // Tags between two clusters are about the second one: they wait for the next cut.
 func TestTagsStayInFrontOfTheNextCluster(t *testing.T) {
 	var v video

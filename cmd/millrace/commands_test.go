@@ -165,7 +165,9 @@ func TestPut(t *testing.T) {
 		"nothing for a new stream": {args: []string{"new", "-", "--create"}, code: exitFailed, stderr: "nothing was sent", check: uncreated},
 		"anything, raw":            {args: []string{"garden", "-", "--raw"}, in: []byte("a text"), code: exitFailed, stderr: "nothing was sent"},
 		"nothing":                  {args: []string{"garden", "-"}, code: exitFailed, stderr: "nothing was sent"},
-		"a file that breaks off":   {args: []string{"garden", "-"}, in: gst[:len(gst)-10], code: exitFailed, stderr: "durable before that: 4 fragments"},
+		"a file that breaks off": {args: []string{"garden", "-"}, in: gst[:len(gst)-10], code: exitFailed,
+			stderr: fmt.Sprintf("the input is cut short at byte %d: it ends inside an element; durable before that: 4 fragments", len(gst)-10)},
+		"a header that breaks off": {args: []string{"garden", "-"}, in: gst[:60], code: exitFailed, stderr: "the input is cut short at byte 60"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &plumbing{streams: map[string]int64{"garden": 24}, fail: c.fail}

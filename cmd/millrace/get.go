@@ -16,7 +16,7 @@ import (
 type getCmd struct {
 	Stream string `arg:"" help:"Name or ARN of the stream."`
 
-	Start     string        `default:"NOW" placeholder:"START" help:"NOW, EARLIEST, a time (RFC 3339 or epoch seconds) or a fragment number, behind which to begin. Default ${default}."`
+	Start     string        `default:"NOW" placeholder:"START" words:"NOW,EARLIEST" help:"NOW, EARLIEST, a time (RFC 3339 or epoch seconds) or a fragment number, behind which to begin. Default ${default}."`
 	Clock     string        `enum:"producer,server" default:"producer" help:"Whose time --start and --for mean: ${enum}."`
 	Output    string        `short:"o" default:"-" placeholder:"FILE" help:"Where the media goes; - is the standard output."`
 	Chunks    bool          `help:"Write the chunks as they are received, each a document with the service's tags, instead of one document."`

@@ -202,7 +202,7 @@ func (c *lintCmd) text(name string, r *lint.Report) string {
 func verdict(r *lint.Report) string {
 	switch {
 	case r.Format != "":
-		return fmt.Sprintf("this is %s, not Matroska: %s", r.Format, r.Hint)
+		return fmt.Sprintf("%s: this is %s, not Matroska: %s", times(r.Refused, "refusal"), r.Format, r.Hint)
 	case r.Bytes == 0:
 		return "it is empty: it has no cluster, and nothing would be kept"
 	}

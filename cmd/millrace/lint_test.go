@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/mediatest"
+	"github.com/millrace/millrace/producer"
 )
 
 // written is a file with the given bytes.
@@ -45,12 +46,14 @@ func TestLint(t *testing.T) {
 		{"a limit of another name", []string{"--limit", "fragment.byte=1", twice}, exitUsage, []string{"fragment.bytes"}},
 		{"a limit of another form", []string{"--limit", "fragment.bytes=much", twice}, exitUsage, []string{"fragment.bytes"}},
 		{"absolute", []string{"--absolute", written(t, good)}, exitOK, []string{"producer-time-1970"}},
-		{"MP4", []string{written(t, []byte("\x00\x00\x00\x20ftypisom"))}, exitFailed, []string{"this is MP4, not Matroska: ffmpeg -i in.mp4 -c copy -f matroska out.mkv"}},
+		{"MP4", []string{written(t, []byte("\x00\x00\x00\x20ftypisom"))}, exitFailed, []string{"1 refusal: this is MP4, not Matroska: ffmpeg -i in.mp4 -c copy -f matroska out.mkv"}},
 		{"nothing", []string{written(t)}, exitFailed, []string{"media.mkv: it is empty: it has no cluster, and nothing would be kept\n", "millrace: without a cluster nothing would be kept"}},
 		{"nothing, as JSON", []string{"--json", written(t)}, exitFailed, []string{`"Bytes":0`, "without a cluster"}},
 		{"a header only", []string{written(t, good[:477])}, exitFailed, []string{"no-cluster"}},
 		{"nothing beside good ones", []string{written(t, good), written(t), written(t, good)}, exitFailed, []string{"it is empty", "without a cluster"}},
 		{"nothing beside a bad one", []string{twice, written(t)}, exitFailed, []string{"it is empty", "not all of the media"}},
+		{"half a cluster", []string{written(t, good[:len(good)-10])}, exitFailed, []string{"4000 STREAM_READ_ERROR, body-broke-off\n  why    the media end inside a cluster\n"}},
+		{"half a header", []string{written(t, good[:60])}, exitFailed, []string{"  why    the media end inside the header\n"}},
 		{"two files", []string{bFrames, twice}, exitFailed, []string{"35 warnings", "second-document"}},
 		{"no such file", []string{"nonesuch.mkv"}, exitFailed, []string{"nonesuch.mkv: no such file or directory"}},
 		{"a directory", []string{t.TempDir()}, exitFailed, []string{"it is a directory"}},
@@ -109,5 +112,15 @@ func TestPutPointsToWhy(t *testing.T) {
 	code, _, errs := command(t, p, nil, "put", "garden", clipFile(t, "ffmpeg-h264"))
 	if code != exitFailed || !strings.Contains(errs, "hint: millrace why garden says where") {
 		t.Errorf("%d, %s", code, errs)
+	}
+}
+
+// A server that failed is not the media's fault: lint would find nothing.
+func TestPutPointsToTheServersLog(t *testing.T) {
+	for code, want := range map[int]string{5001: "hint: the media is not at fault; the server's log says why", 5000: "the server's log", 4011: "millrace lint FILE"} {
+		err := new(putCmd{Stream: "garden"}).outcome(stdio{}, producer.Progress{}, nil, nil, &producer.AckError{Ack: producer.Ack{ErrorID: code}})
+		if err == nil || !strings.Contains(err.Error(), want) || code >= 5000 && strings.Contains(err.Error(), "lint") {
+			t.Errorf("%d: %v", code, err)
+		}
 	}
 }

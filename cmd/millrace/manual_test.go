@@ -27,6 +27,8 @@ func TestManual(t *testing.T) {
 		{"completion tcsh", exitUsage, ""},
 		{"__complete key res", exitOK, "reset-root\t"},
 		{"__complete put --cr", exitOK, "--create\t"},
+		{"__complete get demo --start E", exitOK, "EARLIEST\t"},
+		{"__complete get demo --start=N", exitOK, "--start=NOW\t"},
 		{"__complete help en", exitOK, "environment\t"},
 	} {
 		code, stdout, _ := program(t, strings.Fields(c.args)...)

@@ -97,7 +97,7 @@ func (c *putCmd) prepare(ctx context.Context, s *source) (media io.Reader, start
 	}
 	first, media, err := producer.Peek(s.media())
 	if err != nil && !errors.Is(err, errInterrupted) {
-		return nil, start, false, fmt.Errorf("reading the media: %w", err)
+		return nil, start, false, reading(err)
 	}
 	switch {
 	case c.StartTime.set && first.Absolute():
@@ -145,7 +145,10 @@ func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed e
 	// The pacer ends with the context's own error.
 	interrupted := errors.Is(input, errInterrupted) || errors.Is(input, context.Canceled)
 	durable := count(p.Done, "fragment")
-	if _, refused := errors.AsType[*producer.AckError](closed); refused {
+	switch refused, is := errors.AsType[*producer.AckError](closed); {
+	case is && refused.ErrorID >= 5000:
+		durable += "\n  hint: the media is not at fault; the server's log says why, where the server runs: journalctl -u millrace"
+	case is:
 		durable += fmt.Sprintf("\n  hint: millrace why %s says where and what helps; millrace lint FILE says it before sending", c.Stream)
 	}
 	switch {
@@ -158,7 +161,7 @@ func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed e
 	case errors.Is(input, errOver):
 		return fmt.Errorf("%w; durable: %s", errOver, durable)
 	case input != nil && !interrupted:
-		return fmt.Errorf("reading the media: %w; durable before that: %s", input, durable)
+		return fmt.Errorf("%w; durable before that: %s", reading(input), durable)
 	case input == nil && copied != nil:
 		return fmt.Errorf("%w; durable: %s", copied, durable)
 	case p.Sent == 0:

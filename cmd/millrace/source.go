@@ -21,6 +21,7 @@ const pipePatience = 2 * time.Second
 
 // source is the media that is sent.
 type source struct {
+	name   string // in texts
 	input  arrival
 	file   *os.File // nil for a pipe
 	cutter *producer.Reclusterer
@@ -31,7 +32,7 @@ type source struct {
 // openSource opens a file, or takes the standard input for "-". Unless raw, media whose
 // clusters would not do is cut anew.
 func openSource(ctx context.Context, std stdio, name string, raw bool) (*source, error) {
-	s := &source{warn: std.err}
+	s := &source{name: called(name), warn: std.err}
 	fits := raw
 	if name == "-" {
 		s.input.from = interruptible(ctx, std.in, pipePatience)
@@ -78,8 +79,7 @@ func (s *source) recognise(name, stream string) error {
 	head := make([]byte, 8)
 	n, _ := io.ReadFull(&s.input, head)
 	head = head[:n]
-	s.input.from = io.MultiReader(bytes.NewReader(head), s.input.from)
-	called := choose(name == "-", "the input", name)
+	s.input.from, s.input.bytes = io.MultiReader(bytes.NewReader(head), s.input.from), 0
 	switch {
 	case strings.HasPrefix(string(head), ebmlID[:min(n, len(ebmlID))]):
 		return nil
@@ -88,7 +88,7 @@ func (s *source) recognise(name, stream string) error {
 	case n == 8 && string(head[4:]) == "ftyp":
 		return fmt.Errorf("%s is MP4, not Matroska: ffmpeg -i %s -c copy -f matroska - | millrace put %s -", name, name, stream)
 	}
-	return fmt.Errorf("%s is not Matroska: an EBML header must come first, at byte 0", called)
+	return fmt.Errorf("%s is not Matroska: an EBML header must come first, at byte 0", s.name)
 }
 
 // media is what is sent.
@@ -106,7 +106,29 @@ func (s *source) Read(p []byte) (int, error) {
 		s.warned = true
 		fmt.Fprintln(s.warn, "no key frame for 20 s: some fragments cannot be decoded on their own")
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = &cutShort{s.name, s.input.bytes}
+	}
 	return n, err
+}
+
+// cutShort says that media end in the middle of something.
+type cutShort struct {
+	name string
+	at   int64 // bytes
+}
+
+// Error says where.
+func (e *cutShort) Error() string {
+	return fmt.Sprintf("%s is cut short at byte %d: it ends inside an element", e.name, e.at)
+}
+
+// reading wraps why media could not be read.
+func reading(err error) error {
+	if short, ok := errors.AsType[*cutShort](err); ok {
+		return short
+	}
+	return fmt.Errorf("reading the media: %w", err)
 }
 
 // began is when the first byte came, which is as near as we get to when recording began.
@@ -120,17 +142,19 @@ func (s *source) Close() error {
 	return nil
 }
 
-// arrival notes when the first byte came.
+// arrival notes when the first byte came, and counts.
 type arrival struct {
-	from io.Reader
-	once sync.Once
-	at   time.Time
+	from  io.Reader
+	once  sync.Once
+	at    time.Time
+	bytes int64
 }
 
 // Read reads on.
 func (a *arrival) Read(p []byte) (int, error) {
 	n, err := a.from.Read(p)
 	a.once.Do(func() { a.at = time.Now() })
+	a.bytes += int64(n)
 	return n, err
 }
 

@@ -204,7 +204,20 @@ func (s *session) diagnose(ctx context.Context, err error) *Fault {
 	if errors.Is(err, io.EOF) {
 		return fault(noCluster, "the body ended before the first cluster")
 	}
-	return fault(bodyBroke, "the body broke off").because(err)
+	return fault(bodyBroke, "%s", s.broke(err)).because(err)
+}
+
+// broke says where the body broke off.
+func (s *session) broke(err error) string {
+	switch {
+	case !errors.Is(err, io.ErrUnexpectedEOF):
+		return "the body broke off"
+	case s.current != nil:
+		return "the media end inside a cluster"
+	case !s.header.clusters:
+		return "the media end inside the header"
+	}
+	return "the media end inside an element"
 }
 
 // displace makes the session end at the end of the fragment in flight; at once if

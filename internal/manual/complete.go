@@ -196,6 +196,9 @@ func values(v *kong.Value, before, part string, ask Ask) (out Choices) {
 	for _, e := range v.EnumSlice() {
 		out.add(before+part, before+e, "", e == "")
 	}
+	for e := range strings.SplitSeq(v.Tag.Get("words"), ",") { // beside which others fit
+		out.add(before+part, before+e, "", e == "")
+	}
 	if ask != nil && len(out.List) == 0 {
 		for _, s := range ask(v.Name) {
 			out.add(before+part, before+s, "", false)
