@@ -322,7 +322,7 @@ func TestHints(t *testing.T) {
 		"session token":   {"get", "abc", &client.Error{Exception: "UnrecognizedClientException"}, "hint: unset AWS_SESSION_TOKEN"},
 		"not the root":    {"limit", "", &client.Error{Exception: "NotAuthorizedException"}, "hint: AWS_ACCESS_KEY_ID must be the root key"},
 		"no stream, put":  {"put", "", &client.Error{Exception: "ResourceNotFoundException"}, "hint: millrace put --create"},
-		"no stream, list": {"list", "", &client.Error{Exception: "ResourceNotFoundException"}, ""},
+		"no stream, list": {"list", "", &client.Error{Exception: "ResourceNotFoundException"}, "hint: aws kinesisvideo list-streams"},
 		"certificate":     {"list", "", fmt.Errorf("get: %w", x509.UnknownAuthorityError{}), "hint: --ca FILE"},
 	} {
 		t.Setenv("AWS_SESSION_TOKEN", c.token)

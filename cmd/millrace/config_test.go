@@ -31,6 +31,12 @@ func TestConfigCheck(t *testing.T) {
 			t.Errorf("line %d is %q, want %q", i, lines[i], want)
 		}
 	}
+	if code, _, stderr := program(t, "config", "show", "--config", bad); code != exitUsage || !strings.Contains(stderr, "did you mean http?") || !strings.Contains(stderr, "millrace config check") {
+		t.Errorf("show: code %d: %s", code, stderr)
+	}
+	if code, _, stderr := program(t, "config", "check", "--config", bad+".not"); code != exitUsage || !strings.Contains(stderr, "there is no file") {
+		t.Errorf("no file: code %d: %s", code, stderr)
+	}
 	if code, _, stderr := program(t, "serve", "--config", bad); code != exitUsage || !strings.Contains(stderr, "did you mean http?") {
 		t.Errorf("serve: code %d: %s", code, stderr)
 	}

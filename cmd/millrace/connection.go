@@ -98,6 +98,8 @@ func hint(command string, refused *client.Error) string {
 		return "" // the message says it: no key may do this there
 	case refused.Exception == "ResourceNotFoundException" && command == "put":
 		return "millrace put --create makes the stream"
+	case refused.Exception == "ResourceNotFoundException":
+		return "aws kinesisvideo list-streams names the streams there are; capitals count"
 	case strings.Contains(refused.Message, "scoped to a valid region"):
 		return "sign for that region: --region or AWS_REGION"
 	case refused.Exception == "NotAuthorizedException" && command == "limit":

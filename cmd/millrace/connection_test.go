@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,7 +38,9 @@ func TestHintsFit(t *testing.T) {
 func TestWrongEndpoints(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
-	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	secure.StartTLS()
 	defer secure.Close()
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -104,5 +107,29 @@ func TestErrorsNameTheSettings(t *testing.T) {
 	var d dataFlags
 	if err := d.whence("http", errors.New("refused")); !strings.Contains(err.Error(), "http is the default: "+noFile) {
 		t.Error(err)
+	}
+}
+
+// Who names a stream that is not there hears its name and how to see those that are.
+func TestUnknownStreams(t *testing.T) {
+	missing := refusing(404, "ResourceNotFoundException", "The requested stream is not found.")
+	for _, args := range []string{"limit list nosuch", "limit set account.streams 1 --stream nosuch", "limit reset --stream nosuch", "usage nosuch", "why nosuch", "top nosuch --once"} {
+		code, _, stderr := command(t, missing, nil, strings.Fields(args)...)
+		if code != exitFailed || !strings.Contains(stderr, "nosuch: ") || !strings.Contains(stderr, "list-streams") {
+			t.Errorf("millrace %s: code %d: %s", args, code, stderr)
+		}
+	}
+}
+
+// A limit of something that the server lacks may be set, but nobody shall wait for it.
+func TestLimitsOfNothing(t *testing.T) {
+	for served, want := range map[string]bool{"true": false, "false": true} {
+		answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"Name":"account.streams","Value":"1","Served":`+served+`}`)
+		})
+		code, _, stderr := command(t, answer, nil, "limit", "set", "account.streams", "1")
+		if code != exitOK || strings.Contains(stderr, "changes nothing yet") != want {
+			t.Errorf("served %s: code %d: %s", served, code, stderr)
+		}
 	}
 }

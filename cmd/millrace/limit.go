@@ -62,7 +62,7 @@ func (c *limitListCmd) Run(ctx context.Context, std stdio) error {
 	}
 	var out admin.LimitsOutput
 	if err := cl.Admin(ctx, "ListLimits", admin.LimitsInput{AnyStream: onStream(c.Stream)}, &out); err != nil {
-		return err
+		return named(c.Stream, err)
 	}
 	var shown []admin.Limit
 	for _, l := range out.Limits {
@@ -116,10 +116,13 @@ func (c *limitSetCmd) Run(ctx context.Context, std stdio) error {
 	}
 	var now admin.Limit
 	if err := cl.Admin(ctx, "SetLimit", admin.SetLimitInput{AnyStream: onStream(c.Stream), Name: c.Name, Value: c.Value}, &now); err != nil {
-		return err
+		return named(c.Stream, err)
 	}
-	_, err = fmt.Fprintf(std.out, "%s is %s for %s (profile: %s).\n", now.Name, now.Value, whose(c.Stream), now.Profile)
-	return err
+	fmt.Fprintf(std.out, "%s is %s for %s (profile: %s).\n", now.Name, now.Value, whose(c.Stream), now.Profile)
+	if !now.Served {
+		fmt.Fprintln(std.err, "millrace: this server does not have what the limit is about: it changes nothing yet")
+	}
+	return nil
 }
 
 // whose says what a limit is set for.
@@ -136,7 +139,7 @@ func checkLimit(command, name string) error {
 	if _, ok := quota.Lookup(name); ok {
 		return nil
 	}
-	return &usageError{command, fmt.Sprintf("there is no limit named %q; did you mean %s?", name, quota.Nearest(name))}
+	return &usageError{command, fmt.Sprintf("there is no limit named %q; %s", name, quota.Suggest(name))}
 }
 
 type limitResetCmd struct {
@@ -159,7 +162,7 @@ func (c *limitResetCmd) Run(ctx context.Context, std stdio) error {
 	}
 	var now admin.LimitsOutput
 	if err := cl.Admin(ctx, "ResetLimit", admin.ResetLimitInput{AnyStream: onStream(c.Stream), Name: c.Name}, &now); err != nil {
-		return err
+		return named(c.Stream, err)
 	}
 	if c.Name == "" || len(now.Limits) != 1 {
 		_, err = fmt.Fprintf(std.out, "Nothing is set for %s any more.\n", whose(c.Stream))

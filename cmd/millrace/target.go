@@ -90,6 +90,14 @@ func (t *target) make(ctx context.Context) error {
 	return err
 }
 
+// named adds the stream to an error that says that it does not exist.
+func named(stream string, err error) error {
+	if stream != "" && missing(err) {
+		return fmt.Errorf("%s: %w", stream, err)
+	}
+	return err
+}
+
 // missing says whether an error means that there is no such stream.
 func missing(err error) bool {
 	refused, ok := errors.AsType[*client.Error](err)

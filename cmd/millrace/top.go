@@ -80,7 +80,7 @@ func (c *topCmd) Run(ctx context.Context, std stdio) error {
 }
 
 func (c *topCmd) ask(ctx context.Context, cl *client.Client) (out admin.SessionsOutput, err error) {
-	return out, cl.Admin(ctx, "ListSessions", admin.SessionsInput{AnyStream: onStream(c.Stream), Max: c.Number}, &out)
+	return out, named(c.Stream, cl.Admin(ctx, "ListSessions", admin.SessionsInput{AnyStream: onStream(c.Stream), Max: c.Number}, &out))
 }
 
 // redraw looks again and again. A server that cannot be reached for a moment is told in

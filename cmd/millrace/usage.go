@@ -80,7 +80,7 @@ func (c *usageCmd) pages(ctx context.Context, cl *client.Client, print func([]ad
 	for {
 		var out admin.UsageOutput
 		if err := cl.Admin(ctx, "ListUsage", in, &out); err != nil {
-			return err
+			return named(c.Stream, err)
 		}
 		if err := print(out.Streams); err != nil {
 			return err

@@ -85,7 +85,7 @@ func (c *whyCmd) ask(ctx context.Context, cl *client.Client) (answer rejections,
 	if !c.Since.at.IsZero() {
 		in["Since"] = c.Since.at
 	}
-	return answer, cl.Admin(ctx, "ListRejections", in, &answer)
+	return answer, named(c.Stream, cl.Admin(ctx, "ListRejections", in, &answer))
 }
 
 // follow prints what comes until ctx ends.

@@ -147,7 +147,7 @@ func parseSettings(settings map[string]string) (overrides, error) {
 func parse(name, text string) (*Limit, Value, error) {
 	l, ok := Lookup(name)
 	if !ok {
-		return nil, 0, fmt.Errorf("there is no limit named %q: did you mean %s?", name, Nearest(name))
+		return nil, 0, fmt.Errorf("there is no limit named %q: %s", name, Suggest(name))
 	}
 	v, err := l.Parse(text)
 	return l, v, err
@@ -256,7 +256,7 @@ func (l *Limit) settable(t Target) error {
 func (b *Book) Reset(ctx context.Context, t Target, name string) error {
 	l, ok := Lookup(name)
 	if !ok && name != "" {
-		return kvs.Errorf(kvs.InvalidArgument, "there is no limit named %q: did you mean %s?", name, Nearest(name))
+		return kvs.Errorf(kvs.InvalidArgument, "there is no limit named %q: %s", name, Suggest(name))
 	}
 	b.change.Lock()
 	defer b.change.Unlock()

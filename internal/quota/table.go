@@ -135,6 +135,16 @@ func Lookup(name string) (*Limit, bool) {
 	return l, ok
 }
 
+// Suggest says what somebody may have meant who gave a name that no limit has.
+func Suggest(name string) string {
+	near := Nearest(name)
+	a, b := strings.ToLower(name), strings.ToLower(near)
+	if d := distance(a, b); d > max(2, len(name)/3) && (len(name) < 4 || !strings.Contains(b, a)) {
+		return "millrace limit list shows them all"
+	}
+	return "did you mean " + near + "?"
+}
+
 // Nearest is the name of the row that is most like the given one: what somebody may have
 // meant who mistyped.
 func Nearest(name string) string {

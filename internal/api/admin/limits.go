@@ -94,7 +94,7 @@ func known(name string) error {
 	if _, ok := quota.Lookup(name); ok {
 		return nil
 	}
-	return kvs.Errorf(kvs.InvalidArgument, "There is no limit named '%.100s'; did you mean %s?", name, quota.Nearest(name))
+	return kvs.Errorf(kvs.InvalidArgument, "There is no limit named '%.100s'; %s", name, quota.Suggest(name))
 }
 
 func (l limits) set(ctx context.Context, c *api.Call, in *SetLimitInput) (any, error) {
