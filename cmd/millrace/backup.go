@@ -73,8 +73,8 @@ func (b *backupMakeCmd) Run(ctx context.Context, std stdio) error {
 	if b.JSON {
 		return printJSON(std.out, r)
 	}
-	fmt.Fprintf(std.out, "backup %s of %s: %d streams, %d fragments, %s\n", r.ID, r.Time.UTC().Format(time.RFC3339), r.Streams, r.Fragments, size(r.Size))
-	fmt.Fprintf(std.out, "copied %s in %.1f s; %d of %d segments were there already\n", size(r.Copied), r.Seconds, r.Shared, r.Segments)
+	fmt.Fprintf(std.out, "backup %s of %s: %s, %s, %s\n", r.ID, r.Time.UTC().Format(time.RFC3339), count(int(r.Streams), "stream"), count(int(r.Fragments), "fragment"), size(r.Size))
+	fmt.Fprintf(std.out, "copied %s in %.1f s; %d of %s were there already\n", size(r.Copied), r.Seconds, r.Shared, count(r.Segments, "segment"))
 	if len(r.Removed) > 0 {
 		fmt.Fprintf(std.out, "removed %d older, %s freed\n", len(r.Removed), size(r.Freed))
 	}
@@ -102,7 +102,7 @@ func (b *backupListCmd) Run(std stdio) error {
 			fmt.Fprintf(w, "%s\t-\t-\t-\t-\t-\t%s\n", s.ID, s.Damaged)
 			continue
 		}
-		state := choose(s.Warnings > 0, fmt.Sprintf("%d warnings", s.Warnings), "complete")
+		state := choose(s.Warnings > 0, count(s.Warnings, "warning"), "complete")
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", s.ID, s.Time.Format(time.RFC3339), size(s.Size), s.Streams, s.Fragments,
 			choose(s.HasKeyFile, "inside", "not inside"), state)
 	}
@@ -130,10 +130,10 @@ func (b *backupVerifyCmd) Run(ctx context.Context, std stdio) error {
 		for _, d := range v.Damage {
 			fmt.Fprintln(std.out, d)
 		}
-		fmt.Fprintf(std.out, "%d backups, %d files, %s read\n", len(v.Backups), v.Files, size(v.Bytes))
+		fmt.Fprintf(std.out, "%s, %s, %s read\n", count(len(v.Backups), "backup"), count(v.Files, "file"), size(v.Bytes))
 	}
 	if err == nil && len(v.Damage) > 0 {
-		err = fmt.Errorf("%d files are damaged; millrace backup DIR --verify copies damaged segments again while the server has them", len(v.Damage))
+		err = fmt.Errorf("%s; millrace backup DIR --verify copies damaged segments again while the server has them", choose(len(v.Damage) == 1, "1 file is damaged", fmt.Sprintf("%d files are damaged", len(v.Damage))))
 	}
 	if err == nil && len(v.Backups) == 0 {
 		err = errors.New("there is no backup in " + b.Dir)

@@ -66,7 +66,7 @@ func (c *configShowCmd) Run(std stdio) error {
 	}
 	l, err := config.Load(from)
 	if err != nil {
-		return &usageError{"config show", wrongSettings(err)}
+		return &usageError{"config show", wrongSettings(err) + "\nmillrace config check finds everything that is wrong, also on this machine."}
 	}
 	if !c.Defaults {
 		c.tellFile(std.err)

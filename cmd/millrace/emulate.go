@@ -87,7 +87,7 @@ func (clockCmd) Help() string {
 Signatures are checked by the real time, so that clients need no other clock.
 
 Examples:
-  millrace clock set +25h        (back: millrace clock set -- -25h)
+  millrace clock set +25h        (back: millrace clock set -25h)
       What is kept for a day has expired when the command ends.
   millrace clock set 2030-01-01T00:00:00Z@0
       It stands still.
@@ -153,6 +153,6 @@ func (c *resetCmd) Run(ctx context.Context, std stdio) error {
 	if err := cl.Admin(ctx, "Reset", nil, &out); err != nil {
 		return err
 	}
-	fmt.Fprintf(std.out, "deleted %d streams\n", out.Streams)
+	fmt.Fprintf(std.out, "deleted %s\n", count(out.Streams, "stream"))
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -99,24 +98,19 @@ func run(ctx context.Context, args []string, std stdio) int {
 	if explainTopic(std.out, args) {
 		return exitOK
 	}
-	parsed, err := parser.Parse(words(args))
+	if len(args) == 0 {
+		return overview(std.err, parser)
+	}
+	if unknownHelp(std.err, parser.Model, args) {
+		return exitUsage
+	}
+	parsed, err := parser.Parse(negatives(words(args)))
 	if err != nil {
-		fmt.Fprintf(std.err, "millrace: %v\nTry \"millrace --help\", or --help behind a command.\n", err)
+		fmt.Fprintf(std.err, "millrace: %s\nTry \"millrace --help\", or --help behind a command.\n", noSuchFile(err.Error()))
 		return exitUsage
 	}
 	command, _, _ := strings.Cut(parsed.Command(), " ")
 	return report(std, command, parsed.Run())
-}
-
-// words makes "help", "help COMMAND" and "version" the flags that they stand for.
-func words(args []string) []string {
-	switch {
-	case len(args) > 0 && args[0] == "help":
-		return append(slices.Clone(args[1:]), "--help")
-	case len(args) == 1 && args[0] == "version":
-		return []string{"--version"}
-	}
-	return args
 }
 
 // report tells a command's error and makes it an exit code.

@@ -55,8 +55,8 @@ func (m *meter) line() string {
 	p := m.session.Progress()
 	took := time.Since(m.begun)
 	n := m.bytes.Load()
-	line := fmt.Sprintf("%s  %.1f MB  %.1f Mbit/s  %d fragments sent, %d durable", took.Round(time.Second),
-		float64(n)/1e6, float64(n)*8/1e6/took.Seconds(), p.Sent, p.Done)
+	line := fmt.Sprintf("%s  %.1f MB  %.1f Mbit/s  %s sent, %d durable", took.Round(time.Second),
+		float64(n)/1e6, float64(n)*8/1e6/took.Seconds(), count(p.Sent, "fragment"), p.Done)
 	if words := m.words.Load(); words != nil {
 		line += "  " + *words
 	}

@@ -44,8 +44,8 @@ func (r *restoreCmd) Run(ctx context.Context, std stdio) error {
 	if r.JSON {
 		err = printJSON(std.out, done)
 	} else {
-		fmt.Fprintf(std.out, "restored backup %s into %s: as of %s, %d streams, %d fragments, %s in %.1f s\n", done.ID, done.Data,
-			done.Time.UTC().Format(time.RFC3339), done.Streams, done.Fragments, size(done.Size), done.Seconds)
+		fmt.Fprintf(std.out, "restored backup %s into %s: as of %s, %s, %s, %s in %.1f s\n", done.ID, done.Data,
+			done.Time.UTC().Format(time.RFC3339), count(int(done.Streams), "stream"), count(int(done.Fragments), "fragment"), size(done.Size), done.Seconds)
 	}
 	if !done.HasKey {
 		fmt.Fprintf(std.err, "THE KEY FILE IS MISSING: it was not in the backup, and the server does not start without it.\n"+

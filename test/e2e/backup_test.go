@@ -376,7 +376,7 @@ func TestBackupCommands(t *testing.T) {
 		t.Errorf("what goes to standard output differs: %v", err)
 	}
 	says(do(false, "backup", "list", dir), "not inside")
-	says(do(false, "backup", "verify", dir), "1 backups")
+	says(do(false, "backup", "verify", dir), "1 backup, ")
 	says(do(true, "restore", dir, "--data", s.data), "not empty")
 	says(do(false, "restore", dir, "--data", temporary(t, "drill"), "--key-file", key), "warning: key file "+key)
 	says(do(false, "restore", dir, "--data", target), "THE KEY FILE IS MISSING")
