@@ -16,10 +16,11 @@ import (
 // readiness says whether the server can take work. Anybody may ask, so an answer is
 // kept for a moment and names nothing but the checks.
 type readiness struct {
-	mu    sync.Mutex // over the rest, and held while the checks run
-	asked time.Time
-	text  string
-	ready bool
+	mu     sync.Mutex // over the rest, and held while the checks run
+	asked  time.Time
+	text   string
+	ready  bool
+	failed map[string]bool // the checks that failed last time
 }
 
 // How long an answer is kept, how long the checks may take, how long a failed append
@@ -78,7 +79,7 @@ func (s *Server) ready(ctx context.Context) (text string, ready bool) {
 	return c.text, c.ready
 }
 
-// check runs every check. Why one fails stands in the log.
+// check runs every check. Callers hold readiness.mu.
 func (s *Server) check(ctx context.Context) (text string, ready bool) {
 	var b strings.Builder
 	ready = true
@@ -87,13 +88,32 @@ func (s *Server) check(ctx context.Context) (text string, ready bool) {
 		run  func(context.Context) error
 	}{{"archive", s.checkArchive}, {"disk", s.checkDisk}, {"stores", s.checkStores}} {
 		word := "ok"
-		if err := c.run(ctx); err != nil {
+		err := c.run(ctx)
+		if err != nil {
 			word, ready = "failed", false
-			s.log.Warn("not ready", "check", c.name, "error", err)
 		}
+		s.tell(c.name, err)
 		fmt.Fprintln(&b, word, c.name)
 	}
 	return b.String(), ready
+}
+
+// tell logs that a check fails, and why, or that it holds again. It logs only what
+// changed: anybody may ask, and must not fill the log.
+func (s *Server) tell(check string, err error) {
+	c := &s.readiness
+	switch was := c.failed[check]; {
+	case err != nil && !was:
+		s.log.Warn("not ready", "check", check, "error", err)
+	case err == nil && was:
+		s.log.Info("ready again", "check", check)
+	default:
+		return
+	}
+	if c.failed == nil {
+		c.failed = map[string]bool{}
+	}
+	c.failed[check] = err != nil
 }
 
 func (s *Server) checkArchive(ctx context.Context) error {

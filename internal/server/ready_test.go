@@ -59,6 +59,31 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// Strangers who ask without end do not fill the log: it has what changed.
+func TestTheLogHasChangesOfReadiness(t *testing.T) {
+	p := newPlant(t, nil)
+	count := func(text string) int { return strings.Count(p.log.String(), text) }
+	for round := range 2 {
+		p.appends.failure(time.Now())
+		for range 5 {
+			_, _ = asked(p.Server)
+		}
+		if n := count(`msg="not ready" check=archive error="the last fragments could not be stored"`); n != round+1 {
+			t.Errorf("%d failures stand in the log, want %d", n, round+1)
+		}
+		p.appends.stored()
+		for range 5 {
+			_, _ = asked(p.Server)
+		}
+		if n := count(`msg="ready again" check=archive`); n != round+1 {
+			t.Errorf("it says %d times that it is ready again, want %d", n, round+1)
+		}
+	}
+	if n := count("ready again"); n != 2 {
+		t.Errorf("%d checks are ready again, want 2", n)
+	}
+}
+
 // The checks run once for all who ask in the same moment.
 func TestReadinessIsKeptForAMoment(t *testing.T) {
 	p := newPlant(t, nil)
