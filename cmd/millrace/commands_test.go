@@ -110,15 +110,21 @@ func (p *plumbing) putMedia(w http.ResponseWriter, r *http.Request) {
 // command runs a command line against p.
 func command(t *testing.T, p http.Handler, in io.Reader, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	serving(t, p)
+	var out, err bytes.Buffer
+	code = run(t.Context(), args, stdio{in: in, out: &out, err: &err})
+	return code, out.String(), err.String()
+}
+
+// serving lets commands find p.
+func serving(t *testing.T, p http.Handler) {
+	t.Helper()
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL_KINESIS_VIDEO": "", "AWS_ENDPOINT_URL": server.URL,
 		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_CA_BUNDLE": ""} {
 		t.Setenv(name, value)
 	}
-	var out, err bytes.Buffer
-	code = run(t.Context(), args, stdio{in: in, out: &out, err: &err})
-	return code, out.String(), err.String()
 }
 
 func clipFile(t *testing.T, name string) string {

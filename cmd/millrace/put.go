@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,12 @@ type putCmd struct {
 	Raw       bool   `help:"Send the bytes as they are, whatever they are."`
 
 	connection
+
+	patience time.Duration // how long a session may go on after a signal, 0 = lastWait
 }
+
+// lastWait is how long after a signal the server may take what was sent and acknowledge it.
+const lastWait = 10 * time.Second
 
 // Help is the end of the help text.
 func (*putCmd) Help() string {
@@ -32,6 +38,8 @@ to 20 seconds. Otherwise new clusters are cut at key frames; frames are never ch
 
 The exit code is 0 only when every fragment is PERSISTED, that is, durable (RECEIVED when
 the stream's retention is 0).
+
+A signal ends the input. What was sent before is waited for, 10 seconds at most.
 
 Examples:
   millrace put holiday holiday.mkv --create
@@ -45,6 +53,9 @@ var (
 	errOver        = errors.New("the server ended the session before the media ended")
 	errNothing     = errors.New("the input has no cluster: nothing was sent")
 )
+
+// errHeldBack ends a session that a signal found held back.
+var errHeldBack = errors.New("interrupted, and the server did not take and acknowledge the rest in time")
 
 // Run sends the media.
 func (c *putCmd) Run(ctx context.Context, std stdio) error {
@@ -77,7 +88,9 @@ func (c *putCmd) Run(ctx context.Context, std stdio) error {
 		return errNothing
 	case absent:
 		// A signal that ended the input does not keep what came before from being sent.
-		if retention, err = target.created(context.WithoutCancel(ctx)); err != nil {
+		longer, done := outlive(ctx, c.lastWait())
+		defer done()
+		if retention, err = target.created(longer); err != nil {
 			return err
 		}
 	}
@@ -114,15 +127,18 @@ func (c *putCmd) prepare(ctx context.Context, s *source) (media io.Reader, start
 }
 
 // send sends the media and waits for the last acknowledgement. The session outlives ctx:
-// a signal ends the input, and what was sent before is waited for. When the session ends
-// first, end stops a source that may have nothing to say for a while.
+// a signal ends the input, and what was sent before is waited for, but not for ever: the
+// server may hold back a session for as long as it likes. When the session ends first, end
+// stops a source that may have nothing to say for a while.
 func (c *putCmd) send(ctx context.Context, end context.CancelCauseFunc, std stdio, media io.Reader, config producer.Config) error {
 	if c.Acks {
 		config.OnAck = func(a producer.Ack) { fmt.Fprintf(std.out, "%s\n", a.Raw) }
 	}
-	session, err := producer.Open(context.WithoutCancel(ctx), config)
+	longer, done := outlive(ctx, c.lastWait())
+	defer done()
+	session, err := producer.Open(longer, config)
 	if err != nil {
-		return err
+		return heldBack(longer, err)
 	}
 	go func() {
 		<-session.Ended()
@@ -135,9 +151,29 @@ func (c *putCmd) send(ctx context.Context, end context.CancelCauseFunc, std stdi
 		input.err = errOver
 	}
 	meter.note("waiting for the last acknowledgements")
-	closed := session.Close()
+	closed := heldBack(longer, session.Close())
 	meter.stop()
 	return c.outcome(std, session.Progress(), input.err, copied, closed)
+}
+
+func (c *putCmd) lastWait() time.Duration { return cmp.Or(c.patience, lastWait) }
+
+// outlive makes a context that ends with errHeldBack when ctx ended patience ago.
+func outlive(ctx context.Context, patience time.Duration) (longer context.Context, done context.CancelFunc) {
+	longer, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(patience, func() { end(errHeldBack) })
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() { stop(); end(nil) }
+}
+
+// heldBack is errHeldBack where the end of that context made err.
+func heldBack(longer context.Context, err error) error {
+	if _, refused := errors.AsType[*producer.AckError](err); err != nil && !refused && context.Cause(longer) == errHeldBack {
+		return errHeldBack
+	}
+	return err
 }
 
 // outcome says how it went: first what the server did not take, then why the input ended.
@@ -152,6 +188,8 @@ func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed e
 		durable += fmt.Sprintf("\n  hint: millrace why %s says where and what helps; millrace lint FILE says it before sending", c.Stream)
 	}
 	switch {
+	case errors.Is(closed, errHeldBack):
+		return fmt.Errorf("%w; durable: %s of %d that were begun", closed, durable, p.Sent)
 	case closed != nil && interrupted:
 		return fmt.Errorf("interrupted: %w; durable: %s", closed, durable)
 	case closed != nil:
