@@ -225,10 +225,16 @@ func TestVerifyBesideABackup(t *testing.T) {
 	verified(t, o.Dir, 1)
 }
 
-// A backup waits for a server that starts.
+// A backup waits for a server that starts, whatever its last run left.
 func TestWaitsForAStart(t *testing.T) {
 	s := newSource(t)
-	if _, err := s.lock.WriteAt([]byte(Starting), 0); err != nil {
+	s.stop()
+	lock, err := take(filepath.Join(s.data, lockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if _, err := lock.WriteString("serving\n"); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -236,9 +242,11 @@ func TestWaitsForAStart(t *testing.T) {
 	if _, _, err := quiet(ctx, s.data); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while the server starts: %v", err)
 	}
-	if err := s.lock.Truncate(0); err != nil {
+	serving, err := take(filepath.Join(s.data, ServingFile))
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer serving.Close()
 	offline, release, err := quiet(t.Context(), s.data)
 	if err != nil || offline {
 		t.Errorf("while the server serves: offline %v, %v", offline, err)

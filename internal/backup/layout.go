@@ -67,6 +67,7 @@ var rules = []struct {
 	{keyFile, secret, "opens everything sealed in the other files"},
 	{"root-key", excluded, "the root key in plain text, for the first login; its sealed form is in " + keysFile},
 	{lockFile, excluded, "belongs to the running server"},
+	{ServingFile, excluded, "as above"},
 	{StateFile, excluded, "tells of backups of this directory, not of a copy"},
 	{"lost+found", excluded, "belongs to the file system"},
 }

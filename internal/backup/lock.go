@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -32,9 +31,10 @@ func take(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Starting is what the lock of a data directory holds while its server brings the index
-// up to date with the segments.
-const Starting = "starting\n"
+// ServingFile is locked in a data directory, besides its lock, by a server whose index
+// knows all that is in the segments. What a file says outlives a server that crashed and
+// would be taken for the word of the next one; a lock ends with its process.
+const ServingFile = "serving"
 
 // startingPoll is how often a starting server is looked at.
 const startingPoll = 100 * time.Millisecond
@@ -43,6 +43,7 @@ const startingPoll = 100 * time.Millisecond
 // it acknowledged in its index. One that starts may have not yet, so it is waited for.
 // Without a server the directory is kept from being served until the returned function
 // is called, and offline is true: what the index does not know yet is copied as well.
+// Whoever else works there without serving, such as another backup, is waited for, too.
 func quiet(ctx context.Context, data string) (offline bool, release func() error, err error) {
 	for {
 		f, err := take(filepath.Join(data, lockFile))
@@ -52,11 +53,11 @@ func quiet(ctx context.Context, data string) (offline bool, release func() error
 		if !errors.Is(err, errTaken) {
 			return false, nil, err
 		}
-		text, err := io.ReadAll(io.LimitReader(f, 64))
+		served, err := serves(data)
 		if err = errors.Join(err, f.Close()); err != nil {
 			return false, nil, err
 		}
-		if !strings.HasPrefix(string(text), Starting) {
+		if served {
 			return false, func() error { return nil }, nil
 		}
 		select {
@@ -65,4 +66,20 @@ func quiet(ctx context.Context, data string) (offline bool, release func() error
 			return false, nil, ctx.Err()
 		}
 	}
+}
+
+// serves says whether [ServingFile] is locked.
+func serves(data string) (bool, error) {
+	f, err := os.Open(filepath.Join(data, ServingFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) // closing gives it up
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, f.Close()
+	}
+	return false, errors.Join(err, f.Close())
 }

@@ -37,6 +37,7 @@ type source struct {
 	horizon atomic.Int64 // fragments with an older server time expire; 0 = none
 	numbers map[kvs.StreamID]int64
 	lock    *os.File
+	serving *os.File
 	stop    func()
 }
 
@@ -91,6 +92,9 @@ func (s *source) open() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	if s.serving, err = take(filepath.Join(s.data, ServingFile)); err != nil {
+		s.t.Fatal(err)
+	}
 	run, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- s.archive.Run(run) }()
@@ -101,7 +105,7 @@ func (s *source) open() {
 		}
 		stopped = true
 		cancel()
-		for _, err := range []error{<-ended, s.archive.Close(), rows.Close(), keys.Close(), s.lock.Close()} {
+		for _, err := range []error{<-ended, s.archive.Close(), rows.Close(), keys.Close(), s.serving.Close(), s.lock.Close()} {
 			if err != nil {
 				s.t.Error(err)
 			}

@@ -29,8 +29,9 @@ const lockFile = "lock"
 
 // dataDir is the locked data directory.
 type dataDir struct {
-	root string
-	lock *os.File
+	root   string
+	lock   *os.File
+	serves *os.File // locked while the server serves, nil before
 }
 
 // devMark is in data directories that only development servers had: what they hold may
@@ -51,27 +52,24 @@ func openDataDir(root string, dev bool) (*dataDir, error) {
 	if d.lock, err = lock(d.path(lockFile)); err != nil {
 		return nil, err
 	}
-	err = d.mark(backup.Starting)
-	if err == nil {
-		err = d.checkFormat(dev)
-	}
-	if err != nil {
+	if err := d.checkFormat(dev); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
-// mark writes into the lock how far the server is, for a backup that looks.
-func (d *dataDir) mark(state string) error {
-	if err := d.lock.Truncate(0); err != nil {
-		return err
-	}
-	_, err := d.lock.WriteAt([]byte(state), 0)
-	return err
-}
-
 // serving tells backups that the index of the archive knows all that was acknowledged.
-func (d *dataDir) serving() error { return d.mark("serving\n") }
+func (d *dataDir) serving() (err error) {
+	path := d.path(backup.ServingFile)
+	if d.serves, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	// A backup that looks holds it for a moment: wait.
+	if err := syscall.Flock(int(d.serves.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", path, err)
+	}
+	return nil
+}
 
 // lock takes an advisory lock that ends with the process, however that ends.
 func lock(path string) (*os.File, error) {
@@ -181,5 +179,11 @@ func (d *dataDir) secret(name string) ([]byte, error) {
 	return b, err
 }
 
-// close gives up the lock.
-func (d *dataDir) close() error { return d.lock.Close() }
+// close gives up the locks; that of the directory last, so that the next server is not
+// taken for one that serves already.
+func (d *dataDir) close() (err error) {
+	if d.serves != nil {
+		err = d.serves.Close()
+	}
+	return errors.Join(err, d.lock.Close())
+}
