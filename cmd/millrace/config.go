@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/server"
@@ -20,7 +22,8 @@ type configCmd struct {
 func (configCmd) Help() string {
 	return `Examples:
   millrace config check --config /etc/millrace.yml
-      Exit code 0: a server with this file starts. 1: every mistake, one a line.
+      Exit code 0: a server with this file, of the same user, starts. 1: every mistake, one
+      a line.
   millrace config show --config /etc/millrace.yml
   millrace config show --defaults > millrace.yml`
 }
@@ -40,7 +43,10 @@ func (c *configCheckCmd) Run(std stdio) error {
 	wrong, ok := errors.AsType[config.Mistakes](err)
 	switch {
 	case err == nil:
-		fmt.Fprintln(std.out, "The settings are good: a server would start with them.")
+		fmt.Fprintf(std.out, "The settings are good: a server of the user %s would start with them.\n", userName())
+		if os.Geteuid() == 0 {
+			fmt.Fprintln(std.out, "Root may read and write everything. For a server of another user run the check as that one: runuser -u millrace -- millrace config check ...")
+		}
 		return nil
 	case !ok:
 		return err
@@ -50,6 +56,14 @@ func (c *configCheckCmd) Run(std stdio) error {
 		return errors.New("this setting has to be corrected")
 	}
 	return fmt.Errorf("these %d settings have to be corrected", len(wrong))
+}
+
+// userName is who examined the machine. A container may know its user by number only.
+func userName() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return strconv.Itoa(os.Geteuid())
 }
 
 type configShowCmd struct {

@@ -18,7 +18,8 @@ func TestConfigCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if code, stdout, stderr := program(t, "config", "check", "--config", good); code != exitOK || !strings.Contains(stdout, "good") {
+	if code, stdout, stderr := program(t, "config", "check", "--config", good); code != exitOK || !strings.Contains(stdout, "good: a server of the user "+userName()+" would") ||
+		strings.Contains(stdout, "run the check as that one") != (os.Geteuid() == 0) {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}
 	code, stdout, stderr := program(t, "config", "check", "--config", bad, "--log-level", "loud")

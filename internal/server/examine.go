@@ -16,8 +16,8 @@ import (
 )
 
 // Examine looks at everything on this machine that a start with the settings would
-// need, and changes nothing. It returns what would make the start fail. What a running
-// server holds, its addresses and the lock of its data directory, counts as free.
+// need, and changes nothing. It returns what would make the start fail. While a server
+// runs on the data directory its lock counts as free, and so do addresses: they are its.
 func Examine(c config.Config) (wrong config.Mistakes) {
 	add := func(setting string, err error) {
 		if err != nil {
@@ -37,7 +37,7 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 			continue
 		}
 		seen[a.addr] = a.name
-		add(a.name, examineAddress(a.addr))
+		add(a.name, examineAddress(a.addr, c.Data))
 	}
 	if total := totalMemory(); int64(c.Memory.Budget) > total {
 		add("memory.budget", fmt.Errorf("%d MiB are more than the %d MiB this machine has", c.Memory.Budget>>20, total>>20))
@@ -50,12 +50,15 @@ func anyPort(addr string) bool {
 	return err == nil && port == "0"
 }
 
-// examineAddress takes an address for a moment.
-func examineAddress(addr string) error {
+// examineAddress takes an address for a moment. data is the data directory whose server
+// may have it.
+func examineAddress(addr, data string) error {
 	l, err := net.Listen("tcp", addr)
 	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && running(data):
+		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil // by the server that runs now, as far as anybody can tell
+		return fmt.Errorf("address %s is in use by another program, as no server runs on %s: give another address, or the --data of the server that has this one", addr, data)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("address %s: this user may not listen on a port below 1024; take a higher one, or grant CAP_NET_BIND_SERVICE", addr)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
@@ -64,6 +67,16 @@ func examineAddress(addr string) error {
 		return err
 	}
 	return l.Close()
+}
+
+// running reports whether a server has the data directory, as far as this user can tell.
+func running(data string) bool {
+	f, err := os.Open(filepath.Join(data, lockFile))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	defer func() { _ = f.Close() }() // gives up the lock, too
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
 // examineData looks whether the data directory is one for this kind of server, or can be

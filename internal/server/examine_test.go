@@ -21,13 +21,22 @@ func TestExamine(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	p, other := newPlant(t, nil), newPlant(t, nil)
+	stopped := other.config.Data
+	if err := other.stop(); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, setting, says string // setting "" = nothing is wrong
 		change              func(*config.Config)
 	}{
 		{"as it is", "", "", func(*config.Config) {}},
 		{"a new directory", "", "", func(c *config.Config) { c.Data = filepath.Join(dir, "a", "b") }},
-		{"an address that is in use", "", "", func(c *config.Config) { c.HTTP = taken.Addr().String() }},
+		{"another program's address", "http", "in use by another program", func(c *config.Config) { c.HTTP = taken.Addr().String() }},
+		{"another program's address, while no server runs", "http", "in use by another program", func(c *config.Config) { c.HTTP, c.Data = taken.Addr().String(), stopped }},
+		{"the running server's address", "", "", func(c *config.Config) {
+			c.HTTPS, c.Data = strings.TrimPrefix(p.URL("https"), "https://"), p.config.Data
+		}},
 		{"a file for a directory", "data", "is not a directory", func(c *config.Config) { c.Data = file }},
 		{"below a file", "data", "not a directory", func(c *config.Config) { c.Data = filepath.Join(file, "x") }},
 		{"somebody's directory", "data", "is not empty", func(c *config.Config) { c.Data = dir }},
