@@ -33,6 +33,8 @@ type InForce struct {
 	Limit *Limit
 	Value Value
 	From  Origin
+	// Default is the value that the profile has.
+	Default Value
 	// Differs says that the profile is aws and the value is one that the original service
 	// has for nobody.
 	Differs bool
@@ -47,6 +49,7 @@ type Target struct {
 // BookOptions are what a book is made of. The zero value is the profile open.
 type BookOptions struct {
 	Profile  Profile
+	Region   string            // the server's own, which some quotas depend on; "" = a large one
 	Settings map[string]string // values by the names of limits, for the whole server
 	DB       *db.DB            // opened with [Migrations]; nil = what is set is forgotten with the book
 	Now      func() time.Time  // nil = time.Now
@@ -62,6 +65,7 @@ type Book struct {
 	log     *slog.Logger
 	metrics *metrics.Set
 	db      *db.DB
+	region  string
 	epoch   time.Time // what the clock of the buckets counts from
 	made    time.Time // likewise that of the pipes
 
@@ -77,7 +81,7 @@ type Book struct {
 // NewBook makes the book, with the limits that were set for accounts and streams in
 // earlier runs.
 func NewBook(ctx context.Context, o BookOptions) (*Book, error) {
-	b := &Book{accounts: newIndex[kvs.AccountID](accountSlots), streams: newIndex[kvs.StreamID](streamSlots), made: time.Now(), now: o.Now, db: o.DB, metrics: o.Metrics, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
+	b := &Book{accounts: newIndex[kvs.AccountID](accountSlots), streams: newIndex[kvs.StreamID](streamSlots), made: time.Now(), now: o.Now, db: o.DB, region: o.Region, metrics: o.Metrics, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
 	if b.now == nil {
 		b.now = time.Now
 	}
@@ -184,7 +188,7 @@ func (b *Book) enforce(p Profile, o overrides) {
 	f := &inForce{profile: p, settings: map[int]bool{}, accounts: old.accounts, streams: old.streams}
 	f.server = resolved{of: f, values: make([]Value, len(table))}
 	for _, l := range table {
-		f.server.values[l.index] = l.Default(p)
+		f.server.values[l.index] = l.Default(p, b.region)
 	}
 	f.server.fill(o)
 	for i := range o {
@@ -203,7 +207,7 @@ func (b *Book) List(a kvs.AccountID, id kvs.StreamID) []InForce {
 	values := f.resolve(a, id).values
 	all := make([]InForce, 0, len(table))
 	for _, l := range Table() {
-		v := InForce{Limit: l, Value: values[l.index], From: FromProfile}
+		v := InForce{Limit: l, Value: values[l.index], From: FromProfile, Default: l.Default(f.profile, b.region)}
 		if f.settings[l.index] {
 			v.From = FromSettings
 		}
@@ -213,7 +217,7 @@ func (b *Book) List(a kvs.AccountID, id kvs.StreamID) []InForce {
 		if _, ok := f.streams[id][l.index]; ok {
 			v.From = FromStream
 		}
-		v.Differs = f.profile == AWS && l.Hard && v.Value != l.AWS
+		v.Differs = f.profile == AWS && l.Hard && v.Value != v.Default
 		all = append(all, v)
 	}
 	return all

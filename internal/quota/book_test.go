@@ -80,6 +80,34 @@ func TestPrecedence(t *testing.T) {
 	check(0, "none from profile")
 }
 
+// The original service allows fewer streams outside its two largest regions.
+func TestTheProfileAWSDependsOnTheRegion(t *testing.T) {
+	for _, c := range []struct {
+		profile Profile
+		region  string
+		want    string
+	}{
+		{AWS, "", "10000"}, {AWS, "us-east-1", "10000"}, {AWS, "us-west-2", "10000"}, {AWS, "eu-central-1", "5000"}, {Open, "eu-central-1", None},
+	} {
+		b := newBook(t, BookOptions{Profile: Open, Region: c.region})
+		if err := b.Configure(c.profile, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := shown(t, b, "1", 0, AccountStreams.Limit); got != c.want+" from profile" {
+			t.Errorf("%s in %s: %s, want %s", c.profile, c.region, got, c.want)
+		}
+		own := Target{Account: "1"}
+		if err := b.Set(t.Context(), own, AccountStreams.Name, "7"); err != nil {
+			t.Fatal(err)
+		}
+		all := b.List("1", 0)
+		i := slices.IndexFunc(all, func(f InForce) bool { return f.Limit == AccountStreams.Limit })
+		if got := AccountStreams.Format(all[i].Default); got != c.want {
+			t.Errorf("%s in %s: the profile is said to have %s, want %s", c.profile, c.region, got, c.want)
+		}
+	}
+}
+
 func TestHardLimitsThatDifferAreTold(t *testing.T) {
 	b := newBook(t, BookOptions{Profile: AWS, Settings: map[string]string{"PutMedia.fragment-rate": "10/s", "PutMedia.sessions": "4", "GetMedia.stream-rate": "5/s"}})
 	rate, _ := Lookup("GetMedia.stream-rate")

@@ -100,6 +100,9 @@ func line(l *Limit) string {
 	if l.Most > 0 {
 		text += "; at most " + l.Format(l.Most)
 	}
+	if l.Smaller > 0 {
+		text += "; `aws` has " + l.Format(l.Smaller) + " for servers of other regions than us-east-1 and us-west-2"
+	}
 	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s | %s | %s |", l.Name, text, l.Format(l.Open), l.Format(l.AWS), l.Scope, l.Breach, original, served)
 }
 

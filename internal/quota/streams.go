@@ -10,7 +10,7 @@ type perOperation struct {
 }
 
 // AccountStreams is the number of streams of an account.
-var AccountStreams = count(Limit{Name: "account.streams", Scope: Account, AWS: 10_000, Section: "2.1", Operation: "CreateStream", Room: "catalog",
+var AccountStreams = count(Limit{Name: "account.streams", Scope: Account, AWS: 10_000, Smaller: 5_000, Section: "2.1", Operation: "CreateStream", Room: "catalog",
 	Breach: "AccountStreamLimitExceededException", Help: "streams of an account"})
 
 // StreamTags is the number of tags of a stream.

@@ -31,6 +31,7 @@ type Limit struct {
 	Scope   Scope
 	Open    Value  // in the profile open
 	AWS     Value  // in the profile aws
+	Smaller Value  // in the profile aws outside us-east-1 and us-west-2; 0 = the same
 	Hard    bool   // the original service raises it for nobody
 	Breach  string // what who goes beyond it gets
 	Help    string // what is limited, one sentence without a full stop
@@ -90,12 +91,16 @@ func (l *Limit) Served() bool {
 	return op != nil && op.Served
 }
 
-// Default is the value in a profile.
-func (l *Limit) Default(p Profile) Value {
-	if p == AWS {
-		return l.AWS
+// Default is the value in a profile for a server of the given region; "" is one of the
+// large ones.
+func (l *Limit) Default(p Profile, region string) Value {
+	switch {
+	case p != AWS:
+		return l.Open
+	case l.Smaller > 0 && region != "" && region != "us-east-1" && region != "us-west-2":
+		return l.Smaller
 	}
-	return l.Open
+	return l.AWS
 }
 
 // Table returns every row: by section of the limits sheet, our own ones last. Callers

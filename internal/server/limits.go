@@ -17,7 +17,7 @@ func (s *Server) openLimits(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.book, err = quota.NewBook(ctx, quota.BookOptions{Profile: s.config.Profile, Settings: limitSettings(&s.config), DB: rows, Now: s.config.Real, Metrics: s.metrics, Logger: s.log})
+	s.book, err = quota.NewBook(ctx, quota.BookOptions{Profile: s.config.Profile, Region: s.config.Regions[0], Settings: limitSettings(&s.config), DB: rows, Now: s.config.Real, Metrics: s.metrics, Logger: s.log})
 	return err
 }
 

@@ -77,7 +77,7 @@ func (l limits) inForce(c *api.Call, name string) LimitsOutput {
 			continue
 		}
 		out.Limits = append(out.Limits, Limit{
-			Name: v.Limit.Name, Value: v.Limit.Format(v.Value), From: string(v.From), Profile: v.Limit.Format(v.Limit.Default(profile)),
+			Name: v.Limit.Name, Value: v.Limit.Format(v.Value), From: string(v.From), Profile: v.Limit.Format(v.Default),
 			Unit: v.Limit.Unit.String(), Scope: v.Limit.Scope.String(), Served: v.Limit.Served(), Differs: v.Differs,
 			Meaning: v.Limit.Help, Breach: v.Limit.Breach,
 		})
