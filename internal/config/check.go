@@ -109,6 +109,11 @@ func (c *Config) checkDurations() (wrong Mistakes) {
 			wrong = append(wrong, Mistake{Setting: s.name, Text: fmt.Sprintf("%v is too short", d)})
 		}
 	}
+	if d := c.GetMedia.Idle; d > 0 {
+		if err := quota.Check(quota.GetIdle.Name, d.String()); err != nil { // it is a limit as well
+			wrong = append(wrong, Mistake{Setting: "get_media.idle", Text: err.Error()})
+		}
+	}
 	if c.Archive.SegmentBytes < 1<<20 {
 		wrong = append(wrong, Mistake{Setting: "archive.segment_bytes", Text: "give at least 1MiB: each segment is a file"})
 	}

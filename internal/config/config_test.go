@@ -169,6 +169,7 @@ func TestCheck(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"PutMedia.idle?":  func(c *Config) { c.Limits = map[string]string{"putmedia.idel": "3s"} },
 		"duration such":   func(c *Config) { c.Limits = map[string]string{"PutMedia.idle": "soon"} },
+		"1ms to 87600h":   func(c *Config) { c.GetMedia.Idle = 1 }, // it is a limit as well
 		"profile":         func(c *Config) { c.Profile = "gcp" },
 		"nowhere":         func(c *Config) { c.HTTP, c.HTTPS = "", "" },
 		"region":          func(c *Config) { c.Regions = nil },
