@@ -84,6 +84,9 @@ func (c *configShowCmd) Run(std stdio) error {
 	}
 	if !c.Defaults {
 		c.tellFile(std.err)
+		if l.Memory.Budget == 0 {
+			l.Means = map[string]string{"memory.budget": fmt.Sprintf("%dMiB", server.MemoryBudget(l.Config)>>20)}
+		}
 	}
 	if c.JSON {
 		return l.WriteJSON(std.out)

@@ -45,7 +45,7 @@ func TestConfigCheck(t *testing.T) {
 
 func TestConfigShow(t *testing.T) {
 	code, stdout, stderr := program(t, "config", "show", "--http", ":1", "--profile", "aws")
-	for _, want := range []string{`http: ":1"`, "# flag --http", "profile: aws", "# default"} {
+	for _, want := range []string{`http: ":1"`, "# flag --http", "profile: aws", "# default", "# default; here "} {
 		if code != exitOK || !strings.Contains(stdout, want) {
 			t.Errorf("code %d, no %q in %s%s", code, want, stdout, stderr)
 		}

@@ -27,6 +27,7 @@ type Origin struct {
 type Loaded struct {
 	Config
 	Origins map[string]Origin // by name of the setting; those not in it are defaults
+	Means   map[string]string // by name of the setting: what a value that stands for another means here
 }
 
 // Load puts the settings together and checks them. The error is [Mistakes] with all

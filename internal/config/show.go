@@ -22,6 +22,15 @@ type shown struct {
 	name  string
 	value any // a text or a list of texts
 	from  string
+	means string // what the value stands for, "" = itself
+}
+
+// origin is the comment behind a line.
+func (s shown) origin() string {
+	if s.means == "" {
+		return s.from
+	}
+	return s.from + "; here " + s.means
 }
 
 // lines are the effective settings in the order of the file, secrets masked.
@@ -29,11 +38,11 @@ func (l *Loaded) lines() (list []shown) {
 	for _, s := range l.settings() {
 		if m, ok := s.value.Interface().(map[string]string); ok {
 			for _, key := range slices.Sorted(maps.Keys(m)) {
-				list = append(list, shown{s.name + "." + key, m[key], l.from(s.name + "." + key)})
+				list = append(list, shown{name: s.name + "." + key, value: m[key], from: l.from(s.name + "." + key)})
 			}
 			continue
 		}
-		list = append(list, shown{s.name, s.show(), l.from(s.name)})
+		list = append(list, shown{s.name, s.show(), l.from(s.name), l.Means[s.name]})
 	}
 	return list
 }
@@ -97,7 +106,7 @@ func (l *Loaded) WriteYAML(w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "%-40s # %s\n", strings.Repeat("  ", len(sections))+path[len(path)-1]+": "+text, line.from)
+		fmt.Fprintf(&b, "%-40s # %s\n", strings.Repeat("  ", len(sections))+path[len(path)-1]+": "+text, line.origin())
 	}
 	_, err := w.Write(b.Bytes())
 	return err
@@ -135,15 +144,17 @@ func plain(text string) bool {
 	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./") == "" && !strings.HasPrefix(text, "-") && !strings.EqualFold(text, "null")
 }
 
-// WriteJSON writes the effective settings as one object: value and origin by name.
+// WriteJSON writes the effective settings as one object: value and origin by name,
+// and what a value that stands for another means here.
 func (l *Loaded) WriteJSON(w io.Writer) error {
 	type entry struct {
 		Value any    `json:"value"`
 		From  string `json:"from"`
+		Means string `json:"means,omitempty"`
 	}
 	all := map[string]entry{}
 	for _, line := range l.lines() {
-		all[line.name] = entry{line.value, line.from}
+		all[line.name] = entry{line.value, line.from, line.means}
 	}
 	b, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {

@@ -12,7 +12,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/config"
 )
+
+// MemoryBudget is the budget in bytes that a server with the settings has on this machine.
+func MemoryBudget(c config.Config) int64 {
+	if c.Memory.Budget != 0 {
+		return int64(c.Memory.Budget)
+	}
+	return max(totalMemory()/4, 128<<20)
+}
 
 // totalMemory is the memory in bytes that this process may have.
 func totalMemory() int64 { return totalMemoryOf("/") }

@@ -152,11 +152,7 @@ const maxListed = 20_000
 
 // openMedia opens the rooms that media pass through.
 func (s *Server) openMedia(ctx context.Context) (err error) {
-	budget := int64(s.config.Memory.Budget)
-	if budget == 0 {
-		budget = max(totalMemory()/4, 128<<20)
-	}
-	s.budget = quota.NewBudget(budget, reserve)
+	s.budget = quota.NewBudget(MemoryBudget(s.config), reserve)
 	s.sessions = sessions.New(maxListed, s.config.Real)
 	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Real, Evicted: s.evicted})
 	s.archive, err = archive.Open(ctx, archive.Options{
