@@ -32,7 +32,7 @@ type keyCmd struct {
 // Help shows examples.
 func (keyCmd) Help() string {
 	return `Examples:
-  millrace key create --data /var/lib/millrace
+  millrace key create --data /var/lib/millrace --note 'camera at the gate'
   millrace key disable AKIAEXAMPLEEXAMPLE00 --data /var/lib/millrace
   millrace key reset-root --data /var/lib/millrace
 A running server notices changes within ten seconds.`
@@ -78,6 +78,7 @@ func readable(data string, err error) error {
 
 type keyCreateCmd struct {
 	dataFlags
+	Note string `placeholder:"TEXT" help:"What the key is for, such as 'camera at the gate'; key list shows it."`
 }
 
 // Run makes a key in the account of the installation.
@@ -87,7 +88,7 @@ func (k *keyCreateCmd) Run(ctx context.Context, std stdio) error {
 		if err != nil {
 			return err
 		}
-		key, err := s.Create(ctx, account)
+		key, err := s.Create(ctx, account, k.Note)
 		if err != nil {
 			return err
 		}
@@ -116,6 +117,39 @@ func printKey(w io.Writer, k *iam.RootKey) {
 
 type keyListCmd struct {
 	dataFlags
+	JSON bool `name:"json" help:"One JSON object a line instead of a table."`
+}
+
+// Help explains a column.
+func (keyListCmd) Help() string {
+	return `LAST USED is to the minute, and a running server writes it once a minute: a use of just now is
+shown a minute or two later.
+
+Examples:
+  millrace key list --data /var/lib/millrace
+  millrace key list --data /var/lib/millrace --json | jq -r 'select(.LastUsed == null) | .AccessKeyId'`
+}
+
+// keyObject is a key as JSON.
+type keyObject struct {
+	AccessKeyID string `json:"AccessKeyId"`
+	Root        bool   // given out by the first start or by key reset-root
+	Active      bool   // false = disabled
+	Created     time.Time
+	LastUsed    *time.Time // null = never
+	Note        string
+}
+
+func keyObjects(keys []iam.KeyInfo) []keyObject {
+	all := make([]keyObject, len(keys))
+	for i, k := range keys {
+		all[i] = keyObject{AccessKeyID: k.ID, Root: k.Root, Active: k.Active, Created: k.Created.Time().UTC(), Note: k.Note}
+		if k.Used != 0 {
+			used := k.Used.Time().UTC()
+			all[i].LastUsed = &used
+		}
+	}
+	return all
 }
 
 // Run prints a table.
@@ -129,10 +163,13 @@ func (k *keyListCmd) Run(ctx context.Context, std stdio) error {
 		if err != nil {
 			return err
 		}
+		if k.JSON {
+			return writeObjects(std.out, keyObjects(keys))
+		}
 		w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "KEY\tKIND\tSTATUS\tCREATED\tLAST USED")
+		fmt.Fprintln(w, "KEY\tKIND\tSTATUS\tCREATED\tLAST USED\tNOTE")
 		for _, i := range keys {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.ID, choose(i.Root, "root", "key"), choose(i.Active, "active", "disabled"), when(i.Created), when(i.Used))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, choose(i.Root, "root", "key"), choose(i.Active, "active", "disabled"), when(i.Created), when(i.Used), i.Note)
 		}
 		return w.Flush()
 	})
@@ -170,9 +207,24 @@ func (k *oneKey) change(ctx context.Context, f func(*iam.Store) error) error {
 
 type keyDisableCmd struct{ oneKey }
 
-// Run disables the key.
-func (k *keyDisableCmd) Run(ctx context.Context) error {
-	return k.change(ctx, func(s *iam.Store) error { return s.Disable(ctx, k.ID) })
+// Run disables the key. Without an active root key some calls are left to nobody.
+func (k *keyDisableCmd) Run(ctx context.Context, std stdio) error {
+	return k.change(ctx, func(s *iam.Store) error {
+		if err := s.Disable(ctx, k.ID); err != nil {
+			return err
+		}
+		keys, err := s.List(ctx, "")
+		if err != nil {
+			return err
+		}
+		last := slices.ContainsFunc(keys, func(i iam.KeyInfo) bool { return i.Root && i.ID == k.ID }) &&
+			!slices.ContainsFunc(keys, func(i iam.KeyInfo) bool { return i.Root && i.Active })
+		if last {
+			fmt.Fprintf(std.err, "millrace: warning: no root key is active now, and only one may change limits;\n"+
+				"  back: millrace key enable %s; a new one: millrace key reset-root, with the server stopped\n", k.ID)
+		}
+		return nil
+	})
 }
 
 type keyEnableCmd struct{ oneKey }

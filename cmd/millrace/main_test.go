@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -150,5 +152,48 @@ func TestChangingKeys(t *testing.T) {
 	var out bytes.Buffer
 	if code := run(t.Context(), []string{"key", "list", "--data", dir}, stdio{out: &out, err: &out}); code != exitOK || !strings.Contains(out.String(), root.ID) {
 		t.Errorf("code %d, the root key is not listed:\n%s", code, &out)
+	}
+}
+
+// Keys are told apart by their notes; a table has a line for each, whatever a note says.
+func TestNotesOfKeys(t *testing.T) {
+	dir := t.TempDir()
+	call := func(args ...string) (int, string, string) {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), append(args, "--data", dir), stdio{out: &out, err: &errs})
+		return code, out.String(), errs.String()
+	}
+	_, root, _ := call("init")
+	id, _, _ := strings.Cut(strings.TrimPrefix(root, "AWS_ACCESS_KEY_ID="), "\n")
+	if code, _, stderr := call("key", "create", "--note", "camera at the gate"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	if code, _, stderr := call("key", "create", "--note", "two\nlines"); code != exitFailed || !strings.Contains(stderr, "a note is one line") {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+	if _, table, _ := call("key", "list"); !strings.Contains(table, "NOTE") || !strings.Contains(table, "camera at the gate\n") || strings.Count(table, "\n") != 3 {
+		t.Error(table)
+	}
+	_, lines, _ := call("key", "list", "--json")
+	var key struct {
+		AccessKeyID string `json:"AccessKeyId"`
+		Active      bool
+		LastUsed    *string
+		Note        string
+	}
+	last := strings.Split(strings.TrimSpace(lines), "\n")
+	if err := json.Unmarshal([]byte(last[len(last)-1]), &key); err != nil || len(last) != 2 || !key.Active || key.LastUsed != nil {
+		t.Errorf("%v: %s", err, lines)
+	}
+	if strings.Contains(root, key.AccessKeyID) != (key.Note == "") {
+		t.Errorf("%+v", key)
+	}
+	if _, _, stderr := call("key", "disable", id); !strings.Contains(stderr, "no root key is active") {
+		t.Errorf("no warning: %s", stderr)
+	}
+	for _, other := range regexp.MustCompile(`AKIA\w+`).FindAllString(lines, -1) {
+		if _, _, stderr := call("key", "disable", other); other != id && stderr != "" {
+			t.Errorf("a warning about another key: %s", stderr)
+		}
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/millrace/millrace/internal/kvs"
 )
@@ -45,6 +48,7 @@ type KeyInfo struct {
 	Active  bool
 	Created kvs.Millis
 	Used    kvs.Millis // last use, to the minute; 0 = never
+	Note    string     // what it is for, in the words of who made it
 }
 
 // principal is the caller a key stands for. Until there are users every key has the ARN
@@ -97,6 +101,17 @@ func validID(id string) bool {
 		}
 	}
 	return true
+}
+
+// maxNote is how many bytes a note may have.
+const maxNote = 256
+
+// checkNote keeps tables of keys one line a key.
+func checkNote(note string) error {
+	if len(note) > maxNote || !utf8.ValidString(note) || strings.ContainsFunc(note, unicode.IsControl) {
+		return kvs.Errorf(kvs.InvalidArgument, "a note is one line of at most %d bytes", maxNote)
+	}
+	return nil
 }
 
 func unknownKey() error { return kvs.Errorf(kvs.NotFound, "there is no such access key") }

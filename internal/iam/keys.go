@@ -8,10 +8,14 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 )
 
-// Create makes another key for an account, "" for the first one; NotFound if the
-// account does not exist. The caller shows the key, because nobody can read its secret
-// again.
-func (s *Store) Create(ctx context.Context, account kvs.AccountID) (*RootKey, error) {
+// Create makes another key for an account, "" for the first one, with a line on what it
+// is for, which may be empty; NotFound if the account does not exist, InvalidArgument if
+// the note is no line of at most 256 bytes. The caller shows the key, because nobody can
+// read its secret again.
+func (s *Store) Create(ctx context.Context, account kvs.AccountID, note string) (*RootKey, error) {
+	if err := checkNote(note); err != nil {
+		return nil, err
+	}
 	key := newKey(account)
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		var err error
@@ -29,7 +33,7 @@ func (s *Store) Create(ctx context.Context, account kvs.AccountID) (*RootKey, er
 		if err != nil {
 			return err
 		}
-		return s.insert(tx, key, false)
+		return s.insert(tx, key, false, note)
 	})
 	if err != nil {
 		return nil, err
@@ -65,7 +69,7 @@ func (s *Store) AddAccount(ctx context.Context, account kvs.AccountID) (kvs.Acco
 // List describes the stored keys of an account, "" for all, the oldest first. The keys
 // of EnsureKey are not among them.
 func (s *Store) List(ctx context.Context, account kvs.AccountID) ([]KeyInfo, error) {
-	rows, err := s.db.Read().QueryContext(ctx, `SELECT id, account, root, active, created, used FROM access_key
+	rows, err := s.db.Read().QueryContext(ctx, `SELECT id, account, root, active, created, used, note FROM access_key
 		WHERE account = $1 OR $1 = '' ORDER BY created, id`, string(account))
 	if err != nil {
 		return nil, err
@@ -74,7 +78,7 @@ func (s *Store) List(ctx context.Context, account kvs.AccountID) ([]KeyInfo, err
 	var keys []KeyInfo
 	for rows.Next() {
 		var k KeyInfo
-		if err := rows.Scan(&k.ID, &k.Account, &k.Root, &k.Active, &k.Created, &k.Used); err != nil {
+		if err := rows.Scan(&k.ID, &k.Account, &k.Root, &k.Active, &k.Created, &k.Used, &k.Note); err != nil {
 			return nil, err
 		}
 		keys = append(keys, k)

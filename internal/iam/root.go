@@ -34,7 +34,7 @@ func (s *Store) Bootstrap(ctx context.Context, account kvs.AccountID) (*RootKey,
 		if _, err := tx.Exec("INSERT INTO account (id, home, created) VALUES ($1, 1, $2)", string(account), int64(s.millis())); err != nil {
 			return err
 		}
-		return s.insert(tx, key, true)
+		return s.insert(tx, key, true, "")
 	})
 	if err != nil || !made {
 		return nil, err
@@ -69,7 +69,7 @@ func (s *Store) ResetRoot(ctx context.Context) (*RootKey, error) {
 			return err
 		}
 		key.Account = account
-		return s.insert(tx, key, true)
+		return s.insert(tx, key, true, "")
 	})
 	if err != nil {
 		return nil, err
@@ -105,9 +105,9 @@ func home(q rower) (account kvs.AccountID, err error) {
 }
 
 // insert stores a key with its secret sealed.
-func (s *Store) insert(tx *sql.Tx, k *RootKey, root bool) error {
-	_, err := tx.Exec("INSERT INTO access_key (id, account, root, secret, active, created, used) VALUES ($1, $2, $3, $4, 1, $5, 0)",
-		k.ID, string(k.Account), number(root), s.seal.seal(k.ID, k.Secret), int64(s.millis()))
+func (s *Store) insert(tx *sql.Tx, k *RootKey, root bool, note string) error {
+	_, err := tx.Exec("INSERT INTO access_key (id, account, root, secret, active, created, used, note) VALUES ($1, $2, $3, $4, 1, $5, 0, $6)",
+		k.ID, string(k.Account), number(root), s.seal.seal(k.ID, k.Secret), int64(s.millis()), note)
 	return err
 }
 

@@ -127,12 +127,12 @@ func TestRandomAccount(t *testing.T) {
 
 func TestLifeOfAKey(t *testing.T) {
 	h, ctx := newHouse(t), t.Context()
-	if _, err := h.Create(ctx, ""); kvs.KindOf(err) != kvs.NotFound {
+	if _, err := h.Create(ctx, "", ""); kvs.KindOf(err) != kvs.NotFound {
 		t.Errorf("key without an account: %v", err)
 	}
 	root := h.bootstrap()
 	h.clock.t = h.clock.t.Add(time.Hour)
-	k, err := h.Create(ctx, "")
+	k, err := h.Create(ctx, "", "")
 	if err != nil || k.Account != root.Account || k.ID == root.ID || k.Secret == root.Secret {
 		t.Fatalf("created %+v, %v", k, err)
 	}
@@ -177,7 +177,7 @@ func TestLifeOfAKey(t *testing.T) {
 func TestAccountsAreApart(t *testing.T) {
 	h, ctx := newHouse(t), t.Context()
 	h.bootstrap()
-	if _, err := h.Create(ctx, "444455556666"); kvs.KindOf(err) != kvs.NotFound {
+	if _, err := h.Create(ctx, "444455556666", ""); kvs.KindOf(err) != kvs.NotFound {
 		t.Errorf("key of an unknown account: %v", err)
 	}
 	if _, err := h.AddAccount(ctx, "444455556666"); err != nil {
@@ -186,7 +186,7 @@ func TestAccountsAreApart(t *testing.T) {
 	if _, err := h.AddAccount(ctx, "444455556666"); kvs.KindOf(err) != kvs.InUse {
 		t.Errorf("account added twice: %v", err)
 	}
-	k, err := h.Create(ctx, "444455556666")
+	k, err := h.Create(ctx, "444455556666", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestResetRoot(t *testing.T) {
 		t.Errorf("before the first start: %v", err)
 	}
 	old := h.bootstrap()
-	other, err := h.Create(ctx, "")
+	other, err := h.Create(ctx, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestFixedKeysStayInMemory(t *testing.T) {
 func TestSecretsStayInside(t *testing.T) {
 	h, ctx := newHouse(t), t.Context()
 	root := h.bootstrap()
-	k, err := h.Create(ctx, "")
+	k, err := h.Create(ctx, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func TestSecretsStayInside(t *testing.T) {
 func TestSealedToItsRow(t *testing.T) {
 	h := newHouse(t)
 	a := h.bootstrap()
-	b, err := h.Create(t.Context(), "")
+	b, err := h.Create(t.Context(), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

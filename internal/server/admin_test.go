@@ -132,7 +132,7 @@ func TestOnlyTheRootKeyChangesLimits(t *testing.T) {
 		c.Credentials = sigv4.Credentials{AccessKey: id, Secret: secret}
 		return c
 	}
-	made, err := p.keys.Create(t.Context(), "")
+	made, err := p.keys.Create(t.Context(), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
