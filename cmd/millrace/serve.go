@@ -155,7 +155,7 @@ func announce(w io.Writer, c config.Config, srv *server.Server) {
 		data = c.Data
 	}
 	if c.Dev {
-		announceDev(w, c, srv, data)
+		announceDev(w, c, srv, os.Args[0], data)
 		return
 	}
 	fmt.Fprintf(w, "Millrace serves %s\n", join(srv.URL("https"), srv.URL("http")))
@@ -165,44 +165,4 @@ func announce(w io.Writer, c config.Config, srv *server.Server) {
 	if k := srv.RootKey(); k != nil {
 		announceRoot(w, data, k)
 	}
-}
-
-func announceDev(w io.Writer, c config.Config, srv *server.Server, data string) {
-	ca := filepath.Join(data, "ca.pem")
-	fmt.Fprintf(w, `Millrace development server: this machine only, keys that everybody knows.
-
-  endpoints   %s
-  region      %s
-  account     %s
-  access key  %s
-  secret key  %s
-  CA file     %s
-  data        %s
-
-`, join(srv.URL("https"), srv.URL("http")), c.Regions[0], config.DevAccount, config.DevAccessKey, config.DevSecret, ca, data)
-	keys := fmt.Sprintf("export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s", config.DevAccessKey, config.DevSecret, c.Regions[0])
-	fmt.Fprintf(w, "For the AWS CLI, boto3 and millrace itself:\n  %s\n  export AWS_ENDPOINT_URL=%s AWS_CA_BUNDLE=%s\n\n", keys, first(srv.URL("https"), srv.URL("http")), ca)
-	fmt.Fprintf(w, "For kvssink and the C producer samples:\n  %s\n  export CONTROL_PLANE_URI=%s KVSSINK_CA_CERT_PATH=%s AWS_KVS_CACERT_PATH=%s\n\n", keys, first(srv.URL("https"), srv.URL("http")), ca, ca)
-	fmt.Fprintf(w, "The stream %q shows the built-in camera. Try next, in another terminal, after the first export lines:\n  %s list %s\n  %s get %s --start NOW -o - | ffplay -\n",
-		config.DevStream, os.Args[0], config.DevStream, os.Args[0], config.DevStream)
-}
-
-func first(urls ...string) string {
-	for _, u := range urls {
-		if u != "" {
-			return u
-		}
-	}
-	return ""
-}
-
-func join(urls ...string) string {
-	text := ""
-	for _, u := range urls {
-		if u != "" && text != "" {
-			text += " and "
-		}
-		text += u
-	}
-	return text
 }
