@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -134,6 +135,28 @@ func TestNearby(t *testing.T) {
 	} {
 		if got := nearby(c); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// A data directory that cannot be written is told with the user and a cure; other files
+// are not.
+func TestUnusableData(t *testing.T) {
+	failing := func(path string, err error) error {
+		return fmt.Errorf("data directory: %w", &fs.PathError{Op: "open", Path: path, Err: err})
+	}
+	for want, err := range map[string]error{
+		"permission denied for the user ": failing("/srv/data/lock", syscall.EACCES),
+		"run the server as the owner":     failing("/srv", syscall.EACCES),
+		"that can be written: --data":     failing("/srv/data/lock", syscall.EROFS),
+	} {
+		if text := usable("/srv/data", err).Error(); !strings.Contains(text, want) || !strings.Contains(text, "open /srv") {
+			t.Errorf("%q is not in %s", want, text)
+		}
+	}
+	for _, err := range []error{failing("/etc/key.pem", syscall.EACCES), failing("/srv/data/lock", syscall.EIO)} {
+		if got := usable("/srv/data", err); got != err {
+			t.Error(got)
 		}
 	}
 }

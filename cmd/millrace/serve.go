@@ -65,7 +65,7 @@ func (s *serveCmd) Run(ctx context.Context, std stdio) error {
 	defer signal.Stop(hangup)
 	srv, err := server.New(ctx, c, log)
 	if err != nil {
-		return err
+		return usable(c.Data, err)
 	}
 	announce(std.out, c, srv)
 	noteStart(log, c)

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/millrace/millrace/internal/config"
@@ -34,6 +37,33 @@ func supervise(ctx context.Context, srv *server.Server, manager *notify.Manager,
 	dead()
 	<-watched
 	return err
+}
+
+// usable says what to do about a data directory that cannot be written.
+func usable(data string, err error) error {
+	wrong, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return err
+	}
+	if abs, e := filepath.Abs(data); e == nil && !strings.HasPrefix(wrong.Path, abs) && !strings.HasPrefix(abs, wrong.Path) {
+		return err
+	}
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w; give a directory that can be written: --data", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w for %s; run the server as the owner of the directory, or give another --data", err, whoami())
+	}
+	return err
+}
+
+// whoami is the user of this process.
+func whoami() string {
+	u, err := user.Current()
+	if err != nil {
+		return fmt.Sprintf("the user number %d", os.Getuid())
+	}
+	return "the user " + u.Username
 }
 
 // telling returns what takes the outcome of telling the service manager something.

@@ -106,7 +106,7 @@ func (c *Config) checkDurations() (wrong Mistakes) {
 	for _, s := range c.settings() {
 		d, ok := s.value.Interface().(time.Duration)
 		if ok && (d < 0 || d == 0 && !zeroMeansNever[s.name]) {
-			wrong = append(wrong, Mistake{Setting: s.name, Text: fmt.Sprintf("%v is too short", d)})
+			wrong = append(wrong, Mistake{Setting: s.name, Text: durationText(d) + " is too short"})
 		}
 	}
 	if d := c.GetMedia.Idle; d > 0 {
@@ -160,6 +160,9 @@ func checkAddr(addr string, dev bool) error {
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
+		if wrong, ok := errors.AsType[*net.AddrError](err); ok { // would name the address again
+			err = errors.New(wrong.Err)
+		}
 		return fmt.Errorf("address %q: %w; write HOST:PORT or :PORT", addr, err)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {

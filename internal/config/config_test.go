@@ -97,7 +97,7 @@ P:4: memory.bugdet: there is no such setting; did you mean memory.budget?
 P:5: cert: there is no such setting; did you mean tls.cert?
 P:6: get_media: write settings as NAME: VALUE
 P:8: regions: takes one value, not several
-P:9: https: address "8443": address 8443: missing port in address; write HOST:PORT or :PORT
+P:9: https: address "8443": missing port in address; write HOST:PORT or :PORT
 P:10: shutdown: has no value; write "" for none, or remove the line
 P:11: clock: write the value plainly: anchors, aliases and tags are not read here
 P:12: profile: unknown profile "gcp": use "open" or "aws"
@@ -108,7 +108,7 @@ P:17: limits.PutMedia.sesions: there is no limit named "PutMedia.sesions": did y
 P:18: limits.PutMedia.idle: PutMedia.idle is "soon": write a duration such as 45m or 30s, or none
 MILLRACE_HTPPS: this variable is no setting; unset it or correct its name; did you mean MILLRACE_HTTPS?
 MILLRACE_CLOCK: clock: "soon" is not a duration; write one such as 30s, 5m or 1h30m
---metrics: metrics: address "9090": address 9090: missing port in address; write HOST:PORT or :PORT`
+--metrics: metrics: address "9090": missing port in address; write HOST:PORT or :PORT`
 	if err == nil {
 		t.Fatal("no mistake was found")
 	}
@@ -119,14 +119,17 @@ MILLRACE_CLOCK: clock: "soon" is not a duration; write one such as 30s, 5m or 1h
 
 func TestFilesThatAreNoSettings(t *testing.T) {
 	for text, want := range map[string]string{
-		"http: :1\nhttp: :2\n":       `P:2: mapping key "http" already defined at [1:1]`,
-		"a: [":                       "P:1: ",
-		"- a\n- b\n":                 "P:1: write settings as NAME: VALUE",
-		"just words":                 "P:1: write settings as NAME: VALUE",
-		"http: :1\n---\nhttps: :2\n": "P:3: a second document begins here",
-		"":                           "",
-		"# nothing\n":                "",
-		"---\n":                      "",
+		"http: :1\nhttp: :2\n":           `P:2: mapping key "http" already defined at [1:1]`,
+		"a: [":                           "P:1: ",
+		"tls:\n  names: []\n\tcert: c\n": "P:3: begins with a tab: YAML is indented with spaces",
+		"tls:\n\tcert: c\n":              "P:2: begins with a tab: YAML is indented with spaces",
+		"clock: -5m\n":                   "P:1: clock: -5m is too short",
+		"- a\n- b\n":                     "P:1: write settings as NAME: VALUE",
+		"just words":                     "P:1: write settings as NAME: VALUE",
+		"http: :1\n---\nhttps: :2\n":     "P:3: a second document begins here",
+		"":                               "",
+		"# nothing\n":                    "",
+		"---\n":                          "",
 	} {
 		path := filepath.Join(t.TempDir(), "c.yml")
 		write(t, path, text)

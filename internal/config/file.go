@@ -30,7 +30,7 @@ func (c *Config) read(path string) (*reading, error) {
 	}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
-		r.syntax(err)
+		r.syntax(err, string(text))
 		return r, nil
 	}
 	for i, doc := range file.Docs {
@@ -45,8 +45,15 @@ func (c *Config) read(path string) (*reading, error) {
 	return r, nil
 }
 
-// syntax records that the file is no YAML.
-func (r *reading) syntax(err error) {
+// syntax records that the file is no YAML. Its line may begin with a tab, which the
+// message does not say.
+func (r *reading) syntax(err error, text string) {
+	for i, line := range strings.Split(text, "\n") {
+		if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "\t") && strings.Trim(rest, " \t\r") != "" {
+			r.mistakes = append(r.mistakes, Mistake{Where: r.at(i + 1), Text: "begins with a tab: YAML is indented with spaces", line: i + 1})
+			return
+		}
+	}
 	var y yaml.Error
 	if !errors.As(err, &y) || y.GetToken() == nil {
 		r.mistakes = append(r.mistakes, Mistake{Where: r.path, Text: err.Error()})

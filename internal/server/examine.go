@@ -59,14 +59,21 @@ func examineAddress(addr, data string) error {
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("address %s is in use by another program, as no server runs on %s: give another address, or the --data of the server that has this one", addr, data)
+	case err != nil:
+		return addressError(addr, err)
+	}
+	return l.Close()
+}
+
+// addressError says why an address cannot be listened on.
+func addressError(addr string, err error) error {
+	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("address %s: this user may not listen on a port below 1024; take a higher one, or grant CAP_NET_BIND_SERVICE", addr)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("address %s is not one of this machine", addr)
-	case err != nil:
-		return err
 	}
-	return l.Close()
+	return err
 }
 
 // running reports whether a server has the data directory, as far as this user can tell.
@@ -113,7 +120,10 @@ func examineData(root string, dev bool) error {
 func writable(dir string) error {
 	f, err := os.CreateTemp(dir, ".format-check-*")
 	if err != nil {
-		return fmt.Errorf("nothing can be written there: %w", err)
+		if wrong, ok := errors.AsType[*fs.PathError](err); ok { // the name of the try says nothing
+			err = wrong.Err
+		}
+		return fmt.Errorf("nothing can be written to %s: %w", dir, err)
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -63,5 +64,23 @@ func TestExamine(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "a")); err == nil {
 		t.Error("examining made a directory")
+	}
+}
+
+// What cannot be written is told with the name that was given, and the reason once.
+func TestNothingCanBeWritten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "missing")
+	if err := writable(dir); err == nil || err.Error() != "nothing can be written to "+dir+": no such file or directory" {
+		t.Error(err)
+	}
+}
+
+// A start tells what is wrong with an address in the words of the check.
+func TestBindingNobodysAddress(t *testing.T) {
+	c := config.Default()
+	c.Data, c.HTTP, c.HTTPS = t.TempDir(), "192.0.2.1:4711", ""
+	_, err := New(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err == nil || err.Error() != "http: address 192.0.2.1:4711 is not one of this machine" {
+		t.Error(err)
 	}
 }

@@ -37,7 +37,7 @@ func (s *Server) bindAll(context.Context) error {
 			return fmt.Errorf("%s: address %s is in use by another program: give another one, %s", a.name, a.addr, a.how())
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", a.name, err)
+			return fmt.Errorf("%s: %w", a.name, addressError(a.addr, err))
 		}
 		s.bound[a.name] = l
 	}
