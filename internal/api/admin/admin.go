@@ -11,12 +11,7 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
-	"strings"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/kvs"
@@ -106,20 +101,4 @@ func (s *Stream) target() (api.Target, error) {
 		return api.Target{}, kvs.Errorf(kvs.InvalidArgument, "Either StreamName or StreamARN must be given.")
 	}
 	return api.Target{Name: s.StreamName, ARN: s.StreamARN}, nil
-}
-
-// decode reads one JSON object; an empty body is an empty object.
-func decode(body []byte, into any) error {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return nil
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return kvs.Errorf(kvs.InvalidArgument, "The body does not fit: %s.", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return kvs.Errorf(kvs.InvalidArgument, "The body holds more than one JSON object.")
-	}
-	return nil
 }

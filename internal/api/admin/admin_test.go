@@ -2,8 +2,10 @@ package admin
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/kvs"
@@ -13,6 +15,10 @@ type fenceInput struct {
 	Stream
 	Colour string
 	Coats  int
+	Cans   uint
+	Dry    time.Time
+	Boards []struct{ Width float64 }
+	Gate   bool
 }
 
 func paint() Route {
@@ -26,11 +32,21 @@ func TestBodies(t *testing.T) {
 	r := paint()
 	for body, says := range map[string]string{
 		`{"StreamName":"yard","Colour":"blue"}`: "",
-		`{"StreamName":"yard","Color":"blue"}`:  `unknown field "Color"`,
-		`{"StreamName":"yard","Coats":"two"}`:   "Coats",
+		`{"StreamName":"yard","Color":"blue"}`:  `there is no member "Color"`,
+		`{"StreamName":"yard","Coats":"two"}`:   "Coats is a text, not a whole number in digits",
+		`{"StreamName":"yard","Coats":1e3}`:     "Coats is the number 1e3, not a whole number in digits",
+		`{"StreamName":"yard","Cans":-1}`:       "Cans is the number -1, not a whole number from 0, in digits",
+		`{"StreamName":"yard","Colour":{}}`:     "Colour is an object, not a text",
+		`{"StreamName":"yard","Gate":0}`:        "Gate is a number, not true or false",
+		`{"StreamName":"yard","Dry":"soon"}`:    "Dry is not a time such as 2026-01-02T15:04:05Z",
+		`{"StreamName":"yard","Dry":5}`:         "Dry is not a time such as 2026-01-02T15:04:05Z",
+		`{"StreamName":"yard","Boards":true}`:   "Boards is true or false, not a list",
+		`{"StreamName":["yard"]}`:               ": StreamName is a list, not a text",
+		`{"Boards":[{"Width":"wide"}]}`:         "Boards.Width is a text, not a number",
+		`{"StreamName":"yard","Coats":}`:        "it is no JSON object: invalid character '}'",
 		`{"StreamName":"yard"} {}`:              "more than one JSON object",
 		`{"StreamName":`:                        "unexpected EOF",
-		`[]`:                                    "array",
+		`[]`:                                    "it is a list, not an object",
 		``:                                      "Either StreamName or StreamARN",
 		`{}`:                                    "Either StreamName or StreamARN",
 	} {
@@ -43,6 +59,9 @@ func TestBodies(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 		case says != "" && (kvs.KindOf(err) != kvs.InvalidArgument || !strings.Contains(err.Error(), says)):
 			t.Errorf("%s: %v, want %s", body, err, says)
+		}
+		if err != nil && regexp.MustCompile(`Go |struct|unmarshal|Unmarshal|int\b|2006`).MatchString(err.Error()) {
+			t.Errorf("%s: %v speaks of the program", body, err)
 		}
 	}
 }
