@@ -61,7 +61,7 @@ func (b *backupMakeCmd) Run(ctx context.Context, std stdio) error {
 		err = b.whence("data", err)
 	}
 	if err != nil {
-		return err
+		return readable(c.Data, err)
 	}
 	for _, w := range r.Warnings {
 		fmt.Fprintln(std.err, "millrace: warning:", w)

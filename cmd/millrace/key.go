@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,14 +65,6 @@ func (d dataFlags) open(ctx context.Context, offline bool) (*iam.Store, func() e
 	}
 	store, done, err := server.OpenKeys(ctx, c.Data, offline)
 	return store, done, d.whence("data", readable(c.Data, err))
-}
-
-// readable says what to do about files of another user.
-func readable(data string, err error) error {
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%s: permission denied; run the command as the user of the server", data)
-	}
-	return err
 }
 
 type keyCreateCmd struct {

@@ -36,7 +36,7 @@ func (r *restoreCmd) Run(ctx context.Context, std stdio) error {
 	done, err := backup.Restore(ctx, backup.RestoreOptions{Dir: r.Dir, ID: r.Backup, Data: r.Data, KeyFile: r.KeyFile, Salvage: r.Salvage, Progress: line.show})
 	line.clear()
 	if err != nil {
-		return err
+		return readable(r.Data, err)
 	}
 	for _, w := range done.Warnings {
 		fmt.Fprintln(std.err, "millrace: warning:", w)

@@ -65,6 +65,9 @@ func (s *serveCmd) Run(ctx context.Context, std stdio) error {
 	defer signal.Stop(hangup)
 	srv, err := server.New(ctx, c, log)
 	if err != nil {
+		if in := inTheWay(c.Data); in != "" {
+			return fmt.Errorf("%w; %s", err, in)
+		}
 		return usable(c.Data, err)
 	}
 	announce(std.out, c, srv)

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	owner "github.com/millrace/millrace/internal/disk"
 )
 
 // disk is what the archive asks of the file system. Tests put in one whose nth
@@ -34,7 +36,7 @@ type file interface {
 // realDisk is the operating system's.
 type realDisk struct{}
 
-func (realDisk) MakeDir(name string) error { return os.MkdirAll(name, 0o700) }
+func (realDisk) MakeDir(name string) error { return owner.MakeDir(name) }
 
 func (realDisk) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
@@ -55,6 +57,9 @@ func openFile(name string, flag int) (file, error) {
 	f, err := os.OpenFile(filepath.Clean(name), flag, 0o600)
 	if err != nil {
 		return nil, err
+	}
+	if flag&os.O_CREATE != 0 {
+		owner.Give(f)
 	}
 	return realFile{f}, nil
 }

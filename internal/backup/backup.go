@@ -124,9 +124,6 @@ func explain(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return interrupted{err}
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w; run the command as the user of the server", err)
-	}
 	return err
 }
 
@@ -141,7 +138,7 @@ func (i interrupted) Unwrap() error { return i.error }
 func newJob(ctx context.Context, o Options) (*job, error) {
 	j := &job{Options: o, ready: map[int64]bool{}, fresh: map[part]bool{}, pins: map[int64]*os.File{}}
 	if j.volume == nil {
-		j.volume = realVolume{}
+		j.volume = realVolume{data: o.Data}
 	}
 	if j.Now == nil {
 		j.Now = time.Now

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/millrace/millrace/internal/disk"
 )
 
 // errTaken says that another process holds a lock.
@@ -17,7 +19,7 @@ var errTaken = errors.New("in use by another process")
 // take takes an advisory lock that ends with the process, however that ends. With
 // errTaken the file is returned, too, to be read and closed.
 func take(path string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Clean(path), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := disk.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/disk"
 )
 
 // volume is how a backup and a restore change the file system. Tests put in one that fails
@@ -31,13 +33,29 @@ type sink interface {
 	Close() error
 }
 
-// realVolume is the operating system's.
-type realVolume struct{}
+// realVolume is the operating system's. What root makes is for the owner of the folder that
+// it comes into, in a folder of backups only if that is the owner of the data, too.
+type realVolume struct {
+	data string // the data directory of a backup; "" = a restore, which makes one
+}
 
-func (realVolume) MakeDir(name string) error { return os.MkdirAll(name, 0o700) }
+func (v realVolume) MakeDir(name string) error {
+	if v.gives(name) {
+		return disk.MakeDir(name)
+	}
+	return os.MkdirAll(name, 0o700)
+}
 
-func (realVolume) Create(name string) (sink, error) {
-	return os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func (v realVolume) Create(name string) (sink, error) {
+	f, err := os.OpenFile(filepath.Clean(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil && v.gives(name) {
+		disk.Give(f)
+	}
+	return f, err
+}
+
+func (v realVolume) gives(name string) bool {
+	return v.data == "" || disk.SameOwner(v.data, filepath.Dir(filepath.Clean(name)))
 }
 
 func (realVolume) Rename(from, to string) error           { return os.Rename(from, to) }
@@ -53,16 +71,19 @@ func (realVolume) SyncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (realVolume) Snapshot(ctx context.Context, from, to string) error {
+func (v realVolume) Snapshot(ctx context.Context, from, to string) error {
 	if err := db.Snapshot(ctx, from, to); err != nil {
 		return err
 	}
 	if err := os.Chmod(to, 0o600); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Clean(to), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Clean(to), os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
+	}
+	if v.gives(to) {
+		disk.Give(f)
 	}
 	return errors.Join(f.Sync(), f.Close())
 }

@@ -12,6 +12,7 @@ import (
 	"modernc.org/sqlite" // also registers the driver "sqlite"
 	codes "modernc.org/sqlite/lib"
 
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -88,6 +89,7 @@ func createFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("create database: %w", err)
 	}
+	disk.Give(f)
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("create database %s: %w", path, err)
 	}

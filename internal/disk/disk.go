@@ -17,6 +17,7 @@ func WriteFile(path string, b []byte, mode fs.FileMode) error {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
+	Give(f)
 	_, err = f.Write(b)
 	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err != nil {

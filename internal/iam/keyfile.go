@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/millrace/millrace/internal/disk"
 )
 
 // The key file is two lines: what it is, and 32 bytes in base64.
@@ -68,6 +70,7 @@ func makeKeyFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make key file: %w", err)
 	}
+	disk.Give(f)
 	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.WriteString(keyFileTitle + "\n" + base64.StdEncoding.EncodeToString(key) + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {

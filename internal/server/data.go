@@ -73,7 +73,7 @@ func (d *dataDir) serving() (err error) {
 
 // lock takes an advisory lock that ends with the process, however that ends.
 func lock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := disk.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
