@@ -19,7 +19,7 @@ func readable(data string, err error) error {
 	}
 	self := myself()
 	if info, e := os.Stat(data); e == nil && errors.Is(err, fs.ErrPermission) && !self.may(info) {
-		return fmt.Errorf("%w; %s belongs to %s and this is %s: run the command as the user of the server", err, data, userName(ownerUID(info)), userName(self.uid))
+		return fmt.Errorf("%w; %s belongs to %s and this is %s: run the command as the user of the server", err, data, loginName(ownerUID(info)), loginName(self.uid))
 	}
 	if in := inTheWay(data); in != "" {
 		return fmt.Errorf("%w; %s", err, in)
@@ -41,7 +41,7 @@ func inTheWay(data string) string {
 	if name == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s belongs to %s and this is %s: as root, chown -R %[3]s: %[4]s", name, userName(uid), userName(self.uid), data)
+	return fmt.Sprintf("%s belongs to %s and this is %s: as root, chown -R %[3]s: %[4]s", name, loginName(uid), loginName(self.uid), data)
 }
 
 func myself() login {
@@ -98,8 +98,8 @@ func ownerUID(info fs.FileInfo) int {
 	return -1
 }
 
-// userName is the name of a user, or the number of one without.
-func userName(uid int) string {
+// loginName is the name of a user, or the number of one without.
+func loginName(uid int) string {
 	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return u.Username
 	}

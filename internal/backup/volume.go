@@ -55,7 +55,11 @@ func (v realVolume) Create(name string) (sink, error) {
 }
 
 func (v realVolume) gives(name string) bool {
-	return v.data == "" || disk.SameOwner(v.data, filepath.Dir(filepath.Clean(name)))
+	dir := filepath.Dir(filepath.Clean(name))
+	for v.data != "" && !exists(dir) && dir != filepath.Dir(dir) { // is made with the name
+		dir = filepath.Dir(dir)
+	}
+	return v.data == "" || disk.SameOwner(v.data, dir)
 }
 
 func (realVolume) Rename(from, to string) error           { return os.Rename(from, to) }
