@@ -155,6 +155,9 @@ func newJob(ctx context.Context, o Options) (*job, error) {
 	if inside(o.Dir, o.Data) || inside(o.Data, o.Dir) {
 		return nil, fmt.Errorf("%s and the data directory %s lie in each other: give a folder of its own, best on another disk", o.Dir, o.Data)
 	}
+	if err := started(o.Data); err != nil {
+		return nil, err
+	}
 	source, err := j.identity(ctx, filepath.Join(o.Data, catalogFile))
 	if err != nil {
 		return nil, explain(err)
@@ -165,11 +168,20 @@ func newJob(ctx context.Context, o Options) (*job, error) {
 	return j, nil
 }
 
+// started tells a data directory from one that is none, or that millrace init made and
+// no server has opened.
+func started(data string) error {
+	if _, err := os.Stat(filepath.Join(data, catalogFile)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s holds no streams: it is not a data directory, or its server was never started (%w)", data, err)
+	}
+	if _, err := os.Stat(filepath.Join(data, indexFile)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s holds no media yet: start its server once before the first backup; millrace key-file export copies what cannot be made again (%w)", data, err)
+	}
+	return nil
+}
+
 // identity reads whose data it is, and notes the number of streams.
 func (j *job) identity(ctx context.Context, path string) (id string, err error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s holds no streams: it is not a data directory, or its server was never started (%w)", j.Data, err)
-	}
 	pool, err := db.OpenReader(path)
 	if err != nil {
 		return "", err

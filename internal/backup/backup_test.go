@@ -353,3 +353,18 @@ func TestCountersAreNotBehind(t *testing.T) {
 		}
 	}
 }
+
+// A directory that no server has opened yet is told from a damaged one.
+func TestADirectoryWhoseServerNeverStarted(t *testing.T) {
+	o := Options{Data: t.TempDir(), Dir: t.TempDir()}
+	for _, c := range []struct{ file, want string }{{"", "not a data directory"}, {catalogFile, "start its server once"}} {
+		if c.file != "" {
+			if err := os.WriteFile(filepath.Join(o.Data, c.file), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("with %q: %v, want %q", c.file, err, c.want)
+		}
+	}
+}

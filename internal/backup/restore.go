@@ -205,7 +205,7 @@ func (j *restoration) copyFile(ctx context.Context, f File) error {
 }
 
 // errDamaged says that a file of a backup is not what was written.
-var errDamaged = errors.New("the backup is damaged; restore another one (millrace backup list shows them), or with --salvage what is left of this one's media")
+var errDamaged = errors.New("the backup is damaged; restore another one (millrace backup list shows them); where only media are damaged, --salvage restores what is left")
 
 // copy copies a file of the backup and fails unless it is what was written.
 func (j *restoration) copy(ctx context.Context, from, to string, size int64, digest string) error {
