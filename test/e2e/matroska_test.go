@@ -60,15 +60,6 @@ type chunk struct {
 	header                                  []byte // before the cluster, without the service's tags
 }
 
-func (c *chunk) tag(name string) string {
-	for _, t := range c.tags {
-		if t[0] == name {
-			return t[1]
-		}
-	}
-	return ""
-}
-
 // chunks reads fragments as they arrive.
 type chunks struct {
 	r       *mkv.Reader
