@@ -50,8 +50,8 @@ func newFront(b *testing.B) *front {
 	c := config.Default()
 	c.Data, c.HTTP, c.HTTPS, c.Account, c.Profile = b.TempDir(), "127.0.0.1:0", "", "123456789012", quota.AWS
 	// The limits are checked, and never reached.
-	c.Limits = map[string]string{"GetDataEndpoint.account-rate": "1000000000/s", "GetDataEndpoint.stream-rate": "1000000000/s",
-		"CreateStream.account-rate": "1000000000/s"}
+	c.Limits = map[string]string{"GetDataEndpoint.account-rate": "1000000/s", "GetDataEndpoint.stream-rate": "1000000/s",
+		"CreateStream.account-rate": "1000000/s"}
 	ctx, cancel := context.WithCancel(context.Background())
 	s, err := server.New(ctx, c, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {

@@ -2,12 +2,14 @@ package front
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -33,30 +35,47 @@ const (
 	years          = 87_600 // hours of retention: the directory is used for long
 )
 
-// millionFragments returns a data directory of a development server with a million
-// fragments, stored by the archive itself. It is made once and kept in the user's cache
-// directory; remove it when the format changes.
+// millionForDev returns a data directory of a development server with a million
+// fragments, stored by the archive itself.
+func millionForDev(b *testing.B) string {
+	b.Helper()
+	return kept(b, "million-dev-2", func(dir string) {
+		layOut(b, dir)
+		store(b, dir, createStreams(b, dir, "million-%02d", millionStreams))
+	})
+}
+
+// millionFragments returns a copy of [millionForDev] for servers of the other kind: a
+// directory that one of those had is closed to development servers.
 func millionFragments(b *testing.B) string {
+	b.Helper()
+	source := millionForDev(b)
+	return kept(b, "million-2", func(dir string) {
+		if out, err := exec.Command("cp", "-a", source, dir).CombinedOutput(); err != nil {
+			b.Fatalf("%v: %s", err, out)
+		}
+	})
+}
+
+// kept returns a directory of the user's cache directory, made once; the number in its
+// name changes with the format.
+func kept(b *testing.B, name string, fill func(dir string)) string {
 	b.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		b.Fatal(err)
 	}
-	dir := filepath.Join(cache, "millrace-bench", "million-1")
+	dir := filepath.Join(cache, "millrace-bench", name)
 	whole := dir + ".whole"
 	if _, err := os.Stat(whole); err == nil {
 		return dir
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Dir(dir), 0o700)); err != nil {
 		b.Fatal(err)
 	}
 	start := time.Now()
-	layOut(b, dir)
-	store(b, dir, createStreams(b, dir, "million-%02d", millionStreams))
-	b.Logf("a million fragments in %s made within %v", dir, time.Since(start))
+	fill(dir)
+	b.Logf("%s made within %v", dir, time.Since(start))
 	if err := os.WriteFile(whole, nil, 0o600); err != nil {
 		b.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func BenchmarkStart(b *testing.B) {
 		{"make-run", func(*testing.B) string { return "" }, true},
 		{"first", func(b *testing.B) string { return filepath.Join(b.TempDir(), "data") }, false},
 		{"million", millionFragments, false},
-		{"million-dev", millionFragments, true},
+		{"million-dev", millionForDev, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
@@ -76,7 +76,7 @@ func BenchmarkIdleMemory(b *testing.B) {
 	for b.Loop() {
 		check(b, "dev", launch(b, "", true))
 		check(b, "plain", launch(b, filepath.Join(b.TempDir(), "data"), false))
-		p := launch(b, millionFragments(b), true)
+		p := launch(b, millionForDev(b), true)
 		p.list(b)
 		check(b, "listed-million", p)
 	}
