@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/spelling"
 )
 
 // Check returns all settings that cannot work, as [Mistakes], and what would.
@@ -106,7 +107,7 @@ func (c *Config) checkDurations() (wrong Mistakes) {
 	for _, s := range c.settings() {
 		d, ok := s.value.Interface().(time.Duration)
 		if ok && (d < 0 || d == 0 && !zeroMeansNever[s.name]) {
-			wrong = append(wrong, Mistake{Setting: s.name, Text: durationText(d) + " is too short"})
+			wrong = append(wrong, Mistake{Setting: s.name, Text: spelling.Duration(d) + " is too short"})
 		}
 	}
 	if d := c.GetMedia.Idle; d > 0 {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/internal/spelling"
 )
 
 func TestFileShowsEveryDefault(t *testing.T) {
@@ -162,7 +164,7 @@ func FuzzFile(f *testing.F) {
 func TestNearest(t *testing.T) {
 	known := []string{"http", "https", "metrics", "regions", "tls"}
 	for word, want := range map[string]string{"htpp": "http", "HTTPs": "https", "metric": "metrics", "region": "regions", "tsl": "tls", "x": "", "colour": "", "": ""} {
-		if got := nearest(word, known); got != want {
+		if got := spelling.Nearest(word, known); got != want {
 			t.Errorf("nearest to %q is %q, want %q", word, got, want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/internal/spelling"
 )
 
 // Sources are the places that settings come from, in rising precedence.
@@ -124,7 +126,7 @@ func (l *Loaded) environment(environ []string) (wrong Mistakes) {
 }
 
 func suggestVariable(name string, known map[string]setting) string {
-	near := nearest(name[len(prefix):], shorten(slices.Sorted(maps.Keys(known))))
+	near := spelling.Nearest(name[len(prefix):], shorten(slices.Sorted(maps.Keys(known))))
 	if near == "" {
 		return ""
 	}

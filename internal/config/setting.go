@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/spelling"
 )
 
 // setting is one value of a [Config] with its name, such as tls.cert.
@@ -61,11 +63,11 @@ func suggest(list []setting, name string) string {
 		}
 		keys = append(keys, s.name[strings.LastIndex(s.name, ".")+1:])
 	}
-	if n := nearest(name, names); n != "" {
+	if n := spelling.Nearest(name, names); n != "" {
 		return "; did you mean " + n + "?"
 	}
 	// It may be in the wrong section: "cert" is tls.cert.
-	if i := slices.Index(keys, nearest(name[strings.LastIndex(name, ".")+1:], keys)); i >= 0 {
+	if i := slices.Index(keys, spelling.Nearest(name[strings.LastIndex(name, ".")+1:], keys)); i >= 0 {
 		return "; did you mean " + list[i].name + "?"
 	}
 	return ""

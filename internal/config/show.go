@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/millrace/millrace/internal/spelling"
 )
 
 // masked stands for a secret that is set.
@@ -53,7 +55,7 @@ func (s setting) show() any {
 	case []string:
 		return v
 	case time.Duration:
-		return durationText(v)
+		return spelling.Duration(v)
 	case encoding.TextMarshaler:
 		text, _ := v.MarshalText() // those of settings do not fail
 		return string(text)
@@ -62,18 +64,6 @@ func (s setting) show() any {
 		return masked
 	}
 	return s.value.String()
-}
-
-// durationText leaves out the zeros at the end: 5m, not 5m0s.
-func durationText(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 // from is the origin as a reader sees it.

@@ -3,9 +3,10 @@ package quota
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/internal/pagetest"
 )
 
 var update = flag.Bool("update", false, "write docs/ref/limits.md anew")
@@ -138,16 +139,5 @@ func TestLimitsPage(t *testing.T) {
 			t.Errorf("%s stands on the page %d times", l.Name, n)
 		}
 	}
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != want {
-		t.Error("docs/ref/limits.md is not current: run make gen")
-	}
+	pagetest.Current(t, name, want, *update)
 }

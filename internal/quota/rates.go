@@ -153,8 +153,9 @@ func (b *Book) breach(l *Limit, k kvs.Kind, format string, args ...any) error {
 
 // Points takes what a call of op that asks for n fragments costs of the stream's two
 // budgets. It returns an error of kind TooManyRequests, and takes nothing, when one of
-// them is spent, and one of kind InvalidArgument when a call may not ask for so many. A call that costs more than a second brings in waits for a full budget
-// and owes the rest.
+// them is spent, and one of kind InvalidArgument when a call may not ask for so many. A
+// call that costs more than a second brings in waits for a full budget and owes the
+// rest.
 func (b *Book) Points(op *Operation, s kvs.Stream, n int) error {
 	metadata, media := int64(op.points.metadata*n+op.points.base), int64(op.points.media*n)
 	f, now := b.current.Load(), b.clock()

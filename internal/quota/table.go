@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/millrace/millrace/internal/spelling"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -144,7 +145,7 @@ func Lookup(name string) (*Limit, bool) {
 func Suggest(name string) string {
 	near := Nearest(name)
 	a, b := strings.ToLower(name), strings.ToLower(near)
-	if d := distance(a, b); d > max(2, len(name)/3) && (len(name) < 4 || !strings.Contains(b, a)) {
+	if d := spelling.Distance(a, b); d > max(2, len(name)/3) && (len(name) < 4 || !strings.Contains(b, a)) {
 		return "millrace limit list shows them all"
 	}
 	return "did you mean " + near + "?"
@@ -155,30 +156,9 @@ func Suggest(name string) string {
 func Nearest(name string) string {
 	best, least := "", 1<<30
 	for _, l := range Table() {
-		if d := distance(strings.ToLower(name), strings.ToLower(l.Name)); d < least {
+		if d := spelling.Distance(strings.ToLower(name), strings.ToLower(l.Name)); d < least {
 			best, least = l.Name, d
 		}
 	}
 	return best
-}
-
-// distance is the number of letters to insert, remove or replace.
-func distance(a, b string) int {
-	line := make([]int, len(b)+1)
-	for j := range line {
-		line[j] = j
-	}
-	for i := range len(a) {
-		corner := line[0]
-		line[0] = i + 1
-		for j := range len(b) {
-			above := line[j+1]
-			d := corner
-			if a[i] != b[j] {
-				d = 1 + min(corner, above, line[j])
-			}
-			line[j+1], corner = d, above
-		}
-	}
-	return line[len(b)]
 }

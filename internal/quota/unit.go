@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/spelling"
 )
 
 // Unit is what a limit counts.
@@ -162,22 +164,10 @@ func (l *Limit) Format(v Value) string {
 	case l.Unit == Throughput:
 		return formatScaled(v, throughputs)
 	case l.Unit == Time:
-		return formatTime(v.duration())
+		return spelling.Duration(v.duration())
 	}
 	return strconv.FormatFloat(float64(v), 'f', -1, 64)
 }
 
 // duration is a value of the unit Time.
 func (v Value) duration() time.Duration { return time.Duration(math.Round(float64(v) * 1e9)) }
-
-// formatTime writes 45m instead of 45m0s.
-func formatTime(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}

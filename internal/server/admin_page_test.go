@@ -2,12 +2,12 @@ package server
 
 import (
 	"fmt"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/api/admin"
+	"github.com/millrace/millrace/internal/pagetest"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -116,16 +116,5 @@ func TestAdminPage(t *testing.T) {
 			t.Errorf("a member without help: %s", line)
 		}
 	}
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != want {
-		t.Error("docs/ref/admin.md is not current: run make gen")
-	}
+	pagetest.Current(t, name, want, *update)
 }

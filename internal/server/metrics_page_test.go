@@ -3,11 +3,11 @@ package server
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/pagetest"
 )
 
 var update = flag.Bool("update", false, "write docs/ref/metrics.md anew")
@@ -47,16 +47,5 @@ func TestMetricsPage(t *testing.T) {
 		}
 	}
 	want := metricsPage(list)
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != want {
-		t.Error("docs/ref/metrics.md is not current: run make gen")
-	}
+	pagetest.Current(t, name, want, *update)
 }

@@ -3,11 +3,11 @@ package lint
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/ingest"
+	"github.com/millrace/millrace/internal/pagetest"
 	"github.com/millrace/millrace/internal/rejection"
 )
 
@@ -74,16 +74,5 @@ func row(b *strings.Builder, name, when, fix string) {
 func TestThePageIsCurrent(t *testing.T) {
 	const name = "../../../docs/ref/ack-codes.md"
 	want := page()
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != want {
-		t.Error("docs/ref/ack-codes.md is not current: run make gen")
-	}
+	pagetest.Current(t, name, want, *update)
 }
