@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -50,7 +51,7 @@ type Options struct {
 	Now      func() time.Time // nil = time.Now
 	Logger   *slog.Logger     // nil = silent
 
-	disk disk // for tests; nil = the operating system's
+	Disk disk.FS // nil = the operating system's
 }
 
 // Observer is told what the archive does, for metrics. Its methods are called from the
@@ -88,7 +89,7 @@ func (nobody) Damaged()                                        {}
 // Archive is an open archive. Make it with [Open].
 type Archive struct {
 	dir          string // of the segments
-	disk         disk
+	disk         disk.FS
 	log          *slog.Logger
 	observer     Observer
 	now          func() time.Time
@@ -116,7 +117,7 @@ type Archive struct {
 func Open(ctx context.Context, o Options) (*Archive, error) {
 	a := &Archive{
 		dir:          filepath.Join(o.Dir, "segments"),
-		disk:         o.disk,
+		disk:         o.Disk,
 		log:          cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		observer:     o.Observer,
 		now:          o.Now,
@@ -126,7 +127,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 		queue:        newQueue(),
 	}
 	if a.disk == nil {
-		a.disk = realDisk{}
+		a.disk = disk.System{}
 	}
 	if a.observer == nil {
 		a.observer = nobody{}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -48,7 +49,7 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	})
 	b.Run("plain", func(b *testing.B) {
-		f, err := realDisk{}.Create(filepath.Join(b.TempDir(), "plain"))
+		f, err := disk.System{}.Create(filepath.Join(b.TempDir(), "plain"))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -11,13 +11,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
 // faultyDisk fails file operations on demand, and then goes on as if nothing was. It
 // syncs nothing: these tests lose no power, and there are many runs.
 type faultyDisk struct {
-	disk
+	disk.FS
 	mu    sync.Mutex
 	count int                         // operations so far
 	fail  func(n int, op string) bool // asked before each
@@ -53,22 +54,22 @@ func (d *faultyDisk) List(dir string) ([]string, error) {
 	if err := d.step("list"); err != nil {
 		return nil, err
 	}
-	return d.disk.List(dir)
+	return d.FS.List(dir)
 }
 
-func (d *faultyDisk) Create(name string) (file, error) {
+func (d *faultyDisk) Create(name string) (disk.File, error) {
 	if err := d.step("create"); err != nil {
 		return nil, err
 	}
-	f, err := d.disk.Create(name)
+	f, err := d.FS.Create(name)
 	return &faultyFile{f, d}, err
 }
 
-func (d *faultyDisk) Open(name string) (file, error) {
+func (d *faultyDisk) Open(name string) (disk.File, error) {
 	if err := d.step("open"); err != nil {
 		return nil, err
 	}
-	f, err := d.disk.Open(name)
+	f, err := d.FS.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (d *faultyDisk) Remove(name string) error {
 	if err := d.step("remove"); err != nil {
 		return err
 	}
-	return d.disk.Remove(name)
+	return d.FS.Remove(name)
 }
 
 func (d *faultyDisk) SyncDir(string) error {
@@ -87,16 +88,16 @@ func (d *faultyDisk) SyncDir(string) error {
 }
 
 type faultyFile struct {
-	file
+	disk.File
 	disk *faultyDisk
 }
 
 // Write leaves half of the first pieces behind when it fails.
 func (f *faultyFile) Write(pieces [][]byte, off int64) error {
 	if err := f.disk.step("write"); err != nil {
-		return errors.Join(err, f.file.Write([][]byte{pieces[0][:len(pieces[0])/2]}, off))
+		return errors.Join(err, f.File.Write([][]byte{pieces[0][:len(pieces[0])/2]}, off))
 	}
-	return f.file.Write(pieces, off)
+	return f.File.Write(pieces, off)
 }
 
 // Sync fails after the bytes were written: they may be found at the next start.
@@ -108,14 +109,14 @@ func (f *faultyFile) Truncate(size int64) error {
 	if err := f.disk.step("truncate"); err != nil {
 		return err
 	}
-	return f.file.Truncate(size)
+	return f.File.Truncate(size)
 }
 
 func (f *faultyFile) ReadAt(b []byte, off int64) (int, error) {
 	if err := f.disk.step("read"); err != nil {
 		return 0, err
 	}
-	return f.file.ReadAt(b, off)
+	return f.File.ReadAt(b, off)
 }
 
 // work stores fragments one by one over several segments and classes, expires between,
@@ -148,8 +149,8 @@ func onlyStreamOne(_ context.Context, id kvs.StreamID) (int, error) {
 // are there, at once and after reopening.
 func TestEveryFileOperationFailsOnce(t *testing.T) {
 	for n := 1; ; n++ {
-		d := &faultyDisk{disk: realDisk{}}
-		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Retention: onlyStreamOne, disk: d}
+		d := &faultyDisk{FS: disk.System{}}
+		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Retention: onlyStreamOne, Disk: d}
 		a := start(t, o)
 		d.failing(func(i int, _ string) bool { return i == n })
 		acked := work(a)
@@ -175,8 +176,8 @@ func TestEveryFileOperationFailsOnce(t *testing.T) {
 // TestEveryOperationOfRecoveryFailsOnce: Open may fail, but the next one finds all.
 func TestEveryOperationOfRecoveryFailsOnce(t *testing.T) {
 	for n := 1; ; n++ {
-		d := &faultyDisk{disk: realDisk{}}
-		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, disk: d}
+		d := &faultyDisk{FS: disk.System{}}
+		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Disk: d}
 		recs := numbered(1, 1, 5, 1500)
 		storeAll(t, o, recs...)
 		d.failing(func(i int, _ string) bool { return i == n })
@@ -203,8 +204,8 @@ func TestEveryOperationOfRecoveryFailsOnce(t *testing.T) {
 // TestAFullDiskIsSurvived fails every write for a while: appends fail, nothing else
 // does, and when there is room again all goes on.
 func TestAFullDiskIsSurvived(t *testing.T) {
-	d := &faultyDisk{disk: realDisk{}}
-	o := Options{Dir: t.TempDir(), disk: d}
+	d := &faultyDisk{FS: disk.System{}}
+	o := Options{Dir: t.TempDir(), Disk: d}
 	a := start(t, o)
 	a.mustStore(sample(1, 1, 1000))
 	d.failing(func(_ int, op string) bool { return op == "write" })
@@ -228,8 +229,8 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 // TestNothingWorks: even cutting and syncing fail, and later work again. A fragment
 // that was refused must not come back from the file.
 func TestNothingWorksForAWhile(t *testing.T) {
-	d := &faultyDisk{disk: realDisk{}}
-	o := Options{Dir: t.TempDir(), disk: d}
+	d := &faultyDisk{FS: disk.System{}}
+	o := Options{Dir: t.TempDir(), Disk: d}
 	a := start(t, o)
 	a.mustStore(sample(1, 1, 1000))
 	d.failing(func(_ int, op string) bool { return op == "sync" || op == "truncate" || op == "syncdir" })
@@ -273,8 +274,8 @@ func TestAFailedCommitIsAFailedAppend(t *testing.T) {
 // TestARefusedBatchStaysAwayWithoutIndex fails the sync of one batch, then takes the
 // index away: the file alone must not bring the batch back.
 func TestARefusedBatchStaysAwayWithoutIndex(t *testing.T) {
-	d := &faultyDisk{disk: realDisk{}}
-	o := Options{Dir: t.TempDir(), disk: d}
+	d := &faultyDisk{FS: disk.System{}}
+	o := Options{Dir: t.TempDir(), Disk: d}
 	a := start(t, o)
 	a.mustStore(sample(1, 1, 1000))
 	syncs := 0
@@ -315,8 +316,8 @@ func TestARefusedBatchStaysAwayWithoutIndex(t *testing.T) {
 // TestAFailureThatCannotBeSettledStopsAppending lets index and cutting fail together.
 // Nothing may be stored until one of them worked, or a start would find refused bytes.
 func TestAFailureThatCannotBeSettledStopsAppending(t *testing.T) {
-	d := &faultyDisk{disk: realDisk{}}
-	o := Options{Dir: t.TempDir(), disk: d}
+	d := &faultyDisk{FS: disk.System{}}
+	o := Options{Dir: t.TempDir(), Disk: d}
 	a := start(t, o)
 	a.mustStore(sample(1, 1, 1000))
 	a.exec(`CREATE TRIGGER broken BEFORE UPDATE ON segments BEGIN SELECT RAISE(ABORT, 'injected'); END`)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -17,7 +18,7 @@ const maxIdleFiles = 64
 // files shares open segments among readers. A file that is removed while somebody
 // reads it stays open, and so readable, until the last reader closes it.
 type files struct {
-	disk disk
+	disk disk.FS
 	path func(id int64) string
 
 	mu   sync.Mutex
@@ -27,7 +28,7 @@ type files struct {
 
 // sharedFile is a segment open for reading. All but f and salt is guarded by files.mu.
 type sharedFile struct {
-	f    file
+	f    disk.File
 	salt uint64
 
 	id      int64

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/millrace/millrace/internal/disk"
 )
 
 // recover makes the index and the segments agree, whatever the last run left. After it
@@ -87,7 +89,7 @@ func (a *Archive) recoverSegment(ctx context.Context, id int64, row segmentRow, 
 
 // dropHeadless removes a file that was being made when the process ended. A longer one
 // may hold fragments and is left for the operator.
-func (a *Archive) dropHeadless(id int64, f file, cause error) error {
+func (a *Archive) dropHeadless(id int64, f disk.File, cause error) error {
 	size, err := f.Size()
 	if err != nil {
 		return err
@@ -101,7 +103,7 @@ func (a *Archive) dropHeadless(id int64, f file, cause error) error {
 
 // replay puts the fragments behind row.length into the index and seals the segment.
 // The file is synced first: what the index points to must not be only in memory.
-func (a *Archive) replay(ctx context.Context, f file, row segmentRow) error {
+func (a *Archive) replay(ctx context.Context, f disk.File, row segmentRow) error {
 	size, err := f.Size()
 	if err != nil {
 		return err
@@ -160,7 +162,7 @@ func (a *Archive) replayRows(ctx context.Context, s *scanner, id int64) (added i
 
 // sealRecovered cuts what is torn behind the last intact record and makes sure that an
 // end record follows it.
-func sealRecovered(f file, s *scanner, size int64) (end int64, err error) {
+func sealRecovered(f disk.File, s *scanner, size int64) (end int64, err error) {
 	if s.good < size {
 		if err := f.Truncate(s.good); err != nil {
 			return 0, err

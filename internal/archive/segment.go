@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -49,7 +50,7 @@ func (c class) maxAge() time.Duration {
 // segment is an open segment. It belongs to whoever holds Archive.mu.
 type segment struct {
 	segmentHead
-	f       file
+	f       disk.File
 	end     int64 // everything before is synced and in the index
 	longest int64 // milliseconds
 	dirty   bool  // bytes may lie behind end that must not be found
@@ -158,7 +159,7 @@ func sealFile(s *segment) error {
 }
 
 // writeEnd appends an end record and makes the file durable.
-func writeEnd(f file, salt uint64, at int64) error {
+func writeEnd(f disk.File, salt uint64, at int64) error {
 	b := make([]byte, recordHeadSize)
 	(&recordHead{kind: endRecord}).put(b, salt, at)
 	if err := f.Write([][]byte{b}, at); err != nil {

@@ -1,5 +1,6 @@
-// Package disk writes small files that must not be lost or halved: settings of a data
-// directory, keys and certificates. Media have ways of their own.
+// Package disk holds what stores ask of a file system, so that tests can put in one that
+// fails or forgets, and writes files that must not be lost or halved: settings of a data
+// directory, keys and certificates.
 package disk
 
 import (

@@ -1,4 +1,4 @@
-package archive
+package disk
 
 import (
 	"io"
@@ -12,7 +12,7 @@ const maxPieces = 1024
 
 // Write gathers the pieces in the kernel, so that media is never copied in the
 // program: a batch of a hundred fragments is a handful of system calls.
-func (f realFile) Write(pieces [][]byte, off int64) error {
+func (f file) Write(pieces [][]byte, off int64) error {
 	fd := int(f.Fd())
 	for len(pieces) > 0 {
 		n, err := unix.Pwritev(fd, pieces[:min(len(pieces), maxPieces)], off)
@@ -46,7 +46,7 @@ func skip(pieces [][]byte, n int) (rest [][]byte, done bool) {
 }
 
 // Sync leaves out what reading the bytes back does not need, such as times.
-func (f realFile) Sync() error {
+func (f file) Sync() error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
 		if err == nil {
@@ -56,4 +56,30 @@ func (f realFile) Sync() error {
 			return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
 		}
 	}
+}
+
+// Punch asks the file system to forget pages; filesystems without holes cannot.
+func (f file) Punch(off, n int64) error {
+	from, length := inward(off, n)
+	if length <= 0 {
+		return nil
+	}
+	for {
+		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, length)
+		if err == nil {
+			return nil
+		}
+		if err != unix.EINTR { // EOPNOTSUPP and ENOSYS are errors.ErrUnsupported
+			return &os.PathError{Op: "fallocate", Path: f.Name(), Err: err}
+		}
+	}
+}
+
+// Allocated counts blocks of 512 bytes, whatever the file system's own blocks are.
+func (f file) Allocated() (int64, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
+		return 0, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
+	}
+	return s.Blocks * 512, nil
 }

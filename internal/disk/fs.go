@@ -1,0 +1,128 @@
+package disk
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// FS is what stores ask of a file system. Tests put in one whose operations fail, or one
+// that forgets what was not synced (package disktest). Names are paths.
+type FS interface {
+	// MakeDir makes a folder with its parents, for the owner alone.
+	MakeDir(name string) error
+	// List returns the names in a folder, in no order.
+	List(dir string) ([]string, error)
+	// Create makes a file for the owner alone and opens it. It must not exist.
+	Create(name string) (File, error)
+	// Open opens a file for reading and writing.
+	Open(name string) (File, error)
+	// Rename gives a file another name; what had that name is gone.
+	Rename(from, to string) error
+	// Remove takes a name away. That it is not there is no error.
+	Remove(name string) error
+	// SyncDir makes created, renamed and removed names in a folder durable.
+	SyncDir(name string) error
+	// Free returns the bytes that users without privileges may still write to the file
+	// system of dir, and the bytes that it has in all.
+	Free(dir string) (free, total int64, err error)
+}
+
+// File is an open file.
+type File interface {
+	io.ReaderAt
+	// Write writes the pieces one after the other from off on; an error may leave any
+	// part of them written.
+	Write(pieces [][]byte, off int64) error
+	// Sync makes the bytes and the size durable. After an error nobody knows which are.
+	Sync() error
+	// Truncate cuts the file, or adds zeros.
+	Truncate(size int64) error
+	// Punch gives back the whole pages of [PageBytes] within n bytes from off on; they
+	// read as zeros. The size stays. Where the system cannot, the error is
+	// errors.ErrUnsupported.
+	Punch(off, n int64) error
+	// Size returns how many bytes can be read.
+	Size() (int64, error)
+	// Allocated returns how many bytes the file takes on the disk.
+	Allocated() (int64, error)
+	Close() error
+}
+
+// PageBytes is the unit in which space within a file is given back.
+const PageBytes = 4096
+
+// System is the operating system's file system.
+type System struct{}
+
+// MakeDir is like the function of that name.
+func (System) MakeDir(name string) error { return MakeDir(name) }
+
+// List returns the names in a folder.
+func (System) List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+// Create makes a file that does not exist.
+func (System) Create(name string) (File, error) {
+	return openFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+// Open opens a file that exists.
+func (System) Open(name string) (File, error) { return openFile(name, os.O_RDWR) }
+
+func openFile(name string, flag int) (File, error) {
+	f, err := os.OpenFile(filepath.Clean(name), flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if flag&os.O_CREATE != 0 {
+		Give(f)
+	}
+	return file{f}, nil
+}
+
+// Rename replaces what has the name.
+func (System) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove takes a name away.
+func (System) Remove(name string) error {
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// SyncDir makes the names in a folder durable.
+func (System) SyncDir(name string) error {
+	d, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// file adds to os.File what differs between systems (the rest is in fs_linux.go and
+// fs_other.go).
+type file struct{ *os.File }
+
+func (f file) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// inward is the whole pages within n bytes from off on.
+func inward(off, n int64) (from, length int64) {
+	from = (off + PageBytes - 1) / PageBytes * PageBytes
+	return from, (off+n)/PageBytes*PageBytes - from
+}

@@ -1,0 +1,26 @@
+//go:build !linux
+
+package disk
+
+import "errors"
+
+// Write writes piece by piece; systems without pwritev are for development.
+func (f file) Write(pieces [][]byte, off int64) error {
+	for _, p := range pieces {
+		n, err := f.WriteAt(p, off)
+		if err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return nil
+}
+
+// Sync makes the bytes durable.
+func (f file) Sync() error { return f.File.Sync() }
+
+// Punch gives nothing back.
+func (f file) Punch(int64, int64) error { return errors.ErrUnsupported }
+
+// Allocated knows of no holes.
+func (f file) Allocated() (int64, error) { return f.Size() }
