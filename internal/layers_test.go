@@ -41,6 +41,7 @@ var floors = map[string]floor{
 	"internal/notify":     bytes0,
 	"internal/db":         bytes0,
 	"internal/disk":       bytes0,
+	"internal/segment":    bytes0,
 	"internal/db/dbtest":  bytes0,
 	"internal/mediatest":  bytes0,
 	"internal/pagetest":   bytes0,
