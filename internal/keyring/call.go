@@ -1,0 +1,84 @@
+package keyring
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
+)
+
+// task names a call to the provider. Whoever wants the same waits for the same call.
+type task struct {
+	stream kvs.StreamID
+	kind   kind
+	id     uint64 // of the key to unwrap
+}
+
+type kind uint8
+
+const (
+	generating kind = iota
+	unwrapping
+	probing
+)
+
+// calls are those under way. There is at most one goroutine per task, also when the
+// provider never returns.
+type calls struct {
+	limit time.Duration // of each
+	late  func() error  // what those hear who waited so long
+
+	mu    sync.Mutex
+	going map[task]*call
+}
+
+type call struct {
+	late context.Context // ends when it took too long
+	done chan struct{}   // closed when the rest is set
+	key  segment.DataKey
+	err  error
+}
+
+// do returns what f returns, or that it takes too long. The call goes on when ctx ends,
+// because others may wait for it too.
+func (c *calls) do(ctx context.Context, t task, f func(context.Context) (segment.DataKey, error)) (segment.DataKey, error) {
+	k := c.join(ctx, t, f)
+	select {
+	case <-k.done:
+	case <-k.late.Done():
+		select {
+		case <-k.done: // it ended in time; both are ready
+		default:
+			return segment.DataKey{}, c.late()
+		}
+	case <-ctx.Done():
+		return segment.DataKey{}, ctx.Err()
+	}
+	return k.key, k.err
+}
+
+// join returns the call for a task, begun now if there is none.
+func (c *calls) join(ctx context.Context, t task, f func(context.Context) (segment.DataKey, error)) *call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.going[t]; k != nil {
+		return k
+	}
+	if c.going == nil {
+		c.going = map[task]*call{}
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.limit)
+	k := &call{late: late, done: make(chan struct{})}
+	c.going[t] = k
+	go func() {
+		k.key, k.err = f(late)
+		c.mu.Lock()
+		delete(c.going, t)
+		c.mu.Unlock()
+		close(k.done)
+		cancel()
+	}()
+	return k
+}

@@ -1,0 +1,270 @@
+// Package keyring makes, keeps and hands out the data keys that stored media are sealed with.
+//
+// A stream's first fragment gets a new data key, and so does the first one of every 24
+// hours. A [Provider] makes it and wraps it under the wrapping key that the stream was
+// created with; the wrapped key is written to the file keys and synced (the bytes are
+// drawn in docs/design/archive-format.md) before anybody seals with it. Unwrapped keys
+// are remembered for less than a minute, so a wrapping key that is disabled or taken
+// away stops its streams within that time.
+//
+// All methods may be called from any number of goroutines. A call to the provider is
+// made once for all who wait for it, ends after 5 s for them, and never holds up
+// another stream. [Ring.Run] forgets unwrapped keys in time.
+package keyring
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
+)
+
+// period is how long new fragments are sealed with a data key (decided.md, Storage).
+const period kvs.Millis = 24 * 3_600_000
+
+// Owner is whose data keys they are: what the provider needs to know of a stream.
+type Owner struct {
+	Account kvs.AccountID
+	KeyID   string // KmsKeyId as given to CreateStream; "" = the service's own
+}
+
+// Options say where the keys are and who wraps them. Path, Provider and Owner are needed.
+type Options struct {
+	Path     string // of the file keys; made if missing
+	Provider Provider
+	Disk     disk.FS // nil = the operating system's
+
+	// Owner returns whose keys a stream's are. An error of kind NotFound means that the
+	// stream was deleted. It is handed on as it is.
+	Owner func(ctx context.Context, stream kvs.StreamID) (Owner, error)
+
+	// Timeout is how long a call to the provider may take; 0 = 5 s.
+	Timeout time.Duration
+
+	Observer Observer         // nil = nobody looks
+	Now      func() time.Time // nil = time.Now
+	Logger   *slog.Logger     // nil = silent
+}
+
+// Observer is told what the ring does, for metrics. Its methods must be quick.
+type Observer interface {
+	// Made: a new data key is durable.
+	Made()
+	// Refused: a data key could not be made or unwrapped.
+	Refused(Failure)
+}
+
+// nobody is the observer when none is given.
+type nobody struct{}
+
+func (nobody) Made()           {}
+func (nobody) Refused(Failure) {}
+
+// Ring is an open file of data keys. Make it with [Open].
+type Ring struct {
+	provider Provider
+	owner    func(context.Context, kvs.StreamID) (Owner, error)
+	observer Observer
+	now      func() time.Time
+	log      *slog.Logger
+	cache    cache
+	calls    calls
+
+	file sync.Mutex // one append or rewrite at a time; taken before mu
+
+	mu      sync.Mutex               // guards what follows
+	entries map[kvs.StreamID][]Entry // oldest first
+	last    uint64                   // no key has a greater id
+}
+
+// Open reads the file at o.Path, or makes it. It starts no goroutine.
+func Open(o Options) (*Ring, error) {
+	r := &Ring{
+		provider: o.Provider, owner: o.Owner,
+		observer: o.Observer, now: o.Now, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		entries: map[kvs.StreamID][]Entry{},
+	}
+	if r.observer == nil {
+		r.observer = nobody{}
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	r.calls.limit = cmp.Or(o.Timeout, 5*time.Second)
+	r.calls.late = func() error { return r.refused("", errLate) }
+	return r, nil
+}
+
+// Current returns the data key for a fragment of the stream that begins now, with the
+// server timestamp at. A new one is durable when it is returned. An error of the key
+// provider is an [*Error].
+func (r *Ring) Current(ctx context.Context, stream kvs.StreamID, at kvs.Millis) (segment.DataKey, error) {
+	for {
+		if e, ok := r.newest(stream); ok && at-e.Created < period {
+			return r.unwrapped(ctx, e)
+		}
+		_, err := r.calls.do(ctx, task{stream: stream, kind: generating}, func(ctx context.Context) (segment.DataKey, error) {
+			return r.generate(ctx, stream, at)
+		})
+		if err != nil {
+			return segment.DataKey{}, err
+		}
+	}
+}
+
+// Key returns a data key for reading. An error of the key provider is an [*Error]; a key
+// that is not in the file, or another stream's, is an error of kind Internal.
+func (r *Ring) Key(ctx context.Context, stream kvs.StreamID, id uint64) (segment.DataKey, error) {
+	if k, ok := r.cache.get(stream, id); ok {
+		return k, nil
+	}
+	e, ok := r.entry(stream, id)
+	if !ok {
+		return segment.DataKey{}, &kvs.Error{Kind: kvs.Internal, Message: "the stored fragment cannot be decrypted",
+			Cause: fmt.Errorf("data key %d of stream %d is not in the file keys", id, stream)}
+	}
+	return r.unwrapped(ctx, e)
+}
+
+// Ready says whether the wrapping key of a stream can be used now: nil, or the error
+// that a fragment would get. It writes nothing and is cheap when it was asked, or a key
+// was used, within the last minute.
+func (r *Ring) Ready(ctx context.Context, stream kvs.StreamID) error {
+	if e, ok := r.newest(stream); ok {
+		_, err := r.unwrapped(ctx, e)
+		return err
+	}
+	if _, ok := r.cache.get(stream, probed); ok {
+		return nil
+	}
+	_, err := r.calls.do(ctx, task{stream: stream, kind: probing}, func(ctx context.Context) (segment.DataKey, error) {
+		_, _, err := r.ask(ctx, stream)
+		if err == nil {
+			r.cache.put(stream, segment.DataKey{ID: probed})
+		}
+		return segment.DataKey{}, err
+	})
+	return err
+}
+
+// unwrapped returns an entry's data key, from memory or from the provider.
+func (r *Ring) unwrapped(ctx context.Context, e Entry) (segment.DataKey, error) {
+	if k, ok := r.cache.get(e.Stream, e.ID); ok {
+		return k, nil
+	}
+	return r.calls.do(ctx, task{e.Stream, unwrapping, e.ID}, func(ctx context.Context) (segment.DataKey, error) {
+		o, err := r.owner(ctx, e.Stream)
+		if err != nil {
+			return segment.DataKey{}, err
+		}
+		k := segment.DataKey{ID: e.ID}
+		if k.Secret, err = r.provider.Unwrap(ctx, o.KeyID, Scope{o.Account, e.Stream}, e.Wrapped); err != nil {
+			return segment.DataKey{}, r.refused(o.KeyID, err)
+		}
+		r.cache.put(e.Stream, k)
+		return k, nil
+	})
+}
+
+// generate makes the stream's next data key durable, unless somebody was faster.
+func (r *Ring) generate(ctx context.Context, stream kvs.StreamID, at kvs.Millis) (segment.DataKey, error) {
+	if e, ok := r.newest(stream); ok && at-e.Created < period {
+		return segment.DataKey{}, nil // the caller looks again
+	}
+	secret, wrapped, err := r.ask(ctx, stream)
+	if err != nil {
+		return segment.DataKey{}, err
+	}
+	e, err := r.add(Entry{Stream: stream, Created: at, Wrapped: wrapped})
+	if err != nil {
+		return segment.DataKey{}, &kvs.Error{Kind: kvs.Internal, Message: "the new data key could not be stored", Cause: err}
+	}
+	r.observer.Made()
+	k := segment.DataKey{ID: e.ID, Secret: secret}
+	r.cache.put(stream, k)
+	return k, nil
+}
+
+// ask lets the provider make a data key for a stream.
+func (r *Ring) ask(ctx context.Context, stream kvs.StreamID) (secret [32]byte, wrapped []byte, err error) {
+	o, err := r.owner(ctx, stream)
+	if err != nil {
+		return secret, nil, err
+	}
+	secret, wrapped, err = r.provider.Generate(ctx, o.KeyID, Scope{o.Account, stream})
+	if err == nil && (len(wrapped) == 0 || len(wrapped) > maxWrapped) {
+		err = &Error{Failure: InvalidState, Cause: fmt.Errorf("the wrapped key has %d bytes, 1 to %d are allowed", len(wrapped), maxWrapped)}
+	}
+	if err != nil {
+		err = r.refused(o.KeyID, err)
+	}
+	return secret, wrapped, err
+}
+
+// add writes an entry with the next id. Ids grow and are never used again.
+func (r *Ring) add(e Entry) (Entry, error) {
+	r.file.Lock()
+	defer r.file.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.ID = max(r.last+1, uint64(r.now().UnixMilli()))
+	r.last = e.ID
+	r.entries[e.Stream] = append(r.entries[e.Stream], e)
+	return e, nil
+}
+
+// newest returns the stream's newest key.
+func (r *Ring) newest(stream kvs.StreamID) (Entry, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.entries[stream]
+	if len(of) == 0 {
+		return Entry{}, false
+	}
+	return of[len(of)-1], true
+}
+
+func (r *Ring) entry(stream kvs.StreamID, id uint64) (Entry, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.entries[stream]
+	i := slices.IndexFunc(of, func(e Entry) bool { return e.ID == id })
+	if i < 0 {
+		return Entry{}, false
+	}
+	return of[i], true
+}
+
+// Entries returns all wrapped keys, each stream's oldest first.
+func (r *Ring) Entries() []Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []Entry
+	for _, of := range r.entries {
+		all = append(all, of...)
+	}
+	slices.SortFunc(all, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// Run drops unwrapped keys from memory before they are a minute old, until ctx ends.
+func (r *Ring) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.cache.sweep()
+		case <-ctx.Done():
+			r.cache.drop(func(kvs.StreamID) bool { return true })
+			return nil
+		}
+	}
+}
