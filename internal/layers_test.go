@@ -60,6 +60,7 @@ var floors = map[string]floor{
 
 	"internal/ingest":      work2,
 	"internal/ingest/lint": work2,
+	"internal/keep":        work2,
 	"internal/playback":    work2,
 	"internal/demo":        work2,
 	"internal/backup":      work2,

@@ -35,10 +35,10 @@ type Options struct {
 	// makes sure that no other process uses it.
 	Dir string
 
-	// Retention returns how many hours a stream keeps fragments now. An error of kind
-	// NotFound means that the stream was deleted and all it stored may go; any other
-	// error leaves the stream alone until the next pass. nil: nothing ever expires.
-	Retention func(ctx context.Context, id kvs.StreamID) (hours int, err error)
+	// Policy returns what a stream keeps now. An error of kind NotFound means that the
+	// stream was deleted and all it stored may go; any other error leaves the stream
+	// alone until the next pass. nil: nothing ever expires.
+	Policy func(ctx context.Context, id kvs.StreamID) (Policy, error)
 
 	// ExpireEvery is the time between two expiry passes of Run; 0 = one minute.
 	ExpireEvery time.Duration
@@ -94,7 +94,7 @@ type Archive struct {
 	observer     Observer
 	now          func() time.Time
 	segmentBytes int64
-	retention    func(context.Context, kvs.StreamID) (int, error)
+	policy       func(context.Context, kvs.StreamID) (Policy, error)
 	expireEvery  time.Duration
 
 	index   index
@@ -122,7 +122,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 		observer:     o.Observer,
 		now:          o.Now,
 		segmentBytes: cmp.Or(o.SegmentBytes, 256<<20),
-		retention:    o.Retention,
+		policy:       o.Policy,
 		expireEvery:  cmp.Or(o.ExpireEvery, time.Minute),
 		queue:        newQueue(),
 	}

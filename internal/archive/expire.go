@@ -46,7 +46,7 @@ func (a *Archive) Expire(ctx context.Context) error {
 
 // expireRows visits every stream that has rows, in order of their ids.
 func (a *Archive) expireRows(ctx context.Context) (removed int, err error) {
-	if a.retention == nil {
+	if a.policy == nil {
 		return 0, nil
 	}
 	for id := kvs.StreamID(math.MinInt64); ; {
@@ -66,14 +66,10 @@ func (a *Archive) expireRows(ctx context.Context) (removed int, err error) {
 
 // expireStream removes what its retention no longer covers.
 func (a *Archive) expireStream(ctx context.Context, id kvs.StreamID) (removed int, err error) {
-	hours, err := a.retention(ctx, id)
-	if err != nil && kvs.KindOf(err) == kvs.NotFound {
-		return a.index.removeBefore(ctx, id, math.MaxInt64)
-	}
-	if err != nil {
+	p, horizon, gone, err := a.lookup(ctx, id)
+	if err != nil || len(p.Holds) > 0 && !gone {
 		return 0, err
 	}
-	horizon := kvs.Stream{Retention: hours}.Horizon(kvs.MillisOf(a.now()))
 	return a.index.removeBefore(ctx, id, horizon)
 }
 

@@ -16,19 +16,19 @@ type shop struct {
 	now   atomic.Int64 // milliseconds
 }
 
-func (s *shop) retention(_ context.Context, id kvs.StreamID) (int, error) {
+func (s *shop) policy(_ context.Context, id kvs.StreamID) (Policy, error) {
 	h, ok := s.hours[id]
 	if !ok {
-		return 0, kvs.Errorf(kvs.NotFound, "no stream %d", id)
+		return Policy{}, kvs.Errorf(kvs.NotFound, "no stream %d", id)
 	}
 	if h < 0 {
-		return 0, errors.New("the catalog is out of reach")
+		return Policy{}, errors.New("the catalog is out of reach")
 	}
-	return h, nil
+	return Policy{Hours: h}, nil
 }
 
 func (s *shop) options(t *testing.T) Options {
-	return Options{Dir: t.TempDir(), SegmentBytes: 4096, Retention: s.retention,
+	return Options{Dir: t.TempDir(), SegmentBytes: 4096, Policy: s.policy,
 		Now: func() time.Time { return kvs.Millis(s.now.Load()).Time() }}
 }
 

@@ -137,11 +137,11 @@ func work(a *running) (acked []Record) {
 	return acked
 }
 
-func onlyStreamOne(_ context.Context, id kvs.StreamID) (int, error) {
+func onlyStreamOne(_ context.Context, id kvs.StreamID) (Policy, error) {
 	if id == 1 {
-		return 1 << 30, nil
+		return Policy{Hours: 1 << 30}, nil
 	}
-	return 0, kvs.Errorf(kvs.NotFound, "no stream")
+	return Policy{}, kvs.Errorf(kvs.NotFound, "no stream")
 }
 
 // TestEveryFileOperationFailsOnce fails the first file operation, then the second, and
@@ -150,7 +150,7 @@ func onlyStreamOne(_ context.Context, id kvs.StreamID) (int, error) {
 func TestEveryFileOperationFailsOnce(t *testing.T) {
 	for n := 1; ; n++ {
 		d := &faultyDisk{FS: disk.System{}}
-		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Retention: onlyStreamOne, Disk: d}
+		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Policy: onlyStreamOne, Disk: d}
 		a := start(t, o)
 		d.failing(func(i int, _ string) bool { return i == n })
 		acked := work(a)

@@ -153,7 +153,7 @@ func TestIdleFilesAreClosed(t *testing.T) {
 // detector watches.
 func TestManyAtOnce(t *testing.T) {
 	const streams, count = 4, 60
-	o := Options{Dir: t.TempDir(), SegmentBytes: 100_000, Retention: onlyStreamOne}
+	o := Options{Dir: t.TempDir(), SegmentBytes: 100_000, Policy: onlyStreamOne}
 	a := start(t, o)
 	ctx := context.Background()
 	var wg sync.WaitGroup

@@ -88,7 +88,7 @@ func (s *source) open() {
 	// A horizon of the test's own: the archive's clock decides, with one hour's retention.
 	now := func() time.Time { return time.UnixMilli(s.horizon.Load()).Add(time.Hour) }
 	s.archive, err = archive.Open(ctx, archive.Options{Dir: filepath.Join(s.data, "archive"), SegmentBytes: s.segment,
-		ExpireEvery: 24 * time.Hour, Retention: s.retention, Now: now})
+		ExpireEvery: 24 * time.Hour, Policy: s.policy, Now: now})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -123,16 +123,16 @@ func (s *source) rows(o db.Options) *db.DB {
 	return d
 }
 
-// retention is what the server's is: that of the catalog, if the stream is there.
-func (s *source) retention(ctx context.Context, id kvs.StreamID) (int, error) {
-	all, err := s.catalog.Retentions(ctx)
+// policy is what the server's is: that of the catalog, if the stream is there.
+func (s *source) policy(ctx context.Context, id kvs.StreamID) (archive.Policy, error) {
+	all, err := s.catalog.Kept(ctx)
 	if err != nil {
-		return 0, err
+		return archive.Policy{}, err
 	}
 	if _, ok := all[id]; !ok {
-		return 0, kvs.Errorf(kvs.NotFound, "no stream %d", id)
+		return archive.Policy{}, kvs.Errorf(kvs.NotFound, "no stream %d", id)
 	}
-	return 1, nil
+	return archive.Policy{Hours: 1}, nil
 }
 
 // body is what a fragment of these tests holds; it depends on its number alone.

@@ -101,23 +101,3 @@ func (c *Catalog) tokenKey(ctx context.Context) (key []byte, err error) {
 	})
 	return key, err
 }
-
-// Retentions returns the retention in hours of every stream of every account and
-// region, for the archive's expiry.
-func (c *Catalog) Retentions(ctx context.Context) (map[kvs.StreamID]int, error) {
-	rows, err := c.db.Read().QueryContext(ctx, "SELECT id, retention FROM stream")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	hours := map[kvs.StreamID]int{}
-	for rows.Next() {
-		var id kvs.StreamID
-		var h int
-		if err := rows.Scan(&id, &h); err != nil {
-			return nil, err
-		}
-		hours[id] = h
-	}
-	return hours, rows.Err()
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -265,10 +264,11 @@ func TestRegionsAreApart(t *testing.T) {
 	wantKind(t, err, kvs.NotFound, "")
 	s, err := other.Create(t.Context(), NewStream{Account: account, Name: "cam", Retention: 5})
 	ok(t, err)
-	all, err := r.Retentions(t.Context())
+	all, err := r.Kept(t.Context())
 	ok(t, err)
-	if want := map[kvs.StreamID]int{1: 0, s.ID: 5}; !maps.Equal(all, want) {
-		t.Errorf("retentions %v, want %v: expiry is for all regions", all, want)
+	want := map[kvs.StreamID]Kept{1: {Account: account, Tier: kvs.Hot}, s.ID: {Account: account, Tier: kvs.Hot, Retention: 5}}
+	if d := cmp.Diff(want, all); d != "" {
+		t.Errorf("expiry is for all regions: %s", d)
 	}
 }
 

@@ -116,15 +116,16 @@ func creationTime(tx *sql.Tx, s kvs.Stream, now kvs.Millis) (kvs.Millis, error) 
 
 // insert stores a new stream under a new id.
 func insert(tx *sql.Tx, s kvs.Stream) (id kvs.StreamID, err error) {
-	err = tx.QueryRow("UPDATE last_id SET value = value + 1 WHERE kind = 'stream' RETURNING value").Scan(&id)
+	n, err := nextID(tx, "stream")
 	if err != nil {
 		return 0, err
 	}
+	id = kvs.StreamID(n)
 	tags, err := encodeTags(s.Tags)
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.Exec("INSERT INTO stream ("+columns+") VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10, $11, $12)",
+	_, err = tx.Exec("INSERT INTO stream ("+columns+") VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10, $11, $12, 0)",
 		id, s.Account, s.Region, s.Name, s.Created, s.Version, s.Retention, s.DeviceName, s.MediaType, s.KmsKeyID, s.Tier, tags)
 	if err != nil {
 		return 0, err

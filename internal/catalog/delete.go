@@ -8,7 +8,8 @@ import (
 )
 
 // Delete removes a stream at once: its name is free, its sessions see Gone. With a
-// version other than "" it fails with VersionMismatch unless that is the current one.
+// version other than "" it fails with VersionMismatch unless that is the current one, with
+// InUse while the stream has a hold.
 // The id stays in [Catalog.Deleted] until the archive says that the media are gone.
 func (c *Catalog) Delete(ctx context.Context, id kvs.StreamID, version string) error {
 	err := c.db.Write(ctx, func(tx *sql.Tx) error {
@@ -20,6 +21,9 @@ func (c *Catalog) Delete(ctx context.Context, id kvs.StreamID, version string) e
 			if err := checkVersion(&r.Stream, version); err != nil {
 				return err
 			}
+		}
+		if r.Held {
+			return kvs.Errorf(kvs.InUse, "The stream %s is on hold: millrace hold list %s shows which holds keep it from being deleted.", r.Name, r.Name)
 		}
 		_, err = tx.Exec("INSERT INTO deleted (id, account, region, name, created, purged) VALUES ($1, $2, $3, $4, $5, 0)",
 			r.ID, r.Account, r.Region, r.Name, r.Created)

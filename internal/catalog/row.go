@@ -10,12 +10,13 @@ import (
 )
 
 // columns is what scan reads, in its order.
-const columns = "id, account, region, name, created, version, revision, retention, device, media_type, kms_key, tier, tags"
+const columns = "id, account, region, name, created, version, revision, retention, device, media_type, kms_key, tier, tags, holds"
 
 // row is a stream as it is stored.
 type row struct {
 	kvs.Stream
 	revision int64
+	holds    int64
 }
 
 // scanner is a *sql.Row or *sql.Rows.
@@ -26,7 +27,8 @@ func scan(s scanner) (row, error) {
 	r := row{Stream: kvs.Stream{Status: kvs.Active}}
 	var tags string
 	err := s.Scan(&r.ID, &r.Account, &r.Region, &r.Name, &r.Created, &r.Version, &r.revision,
-		&r.Retention, &r.DeviceName, &r.MediaType, &r.KmsKeyID, &r.Tier, &tags)
+		&r.Retention, &r.DeviceName, &r.MediaType, &r.KmsKeyID, &r.Tier, &tags, &r.holds)
+	r.Held = r.holds > 0
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, errNotFound()
 	}

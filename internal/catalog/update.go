@@ -66,12 +66,17 @@ func checkVersion(s *kvs.Stream, seen string) error {
 // change stores what f makes of the stream and shows it to the sessions. Nothing is
 // changed when f fails. f may be called twice (see [db.DB.Write]).
 func (c *Catalog) change(ctx context.Context, id kvs.StreamID, f func(*kvs.Stream) error) error {
+	return c.changeRow(ctx, id, func(_ *sql.Tx, r *row) error { return f(&r.Stream) })
+}
+
+// changeRow is like change for what is stored beside the stream.
+func (c *Catalog) changeRow(ctx context.Context, id kvs.StreamID, f func(*sql.Tx, *row) error) error {
 	var r row
 	err := c.db.Write(ctx, func(tx *sql.Tx) (err error) {
 		if r, err = byID(context.Background(), tx, id); err != nil {
 			return err
 		}
-		if err := f(&r.Stream); err != nil {
+		if err := f(tx, &r); err != nil {
 			return err
 		}
 		r.revision++
@@ -94,7 +99,7 @@ func store(tx *sql.Tx, r row) error {
 		return err
 	}
 	_, err = tx.Exec(`UPDATE stream SET version = $1, revision = $2, retention = $3, device = $4,
-		media_type = $5, tier = $6, tags = $7 WHERE id = $8`,
-		r.Version, r.revision, r.Retention, r.DeviceName, r.MediaType, r.Tier, tags, r.ID)
+		media_type = $5, tier = $6, tags = $7, holds = $8 WHERE id = $9`,
+		r.Version, r.revision, r.Retention, r.DeviceName, r.MediaType, r.Tier, tags, r.holds, r.ID)
 	return err
 }

@@ -41,6 +41,7 @@ type Stream struct {
 	KmsKeyID   string
 	Tier       StorageTier
 	Tags       map[string]string // never modified after the value was made
+	Held       bool              // a hold keeps fragments beyond the retention
 }
 
 // ARN returns the stream's full name.
@@ -52,8 +53,15 @@ func (s Stream) ARN() ARN {
 // RetentionMillis is the retention in milliseconds.
 func (s Stream) RetentionMillis() Millis { return Millis(s.Retention) * 3_600_000 }
 
-// Horizon is the oldest server timestamp that is still kept at time now.
-func (s Stream) Horizon(now Millis) Millis { return now - s.RetentionMillis() }
+// Horizon is the oldest server timestamp that is still kept at time now. With a hold
+// everything that is stored may be read: what the retention no longer covers and no hold
+// does is gone with the next expiry pass.
+func (s Stream) Horizon(now Millis) Millis {
+	if s.Held {
+		return 0
+	}
+	return now - s.RetentionMillis()
+}
 
 // LenientTracks reports whether fragments without a frame for some track are
 // accepted (stream tag millrace:lenient-tracks=1 turns ack 4011 off).

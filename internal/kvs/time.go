@@ -57,3 +57,11 @@ const (
 	ServerClock   Clock = iota // when the service began to receive the fragment
 	ProducerClock              // when the producer began to record it
 )
+
+// String names the clock: server or producer.
+func (c Clock) String() string {
+	if c == ProducerClock {
+		return "producer"
+	}
+	return "server"
+}

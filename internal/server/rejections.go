@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/api/admin"
+	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/rejection"
@@ -14,10 +15,10 @@ import (
 // openRejections takes up what was refused before the server was started.
 func (s *Server) openRejections(ctx context.Context) error {
 	s.rejected = rejection.NewBook(rejection.Options{Path: s.data.path("rejections"), Logger: s.log})
-	var streams map[kvs.StreamID]int
+	var streams map[kvs.StreamID]catalog.Kept
 	err := s.rejected.Load(func(id kvs.StreamID) bool {
 		if streams == nil { // none may have been refused anything
-			streams, _ = s.catalog.Retentions(ctx)
+			streams, _ = s.catalog.Kept(ctx)
 		}
 		_, ok := streams[id]
 		return ok

@@ -25,6 +25,7 @@ import (
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/ingest"
+	"github.com/millrace/millrace/internal/keep"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/metrics"
@@ -156,7 +157,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	s.sessions = sessions.New(maxListed, s.config.Real)
 	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Real, Evicted: s.evicted})
 	s.archive, err = archive.Open(ctx, archive.Options{
-		Dir: s.data.path("archive"), Retention: (&retentions{catalog: s.catalog}).of, ExpireEvery: s.config.Archive.ExpireEvery,
+		Dir: s.data.path("archive"), Policy: keep.NewPolicies(s.catalog).Policy, ExpireEvery: s.config.Archive.ExpireEvery,
 		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
 	})
 	if err == nil {

@@ -2,46 +2,10 @@ package server
 
 import (
 	"context"
-	"sync"
 	"time"
 
-	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/kvs"
 )
-
-// retentions tells the archive how long streams keep their fragments. It reads all of
-// them at once and again after a while, because the archive asks for one after another.
-type retentions struct {
-	catalog *catalog.Catalog
-
-	mu    sync.Mutex
-	hours map[kvs.StreamID]int
-	read  time.Time
-}
-
-// retentionAge is how old a retention may be before it is read again.
-const retentionAge = 5 * time.Second
-
-func (r *retentions) of(ctx context.Context, id kvs.StreamID) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.hours == nil || time.Since(r.read) > retentionAge {
-		hours, err := r.catalog.Retentions(ctx)
-		if err != nil {
-			return 0, err
-		}
-		r.hours, r.read = hours, time.Now()
-	}
-	if h, ok := r.hours[id]; ok {
-		return h, nil
-	}
-	// It may be newer than what was read: only the catalog says that it is gone.
-	e, err := r.catalog.Open(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	return e.Stream().Retention, nil
-}
 
 // newest is the server timestamp of a stream's newest stored fragment.
 func (s *Server) newest(ctx context.Context, id kvs.StreamID) kvs.Millis {

@@ -134,7 +134,7 @@ func store(b *testing.B, dir string, ids []kvs.StreamID) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	a, err := archive.Open(ctx, archive.Options{Dir: filepath.Join(dir, "archive"),
-		Retention: func(context.Context, kvs.StreamID) (int, error) { return years, nil }})
+		Policy: func(context.Context, kvs.StreamID) (archive.Policy, error) { return archive.Policy{Hours: years}, nil }})
 	if err != nil {
 		b.Fatal(err)
 	}
