@@ -44,6 +44,7 @@ var floors = map[string]floor{
 	"internal/keyring":             bytes0,
 	"internal/keyring/keyringtest": bytes0,
 	"internal/segment":             bytes0,
+	"internal/frames":              bytes0,
 	"internal/db/dbtest":           bytes0,
 	"internal/mediatest":           bytes0,
 	"internal/pagetest":            bytes0,
