@@ -41,6 +41,7 @@ var floors = map[string]floor{
 	"internal/notify":              bytes0,
 	"internal/db":                  bytes0,
 	"internal/disk":                bytes0,
+	"internal/keyfile":             bytes0,
 	"internal/keyring":             bytes0,
 	"internal/keyring/keyringtest": bytes0,
 	"internal/segment":             bytes0,

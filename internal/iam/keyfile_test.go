@@ -80,24 +80,6 @@ func TestCopiesMayHaveAnyMode(t *testing.T) {
 	}
 }
 
-func TestKeyFileInMissingFolder(t *testing.T) {
-	if _, err := makeKeyFile(filepath.Join(t.TempDir(), "no", "key")); err == nil {
-		t.Error("made a key file in a folder that is not there")
-	}
-}
-
-// TestKeyFileIsNeverReplaced: of two that make it, the first wins and both use its key.
-func TestKeyFileIsNeverReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "key")
-	first, err := makeKeyFile(path)
-	must(t, err)
-	second, err := makeKeyFile(path)
-	must(t, err)
-	if string(first) != string(second) {
-		t.Error("the second maker uses another key than the first")
-	}
-}
-
 // TestKeptKeyFile: a crash between the key file and the database is harmless.
 func TestKeptKeyFile(t *testing.T) {
 	h := newHouse(t)

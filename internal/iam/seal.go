@@ -11,6 +11,7 @@ import (
 	"log/slog"
 
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/keyfile"
 )
 
 // sealer seals secrets under the wrapping key: a random nonce, the ciphertext, the tag.
@@ -51,12 +52,12 @@ func openSealer(ctx context.Context, d *db.DB, path string, log *slog.Logger) (s
 	if err != nil {
 		return sealer{}, err
 	}
-	key, err := readKeyFile(path)
+	key, err := keyfile.Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && check != nil:
 		return sealer{}, fmt.Errorf("key file %s is missing, and the secrets of the access keys cannot be read without it; "+putBack, path)
 	case errors.Is(err, fs.ErrNotExist):
-		if key, err = makeKeyFile(path); err == nil {
+		if key, err = keyfile.Make(path); err == nil {
 			log.Info("made a wrapping key", "file", path)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/keyfile"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -266,7 +267,7 @@ func TestSecretsStayInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	printed := fmt.Sprintf("%v %+v %#v %s", *k, k, k, h.lookup(k.ID)) + fmt.Sprintf("%+v %#v", h.lookup(reset.ID), h.lookup(k.ID))
-	key, err := readKeyFile(h.keyFile())
+	key, err := keyfile.Read(h.keyFile())
 	if err != nil {
 		t.Fatal(err)
 	}
