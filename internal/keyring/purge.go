@@ -1,6 +1,8 @@
 package keyring
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -25,5 +27,31 @@ func (r *Ring) Purge(keep func(Entry) bool) error {
 			delete(r.entries, stream)
 		}
 	}
+	return nil
+}
+
+// Rewrap replaces the wrapped form of every key by what wrap returns for it, in one step:
+// the file is written anew, or stays as it was after an error. Keys of streams that are
+// gone are left out.
+func (r *Ring) Rewrap(ctx context.Context, wrap func(Entry, Owner) ([]byte, error)) error {
+	r.file.Lock()
+	defer r.file.Unlock()
+	fresh := map[kvs.StreamID][]Entry{}
+	for _, e := range r.Entries() {
+		o, err := r.owner(ctx, e.Stream)
+		if kvs.KindOf(err) == kvs.NotFound {
+			continue
+		}
+		if err == nil {
+			e.Wrapped, err = wrap(e, o)
+		}
+		if err != nil {
+			return fmt.Errorf("data key %d of stream %d: %w", e.ID, e.Stream, err)
+		}
+		fresh[e.Stream] = append(fresh[e.Stream], e)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.entries = fresh
 	return nil
 }
