@@ -46,6 +46,7 @@ var floors = map[string]floor{
 	"internal/keyring/keyringtest": bytes0,
 	"internal/segment":             bytes0,
 	"internal/frames":              bytes0,
+	"internal/segment/segmenttest": bytes0,
 	"internal/db/dbtest":           bytes0,
 	"internal/mediatest":           bytes0,
 	"internal/pagetest":            bytes0,

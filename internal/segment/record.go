@@ -215,39 +215,42 @@ const usualHead = 512
 // It reports false when there is none that is whole and valid there, or when it would go
 // beyond the end. An error is one of reading, never of what was read.
 func ReadRecord(r io.ReaderAt, h Head, position, size int64) (rec Record, ok bool, err error) {
-	var b [usualHead]byte
-	buf := b[:]
+	buf := make([]byte, usualHead)
 	ok, err = readRecord(r, h, position, size, &buf, &rec)
 	return rec, ok, err
 }
 
-// readRecord is [ReadRecord] with memory that is used again: *buf grows up to
-// largestHead.
+// readRecord is [ReadRecord] with memory that is used again: *buf has at least usualHead
+// bytes and grows up to largestHead.
 func readRecord(r io.ReaderAt, h Head, position, size int64, buf *[]byte, rec *Record) (ok bool, err error) {
-	head := int64(RecordHeadSize)
-	if h.Version == 1 {
-		head = headSize1
-	}
-	if position < HeadSize || position > size-head {
+	if position < HeadSize || position > size-headSize1 {
 		return false, nil
 	}
-	b := (*buf)[:min(int64(len(*buf)), size-position)]
+	b := (*buf)[:min(usualHead, size-position)]
 	if err := readFull(r, b, position); err != nil {
 		return false, err
 	}
 	if h.Version != 1 {
-		facts, ok := parseRecordHead(b, h.Salt, position, rec)
-		whole := RecordHeadSize + facts
-		if !ok || int64(whole) > size-position {
-			return false, nil
-		}
-		if whole > len(b) {
-			*buf = make([]byte, largestHead)
-			b = (*buf)[:whole]
-			if err := readFull(r, b, position); err != nil {
-				return false, err
-			}
+		if b, ok, err = readFacts(r, h, position, size, b, buf, rec); err != nil || !ok {
+			return false, err
 		}
 	}
 	return ParseRecord(b, h, position, rec) && rec.Size() <= size-position, nil
+}
+
+// readFacts makes sure that b, which begins with a head, has all of its facts.
+func readFacts(r io.ReaderAt, h Head, position, size int64, b []byte, buf *[]byte, rec *Record) ([]byte, bool, error) {
+	facts, ok := parseRecordHead(b, h.Salt, position, rec)
+	whole := RecordHeadSize + facts
+	if !ok || int64(whole) > size-position {
+		return b, false, nil
+	}
+	if whole <= len(b) {
+		return b, true, nil
+	}
+	if len(*buf) < whole {
+		*buf = make([]byte, largestHead)
+	}
+	b = (*buf)[:whole]
+	return b, true, readFull(r, b, position)
 }
