@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/internal/kvs"
+	seg "github.com/millrace/millrace/internal/segment"
 )
 
 // Record is a fragment to be stored.
@@ -21,6 +22,11 @@ type Record struct {
 	// Body is the fragment's bytes in pieces. Neither Header nor Body nor its pieces
 	// may change until done was called.
 	Body net.Buffers
+
+	// Frames is the encoded table of the body's frames (package frames), empty if there
+	// is none, and Tracks what each track brought. They must not change either.
+	Frames []byte
+	Tracks []seg.Track
 }
 
 // Append queues r to be stored. done is called exactly once, from the writer's
