@@ -40,6 +40,8 @@ var floors = map[string]floor{
 	"internal/metrics":             bytes0,
 	"internal/notify":              bytes0,
 	"internal/db":                  bytes0,
+	"internal/disk/disktest":       bytes0,
+	"internal/journal":             bytes0,
 	"internal/disk":                bytes0,
 	"internal/keyfile":             bytes0,
 	"internal/keyring":             bytes0,
