@@ -4,120 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/disk/disktest"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
-// faultyDisk fails file operations on demand, and then goes on as if nothing was. It
-// syncs nothing: these tests lose no power, and there are many runs.
-type faultyDisk struct {
-	disk.FS
-	mu    sync.Mutex
-	count int                         // operations so far
-	fail  func(n int, op string) bool // asked before each
-	hits  int
-}
-
-var errFault = fmt.Errorf("injected: %w", syscall.ENOSPC)
-
-func (d *faultyDisk) step(op string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.count++
-	if d.fail != nil && d.fail(d.count, op) {
-		d.hits++
-		return fmt.Errorf("%s: %w", op, errFault)
-	}
-	return nil
-}
-
-func (d *faultyDisk) failing(f func(n int, op string) bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.fail, d.count, d.hits = f, 0, 0
-}
-
-func (d *faultyDisk) hit() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.hits
-}
-
-func (d *faultyDisk) List(dir string) ([]string, error) {
-	if err := d.step("list"); err != nil {
-		return nil, err
-	}
-	return d.FS.List(dir)
-}
-
-func (d *faultyDisk) Create(name string) (disk.File, error) {
-	if err := d.step("create"); err != nil {
-		return nil, err
-	}
-	f, err := d.FS.Create(name)
-	return &faultyFile{f, d}, err
-}
-
-func (d *faultyDisk) Open(name string) (disk.File, error) {
-	if err := d.step("open"); err != nil {
-		return nil, err
-	}
-	f, err := d.FS.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	return &faultyFile{f, d}, nil
-}
-
-func (d *faultyDisk) Remove(name string) error {
-	if err := d.step("remove"); err != nil {
-		return err
-	}
-	return d.FS.Remove(name)
-}
-
-func (d *faultyDisk) SyncDir(string) error {
-	return d.step("syncdir")
-}
-
-type faultyFile struct {
-	disk.File
-	disk *faultyDisk
-}
-
-// Write leaves half of the first pieces behind when it fails.
-func (f *faultyFile) Write(pieces [][]byte, off int64) error {
-	if err := f.disk.step("write"); err != nil {
-		return errors.Join(err, f.File.Write([][]byte{pieces[0][:len(pieces[0])/2]}, off))
-	}
-	return f.File.Write(pieces, off)
-}
-
-// Sync fails after the bytes were written: they may be found at the next start.
-func (f *faultyFile) Sync() error {
-	return f.disk.step("sync")
-}
-
-func (f *faultyFile) Truncate(size int64) error {
-	if err := f.disk.step("truncate"); err != nil {
-		return err
-	}
-	return f.File.Truncate(size)
-}
-
-func (f *faultyFile) ReadAt(b []byte, off int64) (int, error) {
-	if err := f.disk.step("read"); err != nil {
-		return 0, err
-	}
-	return f.File.ReadAt(b, off)
-}
+// faulty is a disk that syncs nothing: these tests lose no power, and there are many runs.
+func faulty() *disktest.Faulty { return &disktest.Faulty{FS: disk.System{}, SkipSync: true} }
 
 // work stores fragments one by one over several segments and classes, expires between,
 // and returns those acknowledged.
@@ -149,13 +47,12 @@ func onlyStreamOne(_ context.Context, id kvs.StreamID) (Policy, error) {
 // are there, at once and after reopening.
 func TestEveryFileOperationFailsOnce(t *testing.T) {
 	for n := 1; ; n++ {
-		d := &faultyDisk{FS: disk.System{}}
+		d := faulty()
 		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Policy: onlyStreamOne, Disk: d}
 		a := start(t, o)
-		d.failing(func(i int, _ string) bool { return i == n })
+		d.FailNth(n)
 		acked := work(a)
-		hit := d.hit()
-		d.failing(nil)
+		hit := d.Heal()
 		if len(acked) < 7 {
 			t.Fatalf("operation %d: only %d of 8 stored; the archive did not recover", n, len(acked))
 		}
@@ -176,19 +73,18 @@ func TestEveryFileOperationFailsOnce(t *testing.T) {
 // TestEveryOperationOfRecoveryFailsOnce: Open may fail, but the next one finds all.
 func TestEveryOperationOfRecoveryFailsOnce(t *testing.T) {
 	for n := 1; ; n++ {
-		d := &faultyDisk{FS: disk.System{}}
+		d := faulty()
 		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Disk: d}
 		recs := numbered(1, 1, 5, 1500)
 		storeAll(t, o, recs...)
-		d.failing(func(i int, _ string) bool { return i == n })
+		d.FailNth(n)
 		a, err := Open(context.Background(), o)
 		if err == nil {
 			err = a.Close()
 		} else if !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("operation %d: %v", n, err)
 		}
-		hit := d.hit()
-		d.failing(nil)
+		hit := d.Heal()
 		b := open(t, o)
 		wantStored(t, b, 1, recs...)
 		if err := errors.Join(b.Close(), err); err != nil && hit == 0 {
@@ -204,17 +100,17 @@ func TestEveryOperationOfRecoveryFailsOnce(t *testing.T) {
 // TestAFullDiskIsSurvived fails every write for a while: appends fail, nothing else
 // does, and when there is room again all goes on.
 func TestAFullDiskIsSurvived(t *testing.T) {
-	d := &faultyDisk{FS: disk.System{}}
+	d := faulty()
 	o := Options{Dir: t.TempDir(), Disk: d}
 	a := start(t, o)
 	a.mustStore(sample(1, 1, 1000))
-	d.failing(func(_ int, op string) bool { return op == "write" })
+	d.FailKinds(disktest.Write)
 	for n := int64(2); n <= 5; n++ {
 		if err := a.store(sample(1, n, 1000)); kvs.KindOf(err) != kvs.Internal || !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	d.failing(nil)
+	d.Heal()
 	wantStored(t, a.Archive, 1, sample(1, 1, 1000))
 	a.mustStore(sample(1, 6, 1000))
 	wantStored(t, a.Archive, 1, sample(1, 1, 1000), sample(1, 6, 1000))
@@ -229,17 +125,17 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 // TestNothingWorks: even cutting and syncing fail, and later work again. A fragment
 // that was refused must not come back from the file.
 func TestNothingWorksForAWhile(t *testing.T) {
-	d := &faultyDisk{FS: disk.System{}}
+	d := faulty()
 	o := Options{Dir: t.TempDir(), Disk: d}
 	a := start(t, o)
 	a.mustStore(sample(1, 1, 1000))
-	d.failing(func(_ int, op string) bool { return op == "sync" || op == "truncate" || op == "syncdir" })
+	d.FailKinds(disktest.Sync, disktest.Truncate, disktest.SyncDir)
 	for n := int64(2); n <= 3; n++ {
 		if err := a.store(sample(1, n, 1000)); err == nil {
 			t.Fatal("stored without sync")
 		}
 	}
-	d.failing(nil)
+	d.Heal()
 	a.mustStore(sample(1, 4, 1000))
 	a.stop()
 	b := open(t, o)
@@ -274,16 +170,18 @@ func TestAFailedCommitIsAFailedAppend(t *testing.T) {
 // TestARefusedBatchStaysAwayWithoutIndex fails the sync of one batch, then takes the
 // index away: the file alone must not bring the batch back.
 func TestARefusedBatchStaysAwayWithoutIndex(t *testing.T) {
-	d := &faultyDisk{FS: disk.System{}}
+	d := faulty()
 	o := Options{Dir: t.TempDir(), Disk: d}
 	a := start(t, o)
 	a.mustStore(sample(1, 1, 1000))
 	syncs := 0
-	d.failing(func(_ int, op string) bool {
-		if op == "sync" {
-			syncs++
+	d.Fail(func(o disktest.Op) error {
+		if o.Kind == disktest.Sync {
+			if syncs++; syncs == 1 {
+				return disktest.ErrLost
+			}
 		}
-		return op == "sync" && syncs == 1
+		return nil
 	})
 	batch := []pending{}
 	refused := 0
@@ -316,12 +214,12 @@ func TestARefusedBatchStaysAwayWithoutIndex(t *testing.T) {
 // TestAFailureThatCannotBeSettledStopsAppending lets index and cutting fail together.
 // Nothing may be stored until one of them worked, or a start would find refused bytes.
 func TestAFailureThatCannotBeSettledStopsAppending(t *testing.T) {
-	d := &faultyDisk{FS: disk.System{}}
+	d := faulty()
 	o := Options{Dir: t.TempDir(), Disk: d}
 	a := start(t, o)
 	a.mustStore(sample(1, 1, 1000))
 	a.exec(`CREATE TRIGGER broken BEFORE UPDATE ON segments BEGIN SELECT RAISE(ABORT, 'injected'); END`)
-	d.failing(func(_ int, op string) bool { return op == "truncate" })
+	d.FailKinds(disktest.Truncate)
 	for n := int64(2); n <= 3; n++ {
 		if err := a.store(sample(1, n, 1000)); err == nil {
 			t.Fatal("stored without index")
@@ -332,7 +230,7 @@ func TestAFailureThatCannotBeSettledStopsAppending(t *testing.T) {
 	}
 	a.exec(`DROP TRIGGER broken`)
 	a.mustStore(sample(1, 4, 1000))
-	d.failing(nil)
+	d.Heal()
 	a.stop()
 	b := open(t, o)
 	wantStored(t, b, 1, sample(1, 1, 1000), sample(1, 4, 1000))
