@@ -142,10 +142,18 @@ func (r *Record) Append(b []byte, segmentSalt uint64, position int64) []byte {
 
 // headChecksum is that of a record's head: of the segment's salt, the position and b.
 func headChecksum(b []byte, salt uint64, position int64) uint32 {
-	var place [16]byte
-	binary.LittleEndian.PutUint64(place[:], salt)
-	binary.LittleEndian.PutUint64(place[8:], uint64(position))
-	return crc32.Update(checksum(place[:]), castagnoli, b)
+	return crc32.Update(checksumOfNumber(checksumOfNumber(0, salt), uint64(position)), castagnoli, b)
+}
+
+// checksumOfNumber goes on with a checksum over 8 bytes, without the memory that the
+// standard library's way costs.
+func checksumOfNumber(sum uint32, n uint64) uint32 {
+	sum = ^sum
+	for range 8 {
+		sum = castagnoli[byte(sum)^byte(n)] ^ sum>>8
+		n >>= 8
+	}
+	return ^sum
 }
 
 // ParseRecord reads the head and facts at the beginning of b, which come from this
