@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/internal/kvs"
-	seg "github.com/millrace/millrace/internal/segment"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // Record is a fragment to be stored.
@@ -26,7 +26,7 @@ type Record struct {
 	// Frames is the encoded table of the body's frames (package frames), empty if there
 	// is none, and Tracks what each track brought. They must not change either.
 	Frames []byte
-	Tracks []seg.Track
+	Tracks []segment.Track
 }
 
 // Append queues r to be stored. done is called exactly once, from the writer's
@@ -53,10 +53,11 @@ func errClosed() error {
 // pending is a fragment on its way to the disk.
 type pending struct {
 	Stored
-	class  class
+	class  segment.Class
 	shared [sha256.Size]byte // content hash of header
 	header []byte
 	body   net.Buffers
+	media  int64   // bytes of body
 	head   *[]byte // record head and table, from heads; put is left to the writer
 	done   func(error)
 	err    error
@@ -70,11 +71,11 @@ func prepare(r Record, done func(error)) (pending, error) {
 	p := pending{class: classOf(r.Retention), header: r.Header, body: r.Body, done: done}
 	p.Fragment, p.Timecode = r.Fragment, r.Timecode
 	for _, b := range r.Body {
-		p.length += int64(len(b))
+		p.media += int64(len(b))
 	}
-	if p.length > maxBody || len(r.Header) > maxBody {
+	if p.media > maxBody || len(r.Header) > maxBody {
 		return p, kvs.Errorf(kvs.InvalidArgument, "the fragment has %d bytes and its header %d; at most %d can be stored",
-			p.length, len(r.Header), maxBody)
+			p.media, len(r.Header), maxBody)
 	}
 	p.shared = sha256.Sum256(r.Header)
 	p.head = heads.Get().(*[]byte)
@@ -85,13 +86,14 @@ func prepare(r Record, done func(error)) (pending, error) {
 var emptyHead [recordHeadSize]byte
 
 // place fixes where the record goes and completes its head.
-func (p *pending) place(s *segment, position, header int64) {
-	p.segment, p.position, p.Stored.header = s.id, position, header
+func (p *pending) place(s *active, position, header int64) {
+	p.segment, p.position, p.Stored.header = s.ID, position, header
 	h := recordHead{
-		kind: fragmentRecord, body: p.length, fragment: p.Fragment, timecode: p.Timecode,
+		kind: fragmentRecord, body: p.media, fragment: p.Fragment, timecode: p.Timecode,
 		header: header, table: crc32.Checksum((*p.head)[recordHeadSize:], castagnoli),
 	}
-	h.put(*p.head, s.salt, position)
+	p.length = h.recordSize()
+	h.put(*p.head, s.Salt, position)
 }
 
 // answer tells the caller how it ended. The pending must not be used afterwards.
@@ -136,7 +138,7 @@ func newQueue() *queue {
 
 // size is what the fragment holds in memory. A header is counted with each of its
 // fragments: the writer compares contents, and any two may be different ones.
-func (p *pending) size() int64 { return p.length + int64(len(p.header)) }
+func (p *pending) size() int64 { return p.media + int64(len(p.header)) }
 
 // put waits for room. A fragment larger than the whole queue goes in alone. It reports
 // false when the queue is closed.

@@ -27,6 +27,7 @@ import (
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // Options say where the archive is and how it behaves. Only Dir is needed.
@@ -75,7 +76,7 @@ type Stats struct {
 	Segments     int   // files, open ones included
 	OpenSegments int
 	Fragments    int64 // stored now
-	Bytes        int64 // bytes of their bodies
+	Bytes        int64 // bytes of their records
 }
 
 // nobody is the observer when none is given.
@@ -104,10 +105,10 @@ type Archive struct {
 	longest atomic.Int64 // no stored fragment lasts longer, in milliseconds
 
 	mu        sync.Mutex // guards what follows; held while a batch is stored
-	open      [classes]*segment
-	runs      [classes]run // memory kept between batches
-	unsettled []*segment   // failed and neither cut nor sealed yet
-	lastID    int64        // of a segment
+	open      [segment.Classes]*active
+	runs      [segment.Classes]run // memory kept between batches
+	unsettled []*active            // failed and neither cut nor sealed yet
+	lastID    int64                // of a segment
 	complaint complaint
 }
 

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 func TestMain(m *testing.M) {
@@ -190,7 +191,7 @@ func TestRetentionClassesHaveTheirOwnSegments(t *testing.T) {
 	a.mustStore(want...)
 	wantStored(t, a.Archive, 1, want...)
 	s, err := a.Stats(context.Background())
-	if err != nil || s.Segments != classes || s.OpenSegments != classes || s.Fragments != 10 || s.Bytes != 1000 {
+	if err != nil || s.Segments != segment.Classes || s.OpenSegments != segment.Classes || s.Fragments != 10 || s.Bytes != 10*(recordHeadSize+4+100) {
 		t.Fatalf("%+v, %v", s, err)
 	}
 }
@@ -310,7 +311,7 @@ func TestABodyLargerThanTheQueueIsStored(t *testing.T) {
 }
 
 func TestClassOf(t *testing.T) {
-	for hours, want := range map[int]class{0: 0, 1: 0, 24: 0, 25: 1, 168: 1, 720: 2, 8760: 3, 8761: 4, 87600: 4} {
+	for hours, want := range map[int]segment.Class{0: 0, 1: 0, 24: 0, 25: 1, 168: 1, 720: 2, 8760: 3, 8761: 4, 87600: 4} {
 		if got := classOf(hours); got != want {
 			t.Errorf("%d hours: class %d, want %d", hours, got, want)
 		}
@@ -320,7 +321,7 @@ func TestClassOf(t *testing.T) {
 func TestTheQueueCountsHeaders(t *testing.T) {
 	q := newQueue()
 	for range 3 {
-		if !q.put(pending{header: make([]byte, 1<<20), Stored: Stored{length: 10}}) {
+		if !q.put(pending{header: make([]byte, 1<<20), media: 10}) {
 			t.Fatal("the queue is closed")
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // BenchmarkAppend stores fragments of 250 KB of 100 streams, and writes the same bytes
@@ -187,11 +188,11 @@ func BenchmarkCommit(b *testing.B) {
 			b.Fatal(err)
 		}
 	}()
-	if err := a.index.addSegment(b.Context(), segmentRow{segmentHead: segmentHead{id: 1}}); err != nil {
+	if err := a.index.addSegment(b.Context(), segmentRow{Head: segment.Head{ID: 1}}); err != nil {
 		b.Fatal(err)
 	}
 	records := make([]pending, batch)
-	r := &run{seg: &segment{segmentHead: segmentHead{id: 1}}}
+	r := &run{seg: &active{Head: segment.Head{ID: 1}}}
 	for i := range records {
 		r.records = append(r.records, &records[i])
 	}

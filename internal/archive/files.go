@@ -4,12 +4,12 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"sync"
 
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // maxIdleFiles is how many segments stay open for reading while nobody reads them.
@@ -66,29 +66,14 @@ func (c *files) openShared(id int64) (*sharedFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := readSegmentHead(f)
-	if err == nil && h.id != id {
-		err = fmt.Errorf("the file says it is segment %d", h.id)
+	h, err := segment.ReadHead(f)
+	if err == nil && h.ID != id {
+		err = fmt.Errorf("the file says it is segment %d", h.ID)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open segment %d: %w", id, err), f.Close())
 	}
-	return &sharedFile{f: f, salt: h.salt, id: id}, nil
-}
-
-// errNoSegment says that a file does not begin like a segment.
-var errNoSegment = errors.New("the segment's first 64 bytes are damaged")
-
-func readSegmentHead(r io.ReaderAt) (segmentHead, error) {
-	var b [segmentHeadSize]byte
-	if err := readFull(r, b[:], 0); err != nil {
-		return segmentHead{}, err
-	}
-	h, ok := parseSegmentHead(b[:])
-	if !ok {
-		return h, errNoSegment
-	}
-	return h, nil
+	return &sharedFile{f: f, salt: h.Salt, id: id}, nil
 }
 
 // release ends one reader's use.

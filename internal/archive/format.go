@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // The layout of a segment, as drawn in docs/design/archive-format.md. All numbers are
@@ -22,40 +23,17 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// segmentHead is what the first bytes of a segment say.
-type segmentHead struct {
-	class   class
-	id      int64
-	salt    uint64 // random; makes a record valid in this file only
-	created kvs.Millis
-}
-
-func (h segmentHead) encode() []byte {
+// encodeHead returns the first bytes of a segment of version 1.
+func encodeHead(h segment.Head) []byte {
 	b := make([]byte, segmentHeadSize)
 	copy(b, segmentMagic)
 	binary.LittleEndian.PutUint32(b[8:], version)
-	binary.LittleEndian.PutUint32(b[12:], uint32(h.class))
-	binary.LittleEndian.PutUint64(b[16:], uint64(h.id))
-	binary.LittleEndian.PutUint64(b[24:], h.salt)
-	binary.LittleEndian.PutUint64(b[32:], uint64(h.created))
+	binary.LittleEndian.PutUint32(b[12:], uint32(h.Class))
+	binary.LittleEndian.PutUint64(b[16:], uint64(h.ID))
+	binary.LittleEndian.PutUint64(b[24:], h.Salt)
+	binary.LittleEndian.PutUint64(b[32:], uint64(h.Created))
 	binary.LittleEndian.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
 	return b
-}
-
-// parseSegmentHead reports false for anything that encode did not write.
-func parseSegmentHead(b []byte) (segmentHead, bool) {
-	if len(b) < segmentHeadSize || string(b[:8]) != segmentMagic ||
-		binary.LittleEndian.Uint32(b[8:]) != version ||
-		binary.LittleEndian.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) {
-		return segmentHead{}, false
-	}
-	h := segmentHead{
-		class:   class(binary.LittleEndian.Uint32(b[12:])),
-		id:      int64(binary.LittleEndian.Uint64(b[16:])),
-		salt:    binary.LittleEndian.Uint64(b[24:]),
-		created: kvs.Millis(binary.LittleEndian.Uint64(b[32:])),
-	}
-	return h, h.class < classes && h.id > 0
 }
 
 // kind says what a record holds.

@@ -8,18 +8,32 @@ import (
 	"math"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // Stored is a fragment in the archive: what is known about it and where its record is.
 type Stored struct {
 	kvs.Fragment
-	Timecode int64 // cluster timecode as the producer wrote it
+	Timecode int64         // cluster timecode as the producer wrote it
+	Facts    segment.Facts // zero for fragments of the first form
 
 	segment  int64
 	position int64
-	length   int64 // of the body
+	length   int64 // of the whole record
 	header   int64 // position of the header record
 }
+
+// Segment returns the id of the segment that the fragment's record is in.
+func (s *Stored) Segment() int64 { return s.segment }
+
+// Position returns where in its segment the fragment's record begins.
+func (s *Stored) Position() int64 { return s.position }
+
+// Length returns how many bytes the whole record takes.
+func (s *Stored) Length() int64 { return s.length }
+
+// Header returns where in the same segment the fragment's header record begins.
+func (s *Stored) Header() int64 { return s.header }
 
 // Query selects fragments of a stream by start time.
 type Query struct {
@@ -40,14 +54,16 @@ type Position struct {
 const (
 	factColumns = `stream, n, server, random, producer, duration, size`
 	factCount   = 7
-	columns     = factColumns + `, timecode, segment, position, length, header`
+	columns     = factColumns + `, timecode, segment, position, length, header,
+		live_seq, changes, server_gaps, producer_gaps, ms, tracks`
+	columnCount = 18
 )
 
 // cells takes the columns of one row after the other. database/sql would go by way of
 // text and allocate for every number it puts into an int64 itself.
 type cells struct {
-	values [12]any
-	dest   [12]any // pointers to values
+	values [columnCount]any
+	dest   [columnCount]any // pointers to values
 }
 
 func newCells() *cells {
@@ -63,8 +79,8 @@ func (c *cells) scan(rows *sql.Rows, s *Stored, n int) error {
 	if err := rows.Scan(c.dest[:n]...); err != nil {
 		return err
 	}
-	var v [12]int64
-	for i := range n {
+	var v [columnCount]int64
+	for i := range min(n, columnCount-1) {
 		k, ok := c.values[i].(int64)
 		if !ok {
 			return fmt.Errorf("column %d of a fragment is a %T, not a number", i, c.values[i])
@@ -77,7 +93,14 @@ func (c *cells) scan(rows *sql.Rows, s *Stored, n int) error {
 		Producer: kvs.Millis(v[4]), Duration: v[5], Size: v[6],
 	}
 	s.Timecode, s.segment, s.position, s.length, s.header = v[7], v[8], v[9], v[10], v[11]
-	return nil
+	s.Facts = segment.Facts{LiveSeq: v[12], Changes: uint32(v[13]), ServerGaps: uint32(v[14]), ProducerGaps: uint32(v[15]), Millis: v[16]}
+	if n < columnCount {
+		return nil
+	}
+	b, _ := c.values[columnCount-1].([]byte)
+	var err error
+	s.Facts.Tracks, err = parseTracks(b)
+	return err
 }
 
 // queries are the prepared statements of the readers.
@@ -220,7 +243,7 @@ func (a *Archive) List(ctx context.Context, id kvs.StreamID, q Query) (fragments
 // them: till then they take up space.
 type Usage struct {
 	Fragments int64
-	Bytes     int64 // of their bodies
+	Bytes     int64 // of their records
 
 	// Oldest and Newest are the first and the last fragment that is not expired, by
 	// number; nil when there is none.

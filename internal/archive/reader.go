@@ -59,7 +59,7 @@ func (r *Reader) open(s Stored) error {
 	if err != nil {
 		return err
 	}
-	if h.fragment.Stream != s.Stream || h.fragment.Number != s.Number || h.body != s.length || h.header != s.header {
+	if h.fragment.Stream != s.Stream || h.fragment.Number != s.Number || h.recordSize() != s.length || h.header != s.header {
 		return r.damage("another fragment's record is in its place")
 	}
 	r.body = part{table, s.position + h.bodyAt(), h.body}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // recover makes the index and the segments agree, whatever the last run left. After it
@@ -24,7 +25,7 @@ func (a *Archive) recover(ctx context.Context) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		id, ok := segmentID(name)
+		id, ok := segment.ParseFileName(name)
 		if !ok {
 			a.log.Warn("file is no segment and left alone", "file", name)
 			continue
@@ -66,16 +67,16 @@ func (a *Archive) recoverSegment(ctx context.Context, id int64, row segmentRow, 
 		return err
 	}
 	defer f.Close() // after a successful Sync there is nothing left that could fail
-	h, err := readSegmentHead(f)
+	h, err := segment.ReadHead(f)
 	switch {
 	case err != nil && !known:
 		return a.dropHeadless(id, f, err)
 	case err != nil:
 		return err
-	case h.id != id, known && h.salt != row.salt:
+	case h.ID != id, known && h.Salt != row.Salt:
 		return errors.New("the file is not the one the index knows; move index.db* away and it is rebuilt from the segments")
 	case !known:
-		row = segmentRow{segmentHead: h, length: segmentHeadSize}
+		row = segmentRow{Head: h, length: segmentHeadSize}
 		if err := a.index.addSegment(ctx, row); err != nil {
 			return err
 		}
@@ -109,29 +110,29 @@ func (a *Archive) replay(ctx context.Context, f disk.File, row segmentRow) error
 		return err
 	}
 	if size < row.length {
-		a.log.Error("segment is shorter than the index knows it; fragments are lost", "segment", row.id, "bytes", size, "expected", row.length)
-		return a.index.sealSegment(ctx, row.id, row.length)
+		a.log.Error("segment is shorter than the index knows it; fragments are lost", "segment", row.ID, "bytes", size, "expected", row.length)
+		return a.index.sealSegment(ctx, row.ID, row.length)
 	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	sealed, err := endsSealed(f, size, row.salt)
+	sealed, err := endsSealed(f, size, row.Salt)
 	if err != nil {
 		return err
 	}
-	s := newScanner(f, size, row.salt, row.length, !sealed)
-	added, err := a.replayRows(ctx, s, row.id)
+	s := newScanner(f, size, row.Salt, row.length, !sealed)
+	added, err := a.replayRows(ctx, s, row.ID)
 	if err != nil {
 		return err
 	}
 	if added > 0 || s.damaged > 0 {
-		a.log.Info("segment recovered", "segment", row.id, "fragments", added, "damaged", s.damaged, "cut", size-s.good)
+		a.log.Info("segment recovered", "segment", row.ID, "fragments", added, "damaged", s.damaged, "cut", size-s.good)
 	}
 	end, err := sealRecovered(f, s, size)
 	if err != nil {
 		return err
 	}
-	return a.index.sealSegment(ctx, row.id, end)
+	return a.index.sealSegment(ctx, row.ID, end)
 }
 
 // replayRows commits what the scanner finds, maxDeletes rows at a time.

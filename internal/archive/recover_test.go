@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // storeAll stores the records in a new archive in dir, each batch alone, and closes it.
@@ -49,7 +50,7 @@ func TestIndexIsRebuiltFromSegments(t *testing.T) {
 	a := open(t, o)
 	wantStored(t, a, 1, recs...)
 	s, err := a.Stats(context.Background())
-	if err != nil || s.Fragments != 30 || s.Bytes != 30_000 || s.OpenSegments != 0 {
+	if err != nil || s.Fragments != 30 || s.Bytes != 30*(recordHeadSize+4+1000) || s.OpenSegments != 0 {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	if a.longest.Load() != 2000 {
@@ -126,8 +127,8 @@ func TestFilesThatAreNoSegmentsAreLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	storeAll(t, Options{Dir: dir}, sample(1, 1, 10))
 	stray := filepath.Join(dir, "segments", "notes.txt")
-	headless := filepath.Join(dir, "segments", segmentName(3))
-	unborn := filepath.Join(dir, "segments", segmentName(4))
+	headless := filepath.Join(dir, "segments", segment.FileName(3))
+	unborn := filepath.Join(dir, "segments", segment.FileName(4))
 	for name, size := range map[string]int{stray: 10, headless: 1000, unborn: 30} {
 		if err := os.WriteFile(name, make([]byte, size), 0o600); err != nil {
 			t.Fatal(err)
@@ -194,7 +195,7 @@ func TestAStartReadsOnlyWhatTheIndexLacks(t *testing.T) {
 			t.Fatal(len(rows), err)
 		}
 		for _, row := range rows {
-			if row.length != info.Size() || row.live != n || row.bytes != n*1000 || row.longest != 2000 {
+			if row.length != info.Size() || row.live != n || row.bytes != n*(recordHeadSize+4+1000) || row.total != row.bytes || row.longest != 2000 {
 				t.Errorf("%+v, the file has %d bytes", row, info.Size())
 			}
 		}

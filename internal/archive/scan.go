@@ -152,7 +152,7 @@ func (s *scanner) bodyIntact(at int64, h recordHead) (bool, error) {
 func (s *scanner) stored(segment int64) Stored {
 	return Stored{
 		Fragment: s.head.fragment, Timecode: s.head.timecode,
-		segment: segment, position: s.at, length: s.head.body, header: s.head.header,
+		segment: segment, position: s.at, length: s.head.recordSize(), header: s.head.header,
 	}
 }
 

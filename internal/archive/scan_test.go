@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 const testSalt = 0x0123456789abcdef
@@ -16,8 +17,8 @@ const testSalt = 0x0123456789abcdef
 // segmentOf lays out a segment with these fragments in memory, all behind one header
 // record, and returns where each record ends.
 func segmentOf(recs ...Record) (b []byte, ends []int64) {
-	s := segmentHead{class: 1, id: 7, salt: testSalt, created: 1000}
-	b = s.encode()
+	s := segment.Head{Version: 1, Class: 1, ID: 7, Salt: testSalt, Created: 1000}
+	b = encodeHead(s)
 	header := int64(len(b))
 	b = append(append(b, headerRecordBytes([]byte("header"), testSalt, header)...), "header"...)
 	for _, r := range recs {
@@ -25,7 +26,7 @@ func segmentOf(recs ...Record) (b []byte, ends []int64) {
 		if err != nil {
 			panic(err)
 		}
-		p.place(&segment{segmentHead: s}, int64(len(b)), header)
+		p.place(&active{Head: s}, int64(len(b)), header)
 		b = append(append(b, *p.head...), bytes.Join(r.Body, nil)...)
 		ends = append(ends, int64(len(b)))
 	}
@@ -57,8 +58,8 @@ func fragments(recs ...Record) (f []kvs.Fragment) {
 }
 
 func TestHeadsSurviveEncoding(t *testing.T) {
-	want := segmentHead{class: 3, id: 99, salt: 1 << 63, created: 123456}
-	if got, ok := parseSegmentHead(want.encode()); !ok || got != want {
+	want := segment.Head{Version: 1, Class: 3, ID: 99, Salt: 1 << 63, Created: 123456}
+	if got, ok := segment.ParseHead(encodeHead(want)); !ok || got != want {
 		t.Errorf("%+v, %v", got, ok)
 	}
 	rec := recordHead{kind: fragmentRecord, body: 70000, fragment: sample(3, 4, 5).Fragment, timecode: -6, header: 64, table: 9}
@@ -160,7 +161,7 @@ func FuzzScan(f *testing.F) {
 		if sign {
 			b = signed(b)
 		}
-		parseSegmentHead(b)
+		segment.ParseHead(b)
 		size := int64(len(b))
 		s := newScanner(bytes.NewReader(b), size, testSalt, segmentHeadSize, true)
 		var found []kvs.Fragment

@@ -6,50 +6,42 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
-// class groups streams whose fragments live about equally long, so that a whole
-// segment dies at about the same time and its file can go.
-type class uint32
-
-const classes = 5
-
 // spans are the longest retentions of the classes; the last has no end.
-var spans = [classes]time.Duration{
+var spans = [segment.Classes]time.Duration{
 	24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour, 365 * 24 * time.Hour, 0,
 }
 
 // classOf returns the class for a retention in hours.
-func classOf(hours int) class {
-	for c, span := range spans[:classes-1] {
+func classOf(hours int) segment.Class {
+	for c, span := range spans[:segment.Classes-1] {
 		if time.Duration(hours)*time.Hour <= span {
-			return class(c)
+			return segment.Class(c)
 		}
 	}
-	return classes - 1
+	return segment.Classes - 1
 }
 
 // maxAge is how long a segment of the class may stay open: a small part of the time
 // its fragments live, so that the first of them does not wait long for the last.
-func (c class) maxAge() time.Duration {
-	if c == classes-1 {
+func maxAge(c segment.Class) time.Duration {
+	if c == segment.Classes-1 {
 		return 30 * 24 * time.Hour
 	}
 	return min(spans[c]/24, 15*24*time.Hour)
 }
 
-// segment is an open segment. It belongs to whoever holds Archive.mu.
-type segment struct {
-	segmentHead
+// active is an open segment. It belongs to whoever holds Archive.mu.
+type active struct {
+	segment.Head
 	f       disk.File
 	end     int64 // everything before is synced and in the index
 	longest int64 // milliseconds
@@ -61,19 +53,7 @@ type segment struct {
 // is simply written again.
 const maxHeaders = 4096
 
-func segmentName(id int64) string { return fmt.Sprintf("%012d.seg", id) }
-
-// segmentID reads a name made by segmentName.
-func segmentID(name string) (int64, bool) {
-	digits, ok := strings.CutSuffix(name, ".seg")
-	if !ok || len(digits) < 12 {
-		return 0, false
-	}
-	id, err := strconv.ParseInt(digits, 10, 64)
-	return id, err == nil && id > 0 && segmentName(id) == name
-}
-
-func (a *Archive) segmentPath(id int64) string { return filepath.Join(a.dir, segmentName(id)) }
+func (a *Archive) segmentPath(id int64) string { return filepath.Join(a.dir, segment.FileName(id)) }
 
 // newSegmentID never returns an id twice, not even after the newest file was removed:
 // ids follow the clock in seconds unless segments are made faster.
@@ -84,23 +64,23 @@ func (a *Archive) newSegmentID() int64 {
 
 // openSegment makes a new segment: file and directory are durable and its row exists
 // before the first record is written to it.
-func (a *Archive) openSegment(ctx context.Context, c class) (*segment, error) {
+func (a *Archive) openSegment(ctx context.Context, c segment.Class) (*active, error) {
 	if err := a.settle(ctx); err != nil {
 		return nil, err
 	}
 	var salt [8]byte
 	rand.Read(salt[:])
-	s := &segment{
-		segmentHead: segmentHead{class: c, id: a.newSegmentID(), salt: binary.LittleEndian.Uint64(salt[:]), created: kvs.MillisOf(a.now())},
-		end:         segmentHeadSize,
-		headers:     make(map[[sha256.Size]byte]int64),
+	s := &active{
+		Head:    segment.Head{Version: 1, Class: c, ID: a.newSegmentID(), Salt: binary.LittleEndian.Uint64(salt[:]), Created: kvs.MillisOf(a.now())},
+		end:     segmentHeadSize,
+		headers: make(map[[sha256.Size]byte]int64),
 	}
-	f, err := a.disk.Create(a.segmentPath(s.id))
+	f, err := a.disk.Create(a.segmentPath(s.ID))
 	if err != nil {
 		return nil, err
 	}
 	s.f = f
-	err = f.Write([][]byte{s.encode()}, 0)
+	err = f.Write([][]byte{encodeHead(s.Head)}, 0)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -108,18 +88,18 @@ func (a *Archive) openSegment(ctx context.Context, c class) (*segment, error) {
 		err = a.disk.SyncDir(a.dir)
 	}
 	if err == nil {
-		err = a.index.addSegment(ctx, segmentRow{segmentHead: s.segmentHead, length: s.end})
+		err = a.index.addSegment(ctx, segmentRow{Head: s.Head, length: s.end})
 	}
 	if err != nil {
 		// What cannot be removed either is found empty at the next start and removed then.
-		return nil, errors.Join(err, f.Close(), a.disk.Remove(a.segmentPath(s.id)))
+		return nil, errors.Join(err, f.Close(), a.disk.Remove(a.segmentPath(s.ID)))
 	}
 	return s, nil
 }
 
 // full reports whether the next batch should go to another segment.
-func (s *segment) full(limit int64, now time.Time) bool {
-	return s.end >= limit || now.Sub(s.created.Time()) >= s.class.maxAge()
+func (s *active) full(limit int64, now time.Time) bool {
+	return s.end >= limit || now.Sub(s.Created.Time()) >= maxAge(s.Class)
 }
 
 // seal ends a segment: an end record behind the last good byte, a row that says so.
@@ -127,31 +107,31 @@ func (s *segment) full(limit int64, now time.Time) bool {
 // callers were told that they are lost; either the cut or the row keeps recovery from
 // finding them. While neither works the segment stays in a.unsettled and no other is
 // opened.
-func (a *Archive) seal(ctx context.Context, s *segment) {
-	if a.open[s.class] == s {
-		a.open[s.class] = nil
+func (a *Archive) seal(ctx context.Context, s *active) {
+	if a.open[s.Class] == s {
+		a.open[s.Class] = nil
 	}
 	err := sealFile(s)
-	rowErr := a.index.sealSegment(ctx, s.id, s.end)
+	rowErr := a.index.sealSegment(ctx, s.ID, s.end)
 	if s.dirty && rowErr != nil {
 		a.unsettled = append(a.unsettled, s)
 		return
 	}
 	if err = errors.Join(err, rowErr, s.f.Close()); err != nil {
-		a.log.Warn("segment not sealed cleanly; the next start does it", "segment", s.id, "error", err)
+		a.log.Warn("segment not sealed cleanly; the next start does it", "segment", s.ID, "error", err)
 	}
 }
 
 // sealFile cuts what must not be found and appends the end record. s.dirty stays true
 // only if the cut failed.
-func sealFile(s *segment) error {
+func sealFile(s *active) error {
 	if s.dirty {
 		if err := s.f.Truncate(s.end); err != nil {
 			return err
 		}
 		s.dirty = false
 	}
-	if err := writeEnd(s.f, s.salt, s.end); err != nil {
+	if err := writeEnd(s.f, s.Salt, s.end); err != nil {
 		return err
 	}
 	s.end += recordHeadSize
@@ -173,26 +153,26 @@ func (a *Archive) settle(ctx context.Context) error {
 	for len(a.unsettled) > 0 {
 		s := a.unsettled[0]
 		err := sealFile(s)
-		if rowErr := a.index.sealSegment(ctx, s.id, s.end); s.dirty && rowErr != nil {
+		if rowErr := a.index.sealSegment(ctx, s.ID, s.end); s.dirty && rowErr != nil {
 			return errors.Join(err, rowErr)
 		}
 		a.unsettled = a.unsettled[1:]
 		if err := s.f.Close(); err != nil {
-			a.log.Warn("segment not closed", "segment", s.id, "error", err)
+			a.log.Warn("segment not closed", "segment", s.ID, "error", err)
 		}
 	}
 	return nil
 }
 
 // SegmentName is the name of a segment's file, in the folder segments of an archive.
-func SegmentName(id int64) string { return segmentName(id) }
+func SegmentName(id int64) string { return segment.FileName(id) }
 
 // SegmentID reads a name made by [SegmentName] and reports false for any other.
-func SegmentID(name string) (id int64, ok bool) { return segmentID(name) }
+func SegmentID(name string) (id int64, ok bool) { return segment.ParseFileName(name) }
 
 // Identify reads the head of a segment's file: which segment it is. The error says that
 // it is none.
 func Identify(r io.ReaderAt) (id int64, salt uint64, err error) {
-	h, err := readSegmentHead(r)
-	return h.id, h.salt, err
+	h, err := segment.ReadHead(r)
+	return h.ID, h.Salt, err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // write stores batches until ctx ends and the queue is empty.
@@ -31,7 +32,7 @@ func (a *Archive) write(ctx context.Context) {
 
 // run is the part of a batch that goes to one segment.
 type run struct {
-	seg       *segment
+	seg       *active
 	records   []*pending
 	pieces    [][]byte
 	end       int64 // of the segment once the run is written
@@ -59,7 +60,7 @@ func (a *Archive) store(batch []pending) {
 // plan gives each record of the batch its segment and position. A record whose segment
 // cannot be made gets its error at once.
 func (a *Archive) plan(ctx context.Context, batch []pending) []*run {
-	var byClass [classes]*run
+	var byClass [segment.Classes]*run
 	var runs []*run
 	for i := range batch {
 		p := &batch[i]
@@ -78,7 +79,7 @@ func (a *Archive) plan(ctx context.Context, batch []pending) []*run {
 }
 
 // startRun readies the open segment of a class, or the next one if it is full.
-func (a *Archive) startRun(ctx context.Context, c class) *run {
+func (a *Archive) startRun(ctx context.Context, c segment.Class) *run {
 	if s := a.open[c]; s != nil && s.full(a.segmentBytes, a.now()) {
 		a.seal(ctx, s)
 	}
@@ -104,13 +105,13 @@ func (r *run) add(p *pending) {
 		}
 		header = r.end
 		r.seg.headers[p.shared] = header
-		b := headerRecordBytes(p.header, r.seg.salt, header)
+		b := headerRecordBytes(p.header, r.seg.Salt, header)
 		r.pieces = append(r.pieces, b, p.header)
 		r.end += int64(len(b) + len(p.header))
 	}
 	p.place(r.seg, r.end, header)
 	r.pieces = append(append(r.pieces, *p.head), p.body...)
-	r.end += int64(len(*p.head)) + p.length
+	r.end += p.length
 	r.longest = max(r.longest, p.Duration)
 }
 

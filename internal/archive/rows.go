@@ -1,0 +1,212 @@
+package archive
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
+)
+
+// errTwice says that the caller gave a fragment number twice.
+var errTwice = kvs.Errorf(kvs.Internal, "a fragment with this number is stored already")
+
+// addFragments commits the rows of the runs. A record whose number is taken gets
+// errTwice, and its bytes are dead.
+func (x *index) addFragments(ctx context.Context, runs []*run) error {
+	return x.db.Write(ctx, func(tx *sql.Tx) error {
+		in, err := newInserter(ctx, tx)
+		if err != nil {
+			return err
+		}
+		counts := totals{}
+		for _, r := range runs {
+			grown := growth{length: r.end, longest: r.longest}
+			for _, p := range r.records {
+				p.err = nil
+				added, err := in.insert(ctx, &p.Stored)
+				if err != nil {
+					return err
+				}
+				grown.total += p.length
+				if !added {
+					p.err = errTwice
+					continue
+				}
+				grown.share.rows++
+				grown.share.bytes += p.length
+				counts.add(p.Stream, 1, p.length)
+			}
+			if err := advance(ctx, tx, r.seg.ID, grown); err != nil {
+				return err
+			}
+		}
+		if err := counts.count(ctx, tx); err != nil {
+			return err
+		}
+		return in.Close()
+	})
+}
+
+// replay commits rows that recovery found in a segment up to length. Rows that exist
+// already are left alone.
+func (x *index) replay(ctx context.Context, id, length int64, found []Stored) (added int, err error) {
+	err = x.db.Write(ctx, func(tx *sql.Tx) error {
+		in, err := newInserter(ctx, tx)
+		if err != nil {
+			return err
+		}
+		grown := growth{length: length}
+		counts := totals{}
+		for i := range found {
+			f := &found[i]
+			fresh, err := in.insert(ctx, f)
+			if err != nil {
+				return err
+			}
+			grown.total += f.length
+			if fresh {
+				grown.share.rows++
+				grown.share.bytes += f.length
+				counts.add(f.Stream, 1, f.length)
+				grown.longest = max(grown.longest, f.Duration)
+			}
+		}
+		added = int(grown.share.rows)
+		if err := advance(ctx, tx, id, grown); err != nil {
+			return err
+		}
+		if err := counts.count(ctx, tx); err != nil {
+			return err
+		}
+		return in.Close()
+	})
+	return added, err
+}
+
+// inserter is the prepared statement that adds a fragment.
+type inserter struct {
+	*sql.Stmt
+	tracks []byte
+}
+
+func newInserter(ctx context.Context, tx *sql.Tx) (*inserter, error) {
+	s, err := tx.PrepareContext(ctx, `INSERT INTO fragments
+		(stream, n, server, random, producer, duration, size, timecode, segment, position, length, header,
+			live_seq, changes, server_gaps, producer_gaps, ms, tracks)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT (stream, n) DO NOTHING`)
+	return &inserter{Stmt: s, tracks: make([]byte, 0, 128)}, err
+}
+
+func (in *inserter) insert(ctx context.Context, s *Stored) (added bool, err error) {
+	in.tracks = appendTracks(in.tracks[:0], s.Facts.Tracks)
+	r, err := in.ExecContext(ctx, int64(s.Stream), s.Number.N, int64(s.Number.Server), int64(s.Number.Random), int64(s.Producer),
+		s.Duration, s.Size, s.Timecode, s.segment, s.position, s.length, s.header,
+		s.Facts.LiveSeq, int64(s.Facts.Changes), int64(s.Facts.ServerGaps), int64(s.Facts.ProducerGaps), s.Facts.Millis, in.tracks)
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n == 1, err
+}
+
+// appendTracks appends tracks as the index keeps them: a row has half the bytes that the
+// facts of a record have.
+func appendTracks(b []byte, tracks []segment.Track) []byte {
+	for _, t := range tracks {
+		b = binary.AppendUvarint(b, uint64(t.Number))
+		b = binary.AppendUvarint(b, uint64(t.Frames))
+		b = binary.AppendUvarint(b, uint64(t.Bytes))
+		b = binary.LittleEndian.AppendUint64(b, t.Fingerprint)
+	}
+	return b
+}
+
+// parseTracks reads what appendTracks wrote.
+func parseTracks(b []byte) ([]segment.Track, error) {
+	var tracks []segment.Track
+	for len(b) > 0 {
+		var v [3]uint64
+		for i := range v {
+			k := 0
+			if v[i], k = binary.Uvarint(b); k <= 0 {
+				return nil, errTracks
+			}
+			b = b[k:]
+		}
+		if len(b) < 8 {
+			return nil, errTracks
+		}
+		tracks = append(tracks, segment.Track{Number: uint32(v[0]), Frames: uint32(v[1]), Bytes: int64(v[2]),
+			Fingerprint: binary.LittleEndian.Uint64(b)})
+		b = b[8:]
+	}
+	return tracks, nil
+}
+
+var errTracks = errors.New("the tracks of a fragment's row are cut off")
+
+// growth is what a transaction adds to the row of a segment.
+type growth struct {
+	length  int64 // all fragments below are in the index now
+	share   share // rows that are new
+	total   int64 // bytes of the fragment records behind the old length
+	longest int64
+}
+
+// advance notes that all fragments of a segment up to a length are in the index.
+func advance(ctx context.Context, tx *sql.Tx, id int64, g growth) error {
+	r, err := tx.ExecContext(ctx, `UPDATE segments SET length = $2, live = live + $3, bytes = bytes + $4, total = total + $5,
+		longest = CASE WHEN longest < $6 THEN $6 ELSE longest END WHERE id = $1`, id, g.length, g.share.rows, g.share.bytes, g.total, g.longest)
+	if err != nil {
+		return err
+	}
+	if n, err := r.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(err, kvs.Errorf(kvs.Internal, "segment %d has no row in the index", id))
+	}
+	return nil
+}
+
+// totals is what a transaction adds to the counts of streams, or takes from them.
+type totals map[kvs.StreamID]share
+
+func (t totals) add(id kvs.StreamID, rows, bytes int64) {
+	s := t[id]
+	t[id] = share{s.rows + rows, s.bytes + bytes}
+}
+
+// maxCounted is how many streams one statement counts.
+const maxCounted = 500
+
+// count changes the counts of streams. All of a batch go into a few statements: one for
+// each stream would cost as much as a fragment's row.
+func (t totals) count(ctx context.Context, tx *sql.Tx) error {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(t)), maxCounted) {
+		text := []byte(`INSERT INTO streams (stream, fragments, bytes) VALUES `)
+		for i, id := range ids {
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = append(strconv.AppendInt(append(text, '('), int64(id), 10), ',')
+			text = append(strconv.AppendInt(text, t[id].rows, 10), ',')
+			text = append(strconv.AppendInt(text, t[id].bytes, 10), ')')
+		}
+		text = append(text, ` ON CONFLICT (stream) DO UPDATE SET fragments = streams.fragments + excluded.fragments, bytes = streams.bytes + excluded.bytes`...)
+		if _, err := tx.ExecContext(ctx, string(text)); err != nil { // numbers only
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetEmpty removes the count of a stream that keeps nothing, so that deleted streams
+// leave nothing behind.
+func forgetEmpty(ctx context.Context, tx *sql.Tx, id kvs.StreamID) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM streams WHERE stream = $1 AND fragments = 0`, int64(id))
+	return err
+}
