@@ -69,6 +69,7 @@ var floors = map[string]floor{
 	"internal/playback":    work2,
 	"internal/demo":        work2,
 	"internal/backup":      work2,
+	"internal/inspect":     work2,
 
 	"internal/api":          doors3,
 	"internal/api/admin":    doors3,

@@ -24,7 +24,7 @@ const maxSnapshots = 10
 // capture takes what belongs to one moment: the index, then the other databases and
 // files, then the media that the index knows and the pool lacks.
 func (j *job) capture(ctx context.Context) (err error) {
-	offline, release, err := quiet(ctx, j.Data)
+	offline, release, err := Quiet(ctx, j.Data)
 	if err != nil {
 		return err
 	}

@@ -239,7 +239,7 @@ func TestWaitsForAStart(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, _, err := quiet(ctx, s.data); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := Quiet(ctx, s.data); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while the server starts: %v", err)
 	}
 	serving, err := take(filepath.Join(s.data, ServingFile))
@@ -247,7 +247,7 @@ func TestWaitsForAStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer serving.Close()
-	offline, release, err := quiet(t.Context(), s.data)
+	offline, release, err := Quiet(t.Context(), s.data)
 	if err != nil || offline {
 		t.Errorf("while the server serves: offline %v, %v", offline, err)
 	}

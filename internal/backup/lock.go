@@ -41,12 +41,12 @@ const ServingFile = "serving"
 // startingPoll is how often a starting server is looked at.
 const startingPoll = 100 * time.Millisecond
 
-// quiet waits until the data directory can be copied. A server that serves has all that
+// Quiet waits until the data directory can be copied. A server that serves has all that
 // it acknowledged in its index. One that starts may have not yet, so it is waited for.
 // Without a server the directory is kept from being served until the returned function
 // is called, and offline is true: what the index does not know yet is copied as well.
 // Whoever else works there without serving, such as another backup, is waited for, too.
-func quiet(ctx context.Context, data string) (offline bool, release func() error, err error) {
+func Quiet(ctx context.Context, data string) (offline bool, release func() error, err error) {
 	for {
 		f, err := take(filepath.Join(data, lockFile))
 		if err == nil {

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+
+	"github.com/millrace/millrace/internal/kvs"
 )
 
 // Identity tells installations apart: it is made with a catalog and stays with its
@@ -19,4 +21,29 @@ func Identity(ctx context.Context, pool *sql.DB) (id string, streams int64, err 
 	err = pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM stream").Scan(&streams)
 	sum := sha256.Sum256(append([]byte("millrace installation\n"), key...)) // the key itself is a secret
 	return hex.EncodeToString(sum[:8]), streams, err
+}
+
+// Owner is whose stream it is, and which wrapping key it was created with.
+type Owner struct {
+	Account kvs.AccountID
+	KeyID   string // KmsKeyId
+}
+
+// Owners returns the streams that exist. pool is as for [Identity].
+func Owners(ctx context.Context, pool *sql.DB) (map[kvs.StreamID]Owner, error) {
+	rows, err := pool.QueryContext(ctx, "SELECT id, account, kms_key FROM stream")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := map[kvs.StreamID]Owner{}
+	for rows.Next() {
+		var id kvs.StreamID
+		var o Owner
+		if err := rows.Scan(&id, &o.Account, &o.KeyID); err != nil {
+			return nil, err
+		}
+		all[id] = o
+	}
+	return all, rows.Err()
 }

@@ -145,6 +145,12 @@ func storeError(path string, err error) error {
 	return err
 }
 
+// IsDamaged reports whether err says that the file is no database, or a damaged one.
+func IsDamaged(err error) bool {
+	code := primaryCode(err)
+	return code == codes.SQLITE_NOTADB || code == codes.SQLITE_CORRUPT
+}
+
 // IsConflict reports whether err says that a row with the same key exists already.
 func IsConflict(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
