@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"crypto/sha256"
 	"hash/crc32"
 	"net"
@@ -16,6 +17,11 @@ type Record struct {
 	Retention int   // hours the stream keeps it as of now; decides which segment it shares
 	Timecode  int64 // cluster timecode as the producer wrote it
 
+	// Key seals the record. [Archive.Key] gives it, best when the fragment begins.
+	Key segment.DataKey
+	// Tier is the stream's as of now, and decides with Retention which segment it shares.
+	Tier kvs.StorageTier
+
 	// Header is what came before the first cluster: EBML header, Segment, Info, Tracks.
 	// It is stored once per segment, however many fragments share it.
 	Header []byte
@@ -27,6 +33,15 @@ type Record struct {
 	// is none, and Tracks what each track brought. They must not change either.
 	Frames []byte
 	Tracks []segment.Track
+}
+
+// Key returns the data key for a fragment of the stream that begins now with the server
+// timestamp at. An error of the key provider is a *keyring.Error.
+func (a *Archive) Key(ctx context.Context, stream kvs.StreamID, at kvs.Millis) (segment.DataKey, error) {
+	if a.keys == nil {
+		return segment.DataKey{}, kvs.Errorf(kvs.Internal, "the archive has no data keys")
+	}
+	return a.keys.Current(ctx, stream, at)
 }
 
 // Append queues r to be stored. done is called exactly once, from the writer's

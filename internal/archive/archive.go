@@ -26,6 +26,7 @@ import (
 
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
@@ -35,6 +36,9 @@ type Options struct {
 	// Dir holds index.db and the folder segments. It is made if missing. The caller
 	// makes sure that no other process uses it.
 	Dir string
+
+	// Keys are the data keys that records are sealed with.
+	Keys *keyring.Ring
 
 	// Policy returns what a stream keeps now. An error of kind NotFound means that the
 	// stream was deleted and all it stored may go; any other error leaves the stream
@@ -91,6 +95,7 @@ func (nobody) Damaged()                                        {}
 type Archive struct {
 	dir          string // of the segments
 	disk         disk.FS
+	keys         *keyring.Ring
 	log          *slog.Logger
 	observer     Observer
 	now          func() time.Time
@@ -119,6 +124,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 	a := &Archive{
 		dir:          filepath.Join(o.Dir, "segments"),
 		disk:         o.Disk,
+		keys:         o.Keys,
 		log:          cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		observer:     o.Observer,
 		now:          o.Now,
