@@ -54,7 +54,7 @@ func develop(t *testing.T, file []byte, buffer int) (f film) {
 			f.numbers, f.sound, tracks = nil, nil, nil // a new document
 			for _, d := range it.Tracks {
 				f.numbers, f.sound = append(f.numbers, d.Number), append(f.sound, d.Type == mkv.AudioTrack)
-				tracks = append(tracks, Track{Number: d.Number, AnnexB: AnnexB(d.CodecID, d.CodecPrivate)})
+				tracks = append(tracks, TrackOf(d.Number, d.CodecID, d.CodecPrivate))
 			}
 		case mkv.ClusterStart:
 			cut()

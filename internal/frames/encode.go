@@ -3,19 +3,25 @@ package frames
 import (
 	"encoding/binary"
 	"iter"
+	"math"
 	"slices"
 	"time"
 )
 
 // order finds the tracks whose frames do not come in the order in which they are shown.
 func (t *Table) order() {
+	last := slices.Grow(t.sorted[:0], len(t.tracks))[:len(t.tracks)]
+	for i := range last {
+		last[i] = math.MinInt64
+	}
 	for _, r := range t.rows {
 		i := r.track >> 1
-		if r.time < t.last[i] {
-			t.mixed[i] = true
+		if r.time < last[i] {
+			t.shares[i].mixed = true
 		}
-		t.last[i] = r.time
+		last[i] = r.time
 	}
+	t.sorted = last
 }
 
 // append encodes the rows.
@@ -44,8 +50,8 @@ func (t *Table) decodeTimes() []int64 {
 	for i, r := range t.rows {
 		decode[i] = r.time
 	}
-	for track, mixed := range t.mixed {
-		if !mixed {
+	for track := range t.shares {
+		if !t.shares[track].mixed {
 			continue
 		}
 		of := scratch[:0]

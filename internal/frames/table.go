@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // A table keeps free rows and one more for rowBytes of the body before them: its memory
@@ -23,8 +25,14 @@ const maxBody = 1 << 30
 
 // Track is what a table must know of a track.
 type Track struct {
-	Number uint64
-	AnnexB bool // see the function of that name
+	Number      uint64
+	AnnexB      bool   // see the function of that name
+	Fingerprint uint64 // likewise
+}
+
+// TrackOf is the track of a Matroska header.
+func TrackOf(number uint64, codecID string, private []byte) Track {
+	return Track{Number: number, AnnexB: AnnexB(codecID, private), Fingerprint: Fingerprint(codecID, private)}
 }
 
 // Block is one block of the fragment: its frames lie behind each other.
@@ -49,8 +57,7 @@ type row struct {
 // Table collects the frames of one fragment while it streams by. Make it with [New].
 type Table struct {
 	tracks []Track
-	last   []int64 // per track: the greatest presentation time so far
-	mixed  []bool  // per track: not all times grow
+	shares []share // per track
 	rows   []row
 	over   bool // more rows than memory is given for, or a body too long
 
@@ -65,6 +72,13 @@ type Table struct {
 	out    []byte
 }
 
+// share is what a track has of the fragment.
+type share struct {
+	frames uint32
+	bytes  int64
+	mixed  bool // its frames do not come in the order in which they are shown
+}
+
 var pool = sync.Pool{New: func() any { return new(Table) }}
 
 // New returns an empty table for a fragment of these tracks. It keeps tracks, which must
@@ -72,11 +86,8 @@ var pool = sync.Pool{New: func() any { return new(Table) }}
 func New(tracks []Track) *Table {
 	t := pool.Get().(*Table)
 	t.tracks = tracks
-	t.last = slices.Grow(t.last[:0], len(tracks))[:len(tracks)]
-	t.mixed = slices.Grow(t.mixed[:0], len(tracks))[:len(tracks)]
-	for i := range tracks {
-		t.last[i], t.mixed[i] = math.MinInt64, false
-	}
+	t.shares = slices.Grow(t.shares[:0], len(tracks))[:len(tracks)]
+	clear(t.shares)
 	t.rows, t.block, t.over = t.rows[:0], 0, false
 	t.filling, t.missing, t.count = 0, 0, counter{}
 	return t
@@ -97,6 +108,8 @@ func (t *Table) Block(b Block) {
 	for _, n := range b.Sizes {
 		end += int64(n)
 	}
+	s := &t.shares[b.Track]
+	s.frames, s.bytes = s.frames+uint32(len(b.Sizes)), s.bytes+end-b.Offset
 	if t.over || end > maxBody || int64(len(t.rows)+len(b.Sizes)) > freeRows+b.Offset/rowBytes {
 		t.over = true
 		return
@@ -111,7 +124,7 @@ func (t *Table) Block(b Block) {
 		t.rows = append(t.rows, row{offset: uint32(offset), length: uint32(n), track: track})
 		offset += int64(n)
 	}
-	t.times(b.Each, 1)
+	t.times(min(b.Each, time.Hour), 1) // a fragment lasts for seconds; sums stay in range
 	if t.tracks[b.Track].AnnexB {
 		t.fill(t.block)
 	}
@@ -169,6 +182,17 @@ func (t *Table) Data(p []byte) {
 		t.count.add(p)
 		t.missing -= int64(len(p))
 	}
+}
+
+// Tracks returns what each track has of the fragment, in memory of its own. It knows all
+// frames, also when there are more than a table takes.
+func (t *Table) Tracks() []segment.Track {
+	all := make([]segment.Track, len(t.tracks))
+	for i, s := range t.shares {
+		of := &t.tracks[i]
+		all[i] = segment.Track{Number: uint32(min(of.Number, math.MaxUint32)), Frames: s.frames, Bytes: s.bytes, Fingerprint: of.Fingerprint}
+	}
+	return all
 }
 
 // Encode returns the table's bytes in memory of their own; nil when there are no frames,

@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/millrace/millrace/internal/frames"
 	"github.com/millrace/millrace/internal/mediatest"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/mkv"
@@ -59,7 +61,10 @@ func develop(t *testing.T, s *studio, b []byte, piece int) string {
 	for _, r := range s.shelf.all() {
 		fmt.Fprintf(&out, "producer %d, %d ms, %d bytes, header of %d bytes %x\n", r.Fragment.Producer, r.Fragment.Duration, r.Fragment.Size, len(r.Header), sha256.Sum256(r.Header))
 		all = append(all, r.body...)
-		playable(t, slices.Concat(r.Header, r.body))
+		playable(t, r)
+		for _, tr := range r.Tracks {
+			fmt.Fprintf(&out, "\ttrack %d, %d frames, %d bytes, %016x\n", tr.Number, tr.Frames, tr.Bytes, tr.Fingerprint)
+		}
 	}
 	fmt.Fprintf(&out, "end %v\n", c.End)
 	if tail := b[len(b)-len(all):]; c.End == nil && !bytes.Equal(all, tail) {
@@ -69,17 +74,26 @@ func develop(t *testing.T, s *studio, b []byte, piece int) string {
 	return out.String()
 }
 
-// playable fails unless b is a whole Matroska document with frames.
-func playable(t *testing.T, b []byte) {
-	frames := mkv.NewFrames(mkv.NewReader(bytes.NewReader(b), mkv.Options{}))
-	for n := 0; ; n++ {
-		_, err := frames.Next()
-		if err == io.EOF && n > 0 {
-			return
-		}
+// playable fails unless header and body are a whole Matroska document whose frames are
+// those of the frame table.
+func playable(t *testing.T, r record) {
+	t.Helper()
+	document := mkv.NewFrames(mkv.NewReader(bytes.NewReader(slices.Concat(r.Header, r.body)), mkv.Options{}))
+	for row, err := range frames.Decode(r.Frames, int64(len(r.body))) {
 		if err != nil {
-			t.Fatalf("after %d frames of a chunk: %v", n, err)
+			t.Fatal(err)
 		}
+		f, err := document.Next()
+		if err != nil {
+			t.Fatalf("no frame at %d: %v", row.Offset, err)
+		}
+		at := time.Duration(f.Timecode-r.Timecode) * time.Millisecond
+		if row.Track != f.Track || row.Key != f.Key || row.Presentation != at || !bytes.Equal(r.body[row.Offset:][:row.Length], f.Data) {
+			t.Fatalf("the table has %+v, the body a frame of track %d, %d bytes, at %v, key %v", row, f.Track, len(f.Data), at, f.Key)
+		}
+	}
+	if _, err := document.Next(); err != io.EOF {
+		t.Fatalf("a frame that is not in the table: %v", err)
 	}
 }
 

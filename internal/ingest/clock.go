@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace/millrace/internal/frames"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/mkv"
 )
@@ -15,13 +16,15 @@ import (
 type timeline struct {
 	tracks map[uint64]*trackTime
 	order  []*trackTime
-	scale  int64      // nanoseconds of one timecode unit
-	begin  kvs.Millis // the fragment's producer timestamp
+	rows   []frames.Track // the same tracks, for frame tables
+	scale  int64          // nanoseconds of one timecode unit
+	begin  kvs.Millis     // the fragment's producer timestamp
 }
 
 // trackTime is what one track brought in the fragment now arriving.
 type trackTime struct {
 	number   uint64
+	place    int   // among the tracks
 	fixed    int64 // duration of a frame by header or codec, 0 = unknown
 	declared bool  // by the header
 	codec    codec
@@ -40,10 +43,11 @@ type trackTime struct {
 func newTimeline(tracks []mkv.Track, scale uint64) *timeline {
 	t := &timeline{tracks: map[uint64]*trackTime{}, scale: int64(min(scale, math.MaxInt32))}
 	for i := range tracks {
-		tt := &trackTime{number: tracks[i].Number, fixed: frameDuration(&tracks[i]), declared: tracks[i].DefaultDuration > 0, codec: codecOf(&tracks[i])}
+		tt := &trackTime{number: tracks[i].Number, place: len(t.order), fixed: frameDuration(&tracks[i]), declared: tracks[i].DefaultDuration > 0, codec: codecOf(&tracks[i])}
 		if t.tracks[tt.number] == nil {
 			t.tracks[tt.number] = tt
 			t.order = append(t.order, tt)
+			t.rows = append(t.rows, frames.TrackOf(tt.number, tracks[i].CodecID, tracks[i].CodecPrivate))
 		}
 	}
 	return t

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/frames"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/quota"
@@ -26,6 +27,7 @@ type fragment struct {
 	blocks   int // so far
 	metadata metadata
 	group    group
+	frames   *frames.Table
 	whole    bool // a cluster of known size was read to its end
 	followed bool // another cluster ended it
 	failed   bool // an ERROR was sent; the rest is read and dropped
@@ -54,7 +56,7 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	if f.live, err = s.live.Begin(next, f.producer, h, !s.known); err != nil {
 		return s.noNumber(ctx, err)
 	}
-	f.number = f.live.Info().Number
+	f.number, f.frames = f.live.Info().Number, frames.New(s.frags.rows)
 	f.metadata, s.pending = s.pending, metadata{}
 	if h != s.header.later && s.header.ownTags {
 		f.metadata.join(s.header.metadata, s.limits)
@@ -190,6 +192,7 @@ func (s *session) failFragment(f *Fault) {
 
 // closeFragment makes room for the next one.
 func (s *session) closeFragment() {
+	s.current.frames.Release()
 	s.current = nil
 	s.arriving.Store(nil)
 	s.inFlight.Store(false)
@@ -228,7 +231,8 @@ func (s *session) endFragment(ctx context.Context) {
 	}
 	s.acks.expect()
 	s.acks.add(Ack{Type: Received, Timecode: f.timecode, Number: f.number, since: ended})
-	s.g.o.Archive.Append(archive.Record{Fragment: info, Retention: stream.Retention, Timecode: int64(f.timecode), Header: f.header.Bytes, Body: body},
+	s.g.o.Archive.Append(archive.Record{Fragment: info, Retention: stream.Retention, Timecode: int64(f.timecode), Header: f.header.Bytes, Body: body,
+		Frames: f.frames.Encode(), Tracks: f.frames.Tracks()},
 		func(err error) { s.archived(f, ended, err) })
 }
 

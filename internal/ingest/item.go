@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/millrace/millrace/internal/frames"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/mkv"
 )
@@ -115,8 +116,13 @@ func (s *session) clusterItem(ctx context.Context, it *mkv.Item) error {
 		f.group = group{}
 	case mkv.Block:
 		s.block(it)
+	case mkv.BlockData:
+		f.frames.Data(it.Raw)
+	case mkv.BlockReference:
+		f.group.refers(f.frames)
 	case mkv.BlockDuration:
 		f.group.setDuration(it.Duration, s.header.scale)
+		f.group.lasts(f.frames)
 	}
 	// Readers may be left with what was published, so a block of a group becomes
 	// visible with the whole group only.
@@ -136,8 +142,13 @@ func (s *session) block(it *mkv.Item) {
 		s.failFragment(fault(strangeTrack, "block of track %d at byte %d; the header declares %s", it.Block.Track, it.Offset, s.frags.declared()).of(it.Block.Track).at(it.Offset))
 		return
 	}
+	at := int64(it.Block.Time) * s.frags.scale
+	f.frames.Block(frames.Block{Track: tt.place, Key: it.Block.Key, Offset: f.size + int64(it.Block.HeaderLen), Sizes: it.Block.Sizes,
+		Time: time.Duration(at), Each: time.Duration(tt.fixed)})
+	f.frames.Data(it.Raw[it.Block.HeaderLen:])
 	if it.InGroup {
-		f.group.setBlock(tt, int64(it.Block.Time)*s.frags.scale, it.Block.Frames)
+		f.group.setBlock(tt, at, it.Block.Frames)
+		f.group.lasts(f.frames)
 	}
 	if limit := s.limits.Duration(quota.FragmentDuration); limit > 0 && s.frags.span() > int64(limit) {
 		s.failFragment(fault(tooLong, "fragment of %v at byte %d; %v are allowed", time.Duration(s.frags.span()), it.Offset, limit).of(tt.number).at(it.Offset))
@@ -166,6 +177,21 @@ func (g *group) setDuration(units, scale uint64) {
 		g.duration = int64(units * scale)
 	}
 	g.apply()
+}
+
+// lasts tells the table how long the group's frames last, once block and duration are known.
+func (g *group) lasts(t *frames.Table) {
+	if g.track != nil && g.known {
+		t.Lasts(time.Duration(g.duration))
+	}
+}
+
+// refers tells the table that the group's frames are no key frames, if they are there.
+// Of a reference in front of its block the reader knows itself.
+func (g *group) refers(t *frames.Table) {
+	if g.track != nil {
+		t.NotKey()
+	}
 }
 
 // apply gives the track's last frame its own duration, which is what the block's
