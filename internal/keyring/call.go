@@ -29,6 +29,9 @@ const (
 type calls struct {
 	limit time.Duration // of each
 	late  func() error  // what those hear who waited so long
+	base  context.Context
+	stop  context.CancelFunc
+	all   sync.WaitGroup
 
 	mu    sync.Mutex
 	going map[task]*call
@@ -44,7 +47,7 @@ type call struct {
 // do returns what f returns, or that it takes too long. The call goes on when ctx ends,
 // because others may wait for it too.
 func (c *calls) do(ctx context.Context, t task, f func(context.Context) (segment.DataKey, error)) (segment.DataKey, error) {
-	k := c.join(ctx, t, f)
+	k := c.join(t, f)
 	select {
 	case <-k.done:
 	case <-k.late.Done():
@@ -60,7 +63,7 @@ func (c *calls) do(ctx context.Context, t task, f func(context.Context) (segment
 }
 
 // join returns the call for a task, begun now if there is none.
-func (c *calls) join(ctx context.Context, t task, f func(context.Context) (segment.DataKey, error)) *call {
+func (c *calls) join(t task, f func(context.Context) (segment.DataKey, error)) *call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.going[t]; k != nil {
@@ -69,16 +72,30 @@ func (c *calls) join(ctx context.Context, t task, f func(context.Context) (segme
 	if c.going == nil {
 		c.going = map[task]*call{}
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.limit)
+	late, cancel := context.WithTimeout(c.base, c.limit)
 	k := &call{late: late, done: make(chan struct{})}
 	c.going[t] = k
-	go func() {
+	c.all.Go(func() {
 		k.key, k.err = f(late)
 		c.mu.Lock()
 		delete(c.going, t)
 		c.mu.Unlock()
 		close(k.done)
 		cancel()
-	}()
+	})
 	return k
+}
+
+// close ends the calls under way and waits for them, but for those that heed nothing.
+func (c *calls) close() {
+	c.stop()
+	done := make(chan struct{})
+	go func() {
+		c.all.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(c.limit):
+	}
 }

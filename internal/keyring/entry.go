@@ -3,8 +3,12 @@ package keyring
 import (
 	"encoding/binary"
 
+	"github.com/millrace/millrace/internal/journal"
 	"github.com/millrace/millrace/internal/kvs"
 )
+
+// Format is that of the file keys. Its entries are read with [ParseEntry].
+var Format = journal.Format{Magic: "MLRCKEY\n", Size: entrySize + 4}
 
 // The size of an entry without its checksum, and the longest wrapped key in it.
 const (
@@ -12,7 +16,8 @@ const (
 	maxWrapped = 224
 )
 
-// Entry is a wrapped data key as the file keeps it.
+// Entry is a wrapped data key as the file keeps it. One of stream 0 without a key says
+// only that its id was used.
 type Entry struct {
 	ID      uint64 // never used again
 	Stream  kvs.StreamID

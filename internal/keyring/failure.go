@@ -31,6 +31,14 @@ var failureTexts = map[Failure]string{
 	NotFound:     "the wrapping key is not known",
 }
 
+var failureNames = map[Failure]string{
+	AccessDenied: "access_denied", Disabled: "disabled", Validation: "validation", Unavailable: "unavailable",
+	InvalidUsage: "invalid_usage", InvalidState: "invalid_state", NotFound: "not_found",
+}
+
+// Name is the failure as programs read it, such as "access_denied".
+func (f Failure) Name() string { return failureNames[f] }
+
 // String says the failure in words.
 func (f Failure) String() string { return failureTexts[f] }
 

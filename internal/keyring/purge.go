@@ -1,8 +1,10 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -16,27 +18,54 @@ func (r *Ring) Forget(streams ...kvs.StreamID) error {
 }
 
 // Purge keeps the keys for which keep says so. The file is written anew if that drops any.
+// After an error none is dropped from memory, and a part of them may be from the file.
 func (r *Ring) Purge(keep func(Entry) bool) error {
 	r.file.Lock()
 	defer r.file.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for stream, of := range r.entries {
-		of = slices.DeleteFunc(slices.Clone(of), func(e Entry) bool { return !keep(e) })
-		if r.entries[stream] = of; len(of) == 0 {
-			delete(r.entries, stream)
+	all := r.Entries()
+	kept := slices.DeleteFunc(slices.Clone(all), func(e Entry) bool { return !keep(e) })
+	if len(kept) == len(all) {
+		return nil
+	}
+	return r.rewrite(kept)
+}
+
+// PurgeUnused drops the keys that no stored fragment can name. oldest returns the server
+// timestamp of a stream's oldest stored fragment, false if it has none; a stream of
+// which it returns an error keeps its keys.
+//
+// A key seals fragments of 24 hours of server time, so those that ended before the
+// oldest fragment are not needed. Fragments that are arriving are not stored yet: they
+// have the newest key, or, where the day changed under way, the one before.
+func (r *Ring) PurgeUnused(oldest func(kvs.StreamID) (kvs.Millis, bool, error)) error {
+	unused := map[uint64]bool{}
+	for stream, of := range r.byStream() {
+		if len(of) <= 2 {
+			continue
+		}
+		at, any, err := oldest(stream)
+		if err != nil {
+			continue
+		}
+		for _, e := range of[:len(of)-2] {
+			if !any || e.Created+period < at {
+				unused[e.ID] = true
+			}
 		}
 	}
-	return nil
+	if len(unused) == 0 {
+		return nil
+	}
+	return r.Purge(func(e Entry) bool { return !unused[e.ID] })
 }
 
 // Rewrap replaces the wrapped form of every key by what wrap returns for it, in one step:
-// the file is written anew, or stays as it was after an error. Keys of streams that are
-// gone are left out.
+// after an error or a crash the file is either the old one or the new one, whole. Keys
+// of streams that are gone are left out.
 func (r *Ring) Rewrap(ctx context.Context, wrap func(Entry, Owner) ([]byte, error)) error {
 	r.file.Lock()
 	defer r.file.Unlock()
-	fresh := map[kvs.StreamID][]Entry{}
+	var fresh []Entry
 	for _, e := range r.Entries() {
 		o, err := r.owner(ctx, e.Stream)
 		if kvs.KindOf(err) == kvs.NotFound {
@@ -48,10 +77,61 @@ func (r *Ring) Rewrap(ctx context.Context, wrap func(Entry, Owner) ([]byte, erro
 		if err != nil {
 			return fmt.Errorf("data key %d of stream %d: %w", e.ID, e.Stream, err)
 		}
-		fresh[e.Stream] = append(fresh[e.Stream], e)
+		fresh = append(fresh, e)
+	}
+	return r.rewrite(fresh)
+}
+
+// rewrite makes the file hold these entries and no others. Call it with file held.
+func (r *Ring) rewrite(entries []Entry) error {
+	r.mu.Lock()
+	last := r.last
+	r.mu.Unlock()
+	if err := r.journal.Rewrite(payloads(entries, last)); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.entries = fresh
+	clear(r.entries)
+	for _, e := range entries {
+		r.entries[e.Stream] = append(r.entries[e.Stream], e)
+	}
 	return nil
+}
+
+// payloads are entries as they stand in the file. When the key with the last id is not
+// among them an entry without a key keeps that id from being used again.
+func payloads(entries []Entry, last uint64) iter.Seq[[]byte] {
+	if last > 0 && (len(entries) == 0 || entries[len(entries)-1].ID < last) {
+		entries = append(slices.Clip(entries), Entry{ID: last})
+	}
+	return func(yield func([]byte) bool) {
+		var b []byte
+		for _, e := range entries {
+			if b = e.append(b[:0]); !yield(b) {
+				return
+			}
+		}
+	}
+}
+
+// Entries returns all wrapped keys in the order of their ids.
+func (r *Ring) Entries() []Entry {
+	var all []Entry
+	for _, of := range r.byStream() {
+		all = append(all, of...)
+	}
+	slices.SortFunc(all, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// byStream is the keys of each stream now, the oldest first.
+func (r *Ring) byStream() map[kvs.StreamID][]Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[kvs.StreamID][]Entry, len(r.entries))
+	for stream, of := range r.entries {
+		all[stream] = slices.Clone(of)
+	}
+	return all
 }

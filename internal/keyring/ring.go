@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/journal"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
@@ -77,9 +78,10 @@ type Ring struct {
 	cache    cache
 	calls    calls
 
-	file sync.Mutex // one append or rewrite at a time; taken before mu
+	file    sync.Mutex // one append or rewrite at a time; taken before mu
+	journal *journal.Journal
 
-	mu      sync.Mutex               // guards what follows
+	mu      sync.Mutex               // guards what follows; never held during an operation on the file
 	entries map[kvs.StreamID][]Entry // oldest first
 	last    uint64                   // no key has a greater id
 }
@@ -99,7 +101,44 @@ func Open(o Options) (*Ring, error) {
 	}
 	r.calls.limit = cmp.Or(o.Timeout, 5*time.Second)
 	r.calls.late = func() error { return r.refused("", errLate) }
+	r.calls.base, r.calls.stop = context.WithCancel(context.Background())
+	fs := o.Disk
+	if fs == nil {
+		fs = disk.System{}
+	}
+	var err error
+	if r.journal, err = journal.Open(fs, o.Path, Format, r.load); err != nil {
+		return nil, err
+	}
+	if n := r.journal.Torn(); n > 0 {
+		r.log.Warn("the end of the file of data keys was damaged and cut off; fragments sealed with keys there cannot be read", "file", o.Path, "bytes", n)
+	}
 	return r, nil
+}
+
+// load takes an entry of the file.
+func (r *Ring) load(at int64, payload []byte) error {
+	e, ok := ParseEntry(payload)
+	if !ok {
+		return fmt.Errorf("the entry at byte %d is none that this program knows", at)
+	}
+	r.last = max(r.last, e.ID)
+	if e.Stream == 0 {
+		return nil
+	}
+	if _, twice := r.entry(e.Stream, e.ID); twice {
+		r.log.Warn("a data key stands twice in its file; the first counts", "key", e.ID, "stream", e.Stream)
+		return nil
+	}
+	r.entries[e.Stream] = append(r.entries[e.Stream], e)
+	return nil
+}
+
+// Close ends the calls under way and closes the file. Unwrapped keys are dropped.
+func (r *Ring) Close() error {
+	r.calls.close()
+	r.cache.drop(func(kvs.StreamID) bool { return true })
+	return r.journal.Close()
 }
 
 // Current returns the data key for a fragment of the stream that begins now, with the
@@ -213,9 +252,14 @@ func (r *Ring) add(e Entry) (Entry, error) {
 	r.file.Lock()
 	defer r.file.Unlock()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	e.ID = max(r.last+1, uint64(r.now().UnixMilli()))
+	e.ID = max(r.last+1, uint64(max(0, r.now().UnixMilli())))
 	r.last = e.ID
+	r.mu.Unlock()
+	if err := r.journal.Append(e.append(nil)); err != nil {
+		return e, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.entries[e.Stream] = append(r.entries[e.Stream], e)
 	return e, nil
 }
@@ -240,18 +284,6 @@ func (r *Ring) entry(stream kvs.StreamID, id uint64) (Entry, bool) {
 		return Entry{}, false
 	}
 	return of[i], true
-}
-
-// Entries returns all wrapped keys, each stream's oldest first.
-func (r *Ring) Entries() []Entry {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var all []Entry
-	for _, of := range r.entries {
-		all = append(all, of...)
-	}
-	slices.SortFunc(all, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
-	return all
 }
 
 // Run drops unwrapped keys from memory before they are a minute old, until ctx ends.

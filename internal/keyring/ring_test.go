@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/millrace/millrace/internal/disk/disktest"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/keyring/keyringtest"
 	"github.com/millrace/millrace/internal/kvs"
@@ -31,7 +31,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	g := &rig{provider: keyringtest.NewProvider(), gone: map[kvs.StreamID]bool{}, now: time.UnixMilli(1_800_000_000_000)}
 	g.options = keyring.Options{
-		Path: filepath.Join(t.TempDir(), "keys"), Provider: g.provider, Now: func() time.Time { return g.now },
+		Path: "/d/keys", Disk: disktest.NewCrash("/d"), Provider: g.provider, Now: func() time.Time { return g.now },
 		Owner: func(_ context.Context, s kvs.StreamID) (keyring.Owner, error) {
 			if g.gone[s] {
 				return keyring.Owner{}, kvs.Errorf(kvs.NotFound, "gone")

@@ -7,21 +7,21 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/disk/disktest"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
-// New opens a ring in a new directory on a provider that works. Every stream there is
-// belongs to one account.
+// New opens a ring in memory on a provider that works. Every stream there is belongs to
+// one account.
 func New(t testing.TB) *keyring.Ring {
 	t.Helper()
 	r, err := keyring.Open(keyring.Options{
-		Path: filepath.Join(t.TempDir(), "keys"), Provider: NewProvider(),
+		Path: "/d/keys", Disk: disktest.NewCrash("/d"), Provider: NewProvider(),
 		Owner: func(context.Context, kvs.StreamID) (keyring.Owner, error) {
 			return keyring.Owner{Account: "000000000000"}, nil
 		},
@@ -29,6 +29,7 @@ func New(t testing.TB) *keyring.Ring {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = r.Close() })
 	return r
 }
 
