@@ -48,6 +48,7 @@ var rules = []struct {
 }{
 	{".*", excluded, "a file that is being written and will be renamed"},
 	{"acme/*/.*", excluded, "as above"},
+	{"archive/.*", excluded, "as above"},
 	{indexFile, index, "where each fragment is"},
 	{segmentsDir + "/*.seg", segment, "media"},
 	{catalogFile, database, "streams and the counters of their fragments"},
@@ -56,6 +57,7 @@ var rules = []struct {
 	{"*.db-shm", rebuilt, "shared memory of a database in use"},
 	{"archive/*.db-wal", rebuilt, "as above"},
 	{"archive/*.db-shm", rebuilt, "as above"},
+	{"archive/keys", plain, "the wrapped keys of media: taken after the index, so that it has those of all records there"},
 	{formatFile, plain, "version of the layout"},
 	{"rejections", plain, "what was refused lately"},
 	{"rejections.new", excluded, "as a file that is being written"},

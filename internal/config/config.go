@@ -32,6 +32,7 @@ type Config struct {
 	Log      Log               `yaml:"log"`
 	Memory   Memory            `yaml:"memory"`
 	Archive  Archive           `yaml:"archive"`
+	Keys     Keys              `yaml:"keys"`
 	GetMedia GetMedia          `yaml:"get_media"`
 	Shutdown time.Duration     `yaml:"shutdown"` // how long sessions may take to end
 	Clock    time.Duration     `yaml:"clock"`    // allowed distance of a signature's time

@@ -36,6 +36,8 @@ type Set struct {
 	ArchiveFailures  prometheus.Counter
 	ExpiredFragments prometheus.Counter
 	DamagedRecords   prometheus.Counter
+	DataKeys         prometheus.Counter
+	KeyErrors        *prometheus.CounterVec
 
 	LimitBreaches     *prometheus.CounterVec // by limit
 	LimitWaits        *prometheus.CounterVec // by limit
@@ -83,6 +85,8 @@ func (s *Set) addArchive() {
 	s.ArchiveFailures = s.counter("millrace_archive_failures_total", "Fragments that could not be made durable.")
 	s.ExpiredFragments = s.counter("millrace_archive_expired_fragments_total", "Fragments removed because their retention ended or their stream was deleted.")
 	s.DamagedRecords = s.counter("millrace_archive_damaged_records_total", "Stored records found with a wrong checksum.")
+	s.DataKeys = s.counter("millrace_data_keys_total", "Data keys made: one per stream and day.")
+	s.KeyErrors = s.counterVec("millrace_wrapping_key_errors_total", "Times that a wrapping key could not be used, by the reason.", "reason")
 }
 
 func (s *Set) addLimits() {

@@ -25,6 +25,7 @@ func used() *Set {
 	s.LimitBreaches.WithLabelValues("PutMedia.sessions").Inc()
 	s.LimitWaits.WithLabelValues("PutMedia.bandwidth").Inc()
 	s.FragmentsConsumed.WithLabelValues("media").Inc()
+	s.KeyErrors.WithLabelValues("disabled").Inc()
 	return s
 }
 

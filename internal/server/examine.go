@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/keyfile"
 )
 
 // Examine looks at everything on this machine that a start with the settings would
@@ -30,6 +31,7 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 		add("tls.acme.ca", err)
 	}
 	add("tls.cert", examineCertificate(&c))
+	wrong = append(wrong, examineKeys(&c)...)
 	seen := map[string]string{}
 	for _, a := range addresses(&c) {
 		if other := seen[a.addr]; other != "" && !anyPort(a.addr) {
@@ -147,4 +149,18 @@ func examineCertificate(c *config.Config) error {
 		}
 	}
 	return nil
+}
+
+// examineKeys looks whether the key files of the settings can be read.
+func examineKeys(c *config.Config) (wrong config.Mistakes) {
+	for id, file := range c.Keys.Files {
+		_, err := keyfile.Read(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("there is no key file %s: put back its copy, or make one with millrace key-file make if nothing was ever sealed under it", file)
+		}
+		if err != nil {
+			wrong = append(wrong, config.Mistake{Setting: "keys.files." + id, Text: err.Error()})
+		}
+	}
+	return wrong
 }

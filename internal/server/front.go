@@ -42,7 +42,7 @@ func (s *Server) openFront(context.Context) error {
 	})...)
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
 	s.front = api.New(api.Options{
-		Streams: s.catalog, Keys: keyring{s.keys}, Authorizer: rights{}, Rules: s.rules,
+		Streams: s.catalog, Keys: accessKeys{s.keys}, Authorizer: rights{}, Rules: s.rules,
 		Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
 	return nil
@@ -66,10 +66,10 @@ func (rights) Authorize(_ context.Context, p kvs.Principal, a kvs.Action, _ stri
 	return kvs.Errorf(kvs.Denied, "Access key %s may not call %s: limits hold whoever signs with it. Sign with the root key of the server.", p.AccessKey, a.Operation())
 }
 
-// keyring shows the stored keys to the front: a disabled key is as good as none.
-type keyring struct{ *iam.Store }
+// accessKeys shows the stored keys to the front: a disabled key is as good as none.
+type accessKeys struct{ *iam.Store }
 
-func (k keyring) Secret(ctx context.Context, accessKey string) (kvs.Principal, string, bool, error) {
+func (k accessKeys) Secret(ctx context.Context, accessKey string) (kvs.Principal, string, bool, error) {
 	key, err := k.Lookup(ctx, accessKey)
 	if err != nil {
 		if kvs.KindOf(err) == kvs.NotFound {

@@ -6,10 +6,17 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
+	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/keyfile"
+	"github.com/millrace/millrace/internal/keyring"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/metrics"
 )
 
 // OpenKeys opens the keys of a data directory for the command line. It works beside a
@@ -60,3 +67,71 @@ func Init(ctx context.Context, c config.Config, log *slog.Logger) (key *iam.Root
 
 // RootKey is the key made at the first start, nil at every later one.
 func (s *Server) RootKey() *iam.RootKey { return s.root }
+
+// openRing opens the data keys that media are sealed with.
+func (s *Server) openRing(context.Context) (err error) {
+	provider := s.config.Keys.Provider
+	if provider == nil {
+		if s.wrapping, err = openWrapping(s.data, &s.config); err != nil {
+			return err
+		}
+		provider = s.wrapping
+	}
+	if err := disk.MakeDir(s.data.path("archive")); err != nil {
+		return err
+	}
+	s.ring, err = keyring.Open(keyring.Options{
+		Path: s.data.path(keysPath), Provider: provider, Timeout: s.config.Keys.Timeout, Owner: owners{s.catalog}.of,
+		Observer: keyObserver{s.metrics}, Now: s.config.Now, Logger: s.log,
+	})
+	return err
+}
+
+// keysPath is the file of wrapped data keys in the data directory.
+const keysPath = "archive/keys"
+
+// openWrapping reads the wrapping keys: the data directory's own and those of the settings.
+func openWrapping(d *dataDir, c *config.Config) (*keyring.Local, error) {
+	own, err := keyfile.Read(d.path(KeyFile))
+	if err != nil {
+		return nil, err
+	}
+	others, err := readKeys(c)
+	if err != nil {
+		return nil, err
+	}
+	return keyring.NewLocal(own, others)
+}
+
+// readKeys reads the key files of the settings.
+func readKeys(c *config.Config) (map[string]keyring.LocalKey, error) {
+	keys := map[string]keyring.LocalKey{}
+	for id, file := range c.Keys.Files {
+		secret, err := keyfile.Read(file)
+		if err != nil {
+			return nil, fmt.Errorf("keys.files.%s: %w", id, err)
+		}
+		keys[id] = keyring.LocalKey{Secret: secret, Disabled: slices.Contains(c.Keys.Disabled, id)}
+	}
+	return keys, nil
+}
+
+// owners tells the ring whose keys a stream's are.
+type owners struct{ catalog *catalog.Catalog }
+
+func (o owners) of(ctx context.Context, id kvs.StreamID) (keyring.Owner, error) {
+	e, err := o.catalog.Open(ctx, id)
+	if err != nil {
+		return keyring.Owner{}, err
+	}
+	s := e.Stream()
+	return keyring.Owner{Account: s.Account, KeyID: s.KmsKeyID}, nil
+}
+
+// keyObserver turns what the ring does into measurements.
+type keyObserver struct{ m *metrics.Set }
+
+func (o keyObserver) Made() { o.m.DataKeys.Inc() }
+func (o keyObserver) Refused(f keyring.Failure) {
+	o.m.KeyErrors.WithLabelValues(f.Name()).Inc()
+}

@@ -10,8 +10,8 @@ import (
 )
 
 // Reload puts settings into force that may change while the server runs: regions but
-// the first, limits, the certificate, the level of the log, the distance of clocks. The others
-// that differ are named in a warning and wait for a restart. After an error nothing has
+// the first, limits, the certificate, wrapping keys, the level of the log, the distance of
+// clocks. The others that differ are named in a warning and wait for a restart. After an error nothing has
 // changed; it says why.
 func (s *Server) Reload(ctx context.Context, next config.Config) (err error) {
 	s.reloading.Lock()
@@ -55,6 +55,8 @@ func (s *Server) reloads(setting string, next *config.Config) bool {
 		return next.Regions[0] == s.config.Regions[0] // it stands in the names of all streams
 	case setting == "clock" || setting == "get_media.idle" || setting == "profile" || section == "limits":
 		return true
+	case section == "keys":
+		return s.wrapping != nil
 	case setting == "log.level":
 		return s.config.Log.Var != nil
 	case setting == "tls.acme.http" || section == "tls" && s.certs == nil:
@@ -85,9 +87,18 @@ func (s *Server) apply(c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	keys, err := readKeys(c)
+	if err != nil {
+		return err
+	}
 	if s.certs != nil {
 		// Also when no setting changed: the files may hold another certificate.
 		if err := s.certs.Reload(s.certificates(c)); err != nil {
+			return err
+		}
+	}
+	if s.wrapping != nil { // also when no setting changed, as above
+		if err := s.wrapping.Replace(keys); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/ingest"
 	"github.com/millrace/millrace/internal/keep"
+	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/metrics"
@@ -49,6 +50,8 @@ type Server struct {
 	book      *quota.Book
 	catalog   *catalog.Catalog
 	keys      *iam.Store
+	wrapping  *keyring.Local // nil when a test brings its provider
+	ring      *keyring.Ring
 	budget    *quota.Budget
 	sessions  *sessions.Registry
 	live      *live.Store
@@ -93,7 +96,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
 	s.settings.Store(&c)
 	s.closing, s.close = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openRejections, s.openMedia, s.openFront, s.listen, s.openAccount} {
+	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openRejections, s.openRing, s.openMedia, s.openFront, s.listen, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.shut())
 		}
@@ -199,6 +202,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var behind errgroup.Group
 	behind.Go(func() error { return s.archive.Run(rooms) })
+	behind.Go(func() error { return s.ring.Run(rooms) })
 	behind.Go(func() error { return s.live.Run(rooms) })
 	behind.Go(func() error { return s.watchMemory(rooms) })
 	behind.Go(func() error { return s.keys.Run(rooms) })
@@ -265,6 +269,9 @@ func (s *Server) shut() error {
 	}
 	if s.archive != nil {
 		errs = append(errs, s.archive.Close())
+	}
+	if s.ring != nil {
+		errs = append(errs, s.ring.Close())
 	}
 	for i := len(s.rows) - 1; i >= 0; i-- {
 		errs = append(errs, s.rows[i].Close())
