@@ -37,6 +37,10 @@ type Options struct {
 	// makes sure that no other process uses it.
 	Dir string
 
+	// WarmDir has a folder segments too, for sealed segments of the tier WARM; "" = they
+	// stay in Dir. Without it segments that were moved there are missing.
+	WarmDir string
+
 	// Keys are the data keys that records are sealed with.
 	Keys *keyring.Ring
 
@@ -94,6 +98,7 @@ func (nobody) Damaged()                                        {}
 // Archive is an open archive. Make it with [Open].
 type Archive struct {
 	dir          string // of the segments
+	warmDir      string // of the segments that moved; "" = none do
 	disk         disk.FS
 	keys         *keyring.Ring
 	log          *slog.Logger
@@ -142,11 +147,22 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 	if a.now == nil {
 		a.now = time.Now
 	}
-	a.files = &files{disk: a.disk, path: a.segmentPath, open: make(map[int64]*sharedFile)}
+	if o.WarmDir != "" {
+		a.warmDir = filepath.Join(o.WarmDir, "segments")
+	}
+	a.files = newFiles(a.disk, a.dirs())
 	if err := a.start(ctx, o.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open archive in %s: %w", o.Dir, err), a.Close())
 	}
 	return a, nil
+}
+
+// dirs are the folders of the segments.
+func (a *Archive) dirs() []string {
+	if a.warmDir == "" {
+		return []string{a.dir}
+	}
+	return []string{a.dir, a.warmDir}
 }
 
 func (a *Archive) start(ctx context.Context, dir string) error {

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"sync"
 
 	"github.com/millrace/millrace/internal/disk"
-	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
 
@@ -19,17 +19,18 @@ const maxIdleFiles = 64
 // reads it stays open, and so readable, until the last reader closes it.
 type files struct {
 	disk disk.FS
-	path func(id int64) string
+	dirs []string // where segments are
 
-	mu   sync.Mutex
-	open map[int64]*sharedFile
-	idle list.List // of *sharedFile without readers, longest idle first
+	mu    sync.Mutex
+	open  map[int64]*sharedFile
+	idle  list.List // of *sharedFile without readers, longest idle first
+	taken map[int64]chan struct{}
 }
 
-// sharedFile is a segment open for reading. All but f and salt is guarded by files.mu.
+// sharedFile is a segment open for reading. All but f and head is guarded by files.mu.
 type sharedFile struct {
 	f    disk.File
-	salt uint64
+	head segment.Head
 
 	id      int64
 	readers int
@@ -37,11 +38,21 @@ type sharedFile struct {
 	idle    *list.Element // nil while there are readers
 }
 
+func newFiles(fs disk.FS, dirs []string) *files {
+	return &files{disk: fs, dirs: dirs, open: make(map[int64]*sharedFile), taken: make(map[int64]chan struct{})}
+}
+
 // acquire opens a segment or joins its readers. Opening happens under the lock, so
 // that a file being removed is never kept.
 func (c *files) acquire(id int64) (*sharedFile, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.taken[id] != nil {
+		over := c.taken[id]
+		c.mu.Unlock()
+		<-over
+		c.mu.Lock()
+	}
 	s := c.open[id]
 	if s == nil {
 		var err error
@@ -58,10 +69,30 @@ func (c *files) acquire(id int64) (*sharedFile, error) {
 	return s, nil
 }
 
+// exclusive calls f while nobody reads the segment; who wants to meanwhile waits. It
+// reports false, without a call, when somebody does.
+func (c *files) exclusive(id int64, f func() error) (quiet bool, err error) {
+	c.mu.Lock()
+	if s := c.open[id]; s != nil && s.readers > 0 || c.taken[id] != nil {
+		c.mu.Unlock()
+		return false, nil
+	}
+	over := make(chan struct{})
+	c.taken[id] = over
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.taken, id)
+		c.mu.Unlock()
+		close(over)
+	}()
+	return true, f()
+}
+
 func (c *files) openShared(id int64) (*sharedFile, error) {
-	f, err := c.disk.Open(c.path(id))
+	f, err := c.find(id)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &kvs.Error{Kind: kvs.NotFound, Message: "the fragment is no longer stored", Cause: err}
+		return nil, gone(err)
 	}
 	if err != nil {
 		return nil, err
@@ -73,7 +104,19 @@ func (c *files) openShared(id int64) (*sharedFile, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open segment %d: %w", id, err), f.Close())
 	}
-	return &sharedFile{f: f, salt: h.Salt, id: id}, nil
+	return &sharedFile{f: f, head: h, id: id}, nil
+}
+
+// find opens a segment wherever it is. While it moves it is in both folders, and either
+// file will do.
+func (c *files) find(id int64) (f disk.File, err error) {
+	for _, dir := range c.dirs {
+		f, err = c.disk.Open(filepath.Join(dir, segment.FileName(id)))
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return f, err
 }
 
 // release ends one reader's use.

@@ -4,120 +4,194 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"sync"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
-// Reader reads one stored fragment. Every byte it returns was checked against the
-// checksum of its 64-KiB chunk first, whatever the order of reading. ReadAt may be
-// called from several goroutines at once; Close when no other call runs.
+// Reader reads one stored fragment. Every byte it returns was unsealed or, in segments
+// of version 1, checked against the checksum of its 64-KiB chunk first, whatever the
+// order of reading. ReadAt may be called from several goroutines at once; Close when no
+// other call runs.
 type Reader struct {
-	files   *files
+	archive *Archive
 	file    *sharedFile
-	damaged func() // told of each damaged chunk
+	size    int64 // of the file
+	stored  Stored
 
-	number kvs.FragmentNumber
 	header part
 	body   part
+	frames part
 
 	mu      sync.Mutex // guards the chunk kept for small reads
-	chunk   *[]byte    // from chunks, nil until needed
+	chunk   *[]byte    // from buffers, nil until needed
 	chunkNo int64
 	chunkOK bool
 }
 
-// part is a stretch of a segment with a checksum for each of its chunks.
+// part is a stretch of a segment in chunks that can be checked by themselves.
 type part struct {
-	table    []byte
-	at, size int64
+	name     string // for errors
+	at, size int64  // where the first chunk is; bytes before sealing
+
+	which  segment.Part
+	opener *segment.Opener
+	sums   []byte // of version 1, which is not sealed
 }
 
-// chunks keeps buffers of one chunk between readers.
-var chunks = sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }}
+// stride is the length of a whole chunk on the disk.
+func (p *part) stride() int64 {
+	if p.opener == nil {
+		return segment.ChunkSize
+	}
+	return segment.SealedChunk
+}
+
+// runChunks is how many chunks are read at once.
+const runChunks = 4
+
+// buffers are of so many chunks, kept between readers.
+var buffers = sync.Pool{New: func() any { b := make([]byte, runChunks*segment.SealedChunk); return &b }}
 
 // OpenRecord opens the bytes of a stored fragment. The error has the kind NotFound
-// when the fragment has expired in the meantime. Close the reader in any case.
-func (a *Archive) OpenRecord(_ context.Context, s Stored) (*Reader, error) {
+// when the fragment has expired in the meantime; an error of the stream's key is that of
+// the key ring. Close the reader in any case.
+func (a *Archive) OpenRecord(ctx context.Context, s Stored) (*Reader, error) {
+	for {
+		r, err := a.openRecord(ctx, s)
+		if err == nil {
+			return r, nil
+		}
+		// The record may have moved to another segment, or gone, since its row was read.
+		now, ok, rowErr := a.Get(ctx, s.Stream, s.Number, 0)
+		switch {
+		case rowErr != nil:
+			return nil, errors.Join(err, rowErr)
+		case !ok:
+			return nil, gone(err)
+		case now.segment == s.segment && now.position == s.position:
+			return nil, a.noted(err)
+		}
+		s = now
+	}
+}
+
+func (a *Archive) openRecord(ctx context.Context, s Stored) (*Reader, error) {
 	f, err := a.files.acquire(s.segment)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{files: a.files, file: f, damaged: a.observer.Damaged, number: s.Number}
-	if err := r.open(s); err != nil {
+	r := &Reader{archive: a, file: f, stored: s}
+	if err := r.open(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
-// open reads the two record heads and the tables.
-func (r *Reader) open(s Stored) error {
-	h, table, err := r.readHead(s.position, fragmentRecord)
-	if err != nil {
-		return err
-	}
-	if h.fragment.Stream != s.Stream || h.fragment.Number != s.Number || h.recordSize() != s.length || h.header != s.header {
-		return r.damage("another fragment's record is in its place")
-	}
-	r.body = part{table, s.position + h.bodyAt(), h.body}
-	h, table, err = r.readHead(s.header, headerRecord)
-	if err != nil {
-		return err
-	}
-	r.header = part{table, s.header + h.bodyAt(), h.body}
-	return nil
+// gone is the answer when the row of a fragment is no longer there.
+func gone(cause error) error {
+	return &kvs.Error{Kind: kvs.NotFound, Message: "the fragment is no longer stored", Cause: cause}
 }
 
-// usualHead is a guess at the length of a record's head and table, so that mostly one
-// read does: enough for bodies of 6 MiB.
-const usualHead = 512
+// damage says what is wrong with a stored fragment.
+type damage struct {
+	fragment kvs.FragmentNumber
+	segment  int64
+	what     string
+}
 
-// readHead reads the head and table of the record at position.
-func (r *Reader) readHead(position int64, want kind) (h recordHead, table []byte, err error) {
-	b := make([]byte, usualHead)
-	n, err := r.file.f.ReadAt(b, position)
-	if n < recordHeadSize {
-		if err == nil || errors.Is(err, io.EOF) {
-			return h, nil, r.damage("the segment is cut off before its record")
-		}
-		return h, nil, err
-	}
-	h, ok := parseRecordHead(b, r.file.salt, position)
-	if !ok || h.kind != want {
-		return h, nil, r.damage("its record's head is damaged")
-	}
-	size := tableSize(h.body)
-	if int64(n) >= recordHeadSize+size {
-		table = b[recordHeadSize : recordHeadSize+size]
-	} else {
-		table = make([]byte, size)
-		if err := readFull(r.file.f, table, position+recordHeadSize); err != nil {
-			return h, nil, err
-		}
-	}
-	if crc32.Checksum(table, castagnoli) != h.table {
-		return h, nil, r.damage("its table of checksums is damaged")
-	}
-	return h, table, nil
+func (d *damage) Error() string {
+	return fmt.Sprintf("fragment %s in segment %d: %s", d.fragment, d.segment, d.what)
 }
 
 func (r *Reader) damage(what string) error {
-	r.damaged()
-	return &kvs.Error{Kind: kvs.Internal, Message: "the stored fragment is damaged",
-		Cause: fmt.Errorf("fragment %s in segment %d: %s", r.number, r.file.id, what)}
+	return &damage{r.stored.Number, r.file.id, what}
 }
 
-// WriteHeader writes the bytes that came before the producer's first cluster to w, from
-// byte off on. A header may be large, so it is never in memory whole. An error that is not
-// one of w comes before anything of a damaged chunk was written.
-func (r *Reader) WriteHeader(w io.Writer, off int64) (n int64, err error) {
-	if r.file == nil {
-		return 0, fs.ErrClosed
+// noted counts damage and makes the error of it that callers see.
+func (a *Archive) noted(err error) error {
+	d, ok := errors.AsType[*damage](err)
+	if !ok {
+		return err
 	}
-	return r.write(w, &r.header, off)
+	a.observer.Damaged()
+	return &kvs.Error{Kind: kvs.Internal, Message: "the stored fragment is damaged", Cause: d}
+}
+
+// failed is what a read of the open fragment failed with: what was punched before this
+// reader came is not damaged.
+func (r *Reader) failed(err error) error {
+	if _, ok := errors.AsType[*damage](err); !ok {
+		return err
+	}
+	_, ok, rowErr := r.archive.Get(context.Background(), r.stored.Stream, r.stored.Number, 0)
+	if rowErr == nil && !ok {
+		return gone(err)
+	}
+	return r.archive.noted(err)
+}
+
+// open reads the two record heads.
+func (r *Reader) open(ctx context.Context) error {
+	s := &r.stored
+	size, err := r.file.f.Size()
+	if err != nil {
+		return err
+	}
+	r.size = size
+	rec, err := r.readHead(s.position, segment.FragmentRecord)
+	if err != nil {
+		return err
+	}
+	if rec.Fragment.Stream != s.Stream || rec.Fragment.Number != s.Number || rec.Size() != s.length || rec.Header != s.header {
+		return r.damage("another fragment's record is in its place")
+	}
+	head, err := r.readHead(s.header, segment.HeaderRecord)
+	if err != nil {
+		return err
+	}
+	if rec.Version != 1 && head.Fragment.Stream != s.Stream {
+		return r.damage("another stream's header record is in its place")
+	}
+	if r.header, _, err = r.parts(ctx, &head, s.header); err != nil {
+		return err
+	}
+	r.header.name = "header"
+	r.body, r.frames, err = r.parts(ctx, &rec, s.position)
+	return err
+}
+
+// readHead reads head and facts of the record at position.
+func (r *Reader) readHead(position int64, want segment.Kind) (segment.Record, error) {
+	rec, ok, err := segment.ReadRecord(r.file.f, r.file.head, position, r.size)
+	if err == nil && (!ok || rec.Kind != want) {
+		err = r.damage(fmt.Sprintf("the head of the record at byte %d is damaged", position))
+	}
+	return rec, err
+}
+
+// parts readies the parts of a record for reading.
+func (r *Reader) parts(ctx context.Context, rec *segment.Record, position int64) (body, frames part, err error) {
+	body = part{name: "body", at: position + rec.BodyAt(), size: rec.Body, which: segment.BodyPart}
+	frames = part{name: "frame table", at: position + rec.FramesAt(), size: rec.FrameTable, which: segment.FramesPart}
+	if rec.Version == 1 {
+		var ok bool
+		body.sums, ok, err = segment.Checksums1(r.file.f, position, rec)
+		if err == nil && !ok {
+			err = r.damage("its table of checksums is damaged")
+		}
+		return body, frames, err
+	}
+	key, err := r.archive.keys.Key(ctx, r.stored.Stream, rec.Key)
+	if err != nil {
+		return body, frames, err
+	}
+	body.opener, err = segment.NewOpener(key, rec)
+	frames.opener = body.opener
+	return body, frames, err
 }
 
 // HeaderSize returns the length of the header in bytes.
@@ -126,7 +200,39 @@ func (r *Reader) HeaderSize() int64 { return r.header.size }
 // Size returns the length of the body in bytes.
 func (r *Reader) Size() int64 { return r.body.size }
 
-// ReadAt implements io.ReaderAt on the body. Reads of whole chunks go straight into p.
+// WriteHeader writes the bytes that came before the producer's first cluster to w, from
+// byte off on. A header may be large, so it is never in memory whole. An error that is not
+// one of w comes before anything of a damaged chunk was written.
+func (r *Reader) WriteHeader(w io.Writer, off int64) (n int64, err error) {
+	return r.write(w, &r.header, off)
+}
+
+// WriteTo writes the whole body to w.
+func (r *Reader) WriteTo(w io.Writer) (n int64, err error) { return r.write(w, &r.body, 0) }
+
+// WriteFrom writes the body to w from byte off on. Apart from that it is
+// [Reader.WriteHeader], and faster than ReadAt.
+func (r *Reader) WriteFrom(w io.Writer, off int64) (n int64, err error) {
+	return r.write(w, &r.body, off)
+}
+
+// Frames returns the encoded table of the body's frames (package frames); nil if the
+// fragment was stored without one.
+func (r *Reader) Frames() ([]byte, error) {
+	if r.file == nil {
+		return nil, fs.ErrClosed
+	}
+	if r.frames.size == 0 {
+		return nil, nil
+	}
+	b := make([]byte, r.frames.size)
+	if err := r.read(&r.frames, b, 0); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// ReadAt implements io.ReaderAt on the body. Whole chunks are unsealed into p.
 func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, &kvs.Error{Kind: kvs.InvalidArgument, Message: "the offset is negative"}
@@ -138,7 +244,7 @@ func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 		rest := p[n:min(int64(len(p)), int64(n)+r.body.size-off)]
 		k := r.wholeChunks(int64(len(rest)), off)
 		if k > 0 {
-			err = r.readChunks(&r.body, rest[:k], off/chunkSize)
+			err = r.read(&r.body, rest[:k], off/segment.ChunkSize)
 		} else {
 			k, err = r.readPart(rest, off)
 		}
@@ -155,32 +261,13 @@ func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 
 // wholeChunks returns how many of the next n bytes are complete chunks.
 func (r *Reader) wholeChunks(n, off int64) int64 {
-	if off%chunkSize != 0 {
+	if off%segment.ChunkSize != 0 {
 		return 0
 	}
 	if off+n == r.body.size {
 		return n
 	}
-	return n / chunkSize * chunkSize
-}
-
-// readChunks fills p with chunks of a part from number i on and checks each.
-func (r *Reader) readChunks(from *part, p []byte, i int64) error {
-	if err := readFull(r.file.f, p, from.at+i*chunkSize); err != nil {
-		return err
-	}
-	for ; len(p) > 0; i++ {
-		c := p[:min(chunkSize, len(p))]
-		if !chunkIntact(from.table, i, c) {
-			what := "chunk %d has the wrong checksum"
-			if from == &r.header {
-				what = "its header record is damaged in chunk %d"
-			}
-			return r.damage(fmt.Sprintf(what, i))
-		}
-		p = p[len(c):]
-	}
-	return nil
+	return n / segment.ChunkSize * segment.ChunkSize
 }
 
 // readPart copies from one chunk, which is kept for the next small read.
@@ -188,39 +275,109 @@ func (r *Reader) readPart(p []byte, off int64) (int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.chunk == nil {
-		r.chunk = chunks.Get().(*[]byte)
+		r.chunk = buffers.Get().(*[]byte)
 	}
-	i := off / chunkSize
-	b := (*r.chunk)[:min(chunkSize, r.body.size-i*chunkSize)]
+	i := off / segment.ChunkSize
 	if !r.chunkOK || r.chunkNo != i {
 		r.chunkOK = false
-		if err := r.readChunks(&r.body, b, i); err != nil {
+		if _, err := r.load(&r.body, (*r.chunk)[:r.body.stride()], i); err != nil {
 			return 0, err
 		}
 		r.chunkNo, r.chunkOK = i, true
 	}
-	return int64(copy(p, b[off%chunkSize:])), nil
+	length, _ := segment.ChunkLength(r.body.size, i)
+	return int64(copy(p, (*r.chunk)[off%segment.ChunkSize:length])), nil
 }
 
-// WriteTo writes the whole body to w, chunk by chunk.
-func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
+// read fills p with chunks of a part from number i on, the last of them up to the end of
+// the part.
+func (r *Reader) read(from *part, p []byte, i int64) error {
+	if from.opener == nil {
+		_, err := r.load(from, p, i)
+		return err
+	}
+	b := buffers.Get().(*[]byte)
+	defer buffers.Put(b)
+	for len(p) > 0 {
+		n := min(runChunks, (len(p)+segment.ChunkSize-1)/segment.ChunkSize)
+		sealed, err := r.pread(from, (*b)[:n*segment.SealedChunk], i)
+		if err != nil {
+			return err
+		}
+		for ; len(sealed) > 0; i++ {
+			c := sealed[:min(segment.SealedChunk, len(sealed))]
+			plain, err := from.opener.Chunk(p[:0], c, from.which, i)
+			if err != nil {
+				return r.failed(r.damage(fmt.Sprintf("chunk %d of its %s: %v", i, from.name, err)))
+			}
+			p, sealed = p[len(plain):], sealed[len(c):]
+		}
+	}
+	return nil
+}
+
+// pread reads the chunks that are in b's place, from number i on, as they are on the
+// disk.
+func (r *Reader) pread(from *part, b []byte, i int64) ([]byte, error) {
+	chunks := (from.size + segment.ChunkSize - 1) / segment.ChunkSize
+	end := from.size + chunks*(from.stride()-segment.ChunkSize)
+	b = b[:min(int64(len(b)), end-i*from.stride())]
+	n, err := r.file.f.ReadAt(b, from.at+i*from.stride())
+	switch {
+	case n == len(b):
+		return b, nil
+	case err == nil || errors.Is(err, io.EOF):
+		return nil, r.failed(r.damage("the segment is cut off within its record"))
+	}
+	return nil, err
+}
+
+// load reads the chunks that fit into b from number i on and checks them. Each begins a
+// stride behind the one before. It returns how many there are.
+func (r *Reader) load(from *part, b []byte, i int64) (n int, err error) {
+	if b, err = r.pread(from, b, i); err != nil {
+		return 0, err
+	}
+	stride := int(from.stride())
+	for ; len(b) > 0; n++ {
+		c := b[:min(stride, len(b))]
+		k := i + int64(n)
+		if from.opener != nil {
+			_, err = from.opener.Chunk(c[:0], c, from.which, k)
+		} else if !segment.Intact1(from.sums, k, c) {
+			err = errChecksum
+		}
+		if err != nil {
+			return n, r.failed(r.damage(fmt.Sprintf("chunk %d of its %s: %v", k, from.name, err)))
+		}
+		b = b[len(c):]
+	}
+	return n, nil
+}
+
+var errChecksum = errors.New("wrong checksum")
+
+// write writes a part from byte off on to w. Chunks in front of a damaged one are
+// written before its error.
+func (r *Reader) write(w io.Writer, from *part, off int64) (n int64, err error) {
 	if r.file == nil {
 		return 0, fs.ErrClosed
 	}
-	return r.write(w, &r.body, 0)
-}
-
-// write writes a part from byte off on to w, chunk by chunk.
-func (r *Reader) write(w io.Writer, from *part, off int64) (n int64, err error) {
-	b := chunks.Get().(*[]byte)
-	defer chunks.Put(b)
-	for at := off / chunkSize * chunkSize; at < from.size; at += chunkSize {
-		p := (*b)[:min(chunkSize, from.size-at)]
-		if err := r.readChunks(from, p, at/chunkSize); err != nil {
-			return n, err
+	b := buffers.Get().(*[]byte)
+	defer buffers.Put(b)
+	stride := from.stride()
+	for i := off / segment.ChunkSize; i*segment.ChunkSize < from.size; {
+		got, err := r.load(from, (*b)[:runChunks*stride], i)
+		for k := range int64(got) {
+			length, _ := segment.ChunkLength(from.size, i)
+			c := (*b)[k*stride : k*stride+length]
+			m, werr := w.Write(c[min(length, max(0, off-i*segment.ChunkSize)):])
+			n += int64(m)
+			if werr != nil {
+				return n, werr
+			}
+			i++
 		}
-		k, err := w.Write(p[max(0, off-at):])
-		n += int64(k)
 		if err != nil {
 			return n, err
 		}
@@ -236,8 +393,8 @@ func (r *Reader) Close() error {
 	f := r.file
 	r.file = nil
 	if r.chunk != nil {
-		chunks.Put(r.chunk)
+		buffers.Put(r.chunk)
 		r.chunk = nil
 	}
-	return r.files.release(f)
+	return r.archive.files.release(f)
 }
