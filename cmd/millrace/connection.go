@@ -87,6 +87,8 @@ var hints = map[string]string{
 	"ClientLimitExceededException": "too many calls; try again in a moment",
 }
 
+const rootKey = "AWS_ACCESS_KEY_ID must be the root key, which millrace init or the first start showed"
+
 const badSecret = "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clocks differ"
 
 // hint says what to do about an answer of the server; command is the one that got it.
@@ -103,7 +105,9 @@ func hint(command string, refused *client.Error) string {
 	case strings.Contains(refused.Message, "scoped to a valid region"):
 		return "sign for that region: --region or AWS_REGION"
 	case refused.Exception == "NotAuthorizedException" && command == "limit":
-		return "AWS_ACCESS_KEY_ID must be the root key, which millrace init or the first start showed; settings (limits:) need no key"
+		return rootKey + "; settings (limits:) need no key"
+	case refused.Exception == "NotAuthorizedException" && (command == "hold" || command == "erase"):
+		return rootKey
 	case refused.Exception == "UnrecognizedClientException" && os.Getenv("AWS_SESSION_TOKEN") != "":
 		return "unset AWS_SESSION_TOKEN: it belongs to other keys"
 	case refused.Exception == "UnrecognizedClientException":

@@ -114,6 +114,11 @@ type Archive struct {
 	queue   *queue
 	longest atomic.Int64 // no stored fragment lasts longer, in milliseconds
 
+	// maintenance is held while something is removed or moved to another place. It is
+	// taken before mu.
+	maintenance sync.Mutex
+	cursors     map[kvs.StreamID]cursor // guarded by maintenance
+
 	mu        sync.Mutex // guards what follows; held while a batch is stored
 	open      [segment.Classes]*active
 	runs      [segment.Classes]run // memory kept between batches
@@ -137,6 +142,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 		policy:       o.Policy,
 		expireEvery:  cmp.Or(o.ExpireEvery, time.Minute),
 		queue:        newQueue(),
+		cursors:      make(map[kvs.StreamID]cursor),
 	}
 	if a.disk == nil {
 		a.disk = disk.System{}

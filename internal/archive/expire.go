@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -31,11 +32,14 @@ func (a *Archive) expireLoop(ctx context.Context) {
 }
 
 // Expire makes one pass: it removes the rows of fragments older than their stream's
-// retention and of deleted streams, seals segments that were open for long, and
-// removes the files nothing points to any more. A reader that has such a file open
-// reads on. Errors of single streams are joined; the others are served.
+// retention, beyond its limit of bytes and of deleted streams, but none that is on hold;
+// seals segments that were open for long, and removes the files nothing points to any
+// more. A reader that has such a file open reads on. Errors of single streams are joined;
+// the others are served.
 func (a *Archive) Expire(ctx context.Context) error {
 	removed, err := a.expireRows(ctx)
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
 	a.sealAged(ctx)
 	files, fileErr := a.removeDead(ctx)
 	if removed > 0 || files > 0 {
@@ -44,44 +48,255 @@ func (a *Archive) Expire(ctx context.Context) error {
 	return errors.Join(err, fileErr)
 }
 
+// victim is a row that is to be removed.
+type victim struct {
+	stream  kvs.StreamID
+	n       int64
+	segment int64
+	length  int64
+	why     reason
+}
+
+// reason says why a fragment is removed; docs/design/archive-format.md has the numbers.
+type reason uint8
+
+const (
+	expired reason = iota + 1
+	deleted
+	erased
+	limited
+)
+
+// maxVictims is about how many rows are chosen before they are removed: one sync covers
+// all of them, and a hold that is being set waits for no more.
+const maxVictims = 4096
+
+// harvest is what a pass chooses before it removes it.
+type harvest struct {
+	victims []victim
+	seen    map[kvs.StreamID]cursor // where to go on once the victims are gone
+}
+
+// cursor says up to where the rows of a stream are known to be on hold, as long as the
+// holds are the same: a pass costs nothing for them.
+type cursor struct {
+	at    Position
+	holds []Hold
+}
+
 // expireRows visits every stream that has rows, in order of their ids.
 func (a *Archive) expireRows(ctx context.Context) (removed int, err error) {
 	if a.policy == nil {
 		return 0, nil
 	}
-	for id := kvs.StreamID(math.MinInt64); ; {
-		next, ok, nextErr := a.index.nextStream(ctx, id)
-		if nextErr != nil || !ok {
-			return removed, errors.Join(err, nextErr)
-		}
-		id = next
-		n, streamErr := a.expireStream(ctx, id)
+	for id, more := kvs.StreamID(math.MinInt64), true; more && ctx.Err() == nil; {
+		n := 0
+		var passErr error
+		n, id, more, passErr = a.expireSome(ctx, id)
 		removed += n
-		err = errors.Join(err, streamErr)
-		if ctx.Err() != nil {
-			return removed, err
+		err = errors.Join(err, passErr)
+	}
+	return removed, errors.Join(err, ctx.Err())
+}
+
+// expireSome chooses and removes a few thousand rows, of streams behind after. more says
+// that the pass goes on behind last.
+func (a *Archive) expireSome(ctx context.Context, after kvs.StreamID) (removed int, last kvs.StreamID, more bool, err error) {
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
+	h := &harvest{seen: make(map[kvs.StreamID]cursor)}
+	for last = after; len(h.victims) < maxVictims; {
+		id, ok, nextErr := a.index.nextStream(ctx, last)
+		if err = errors.Join(err, nextErr); nextErr != nil || !ok {
+			break
 		}
+		whole, streamErr := a.choose(ctx, h, id)
+		err = errors.Join(err, streamErr)
+		if more = !whole && streamErr == nil; more {
+			break // the same stream again
+		}
+		last, more = id, true
+	}
+	if len(h.victims) < maxVictims {
+		more = false
+	}
+	if removeErr := a.remove(ctx, h.victims); removeErr != nil {
+		return 0, last, false, errors.Join(err, removeErr)
+	}
+	a.advanceCursors(h)
+	return len(h.victims), last, more, err
+}
+
+// advanceCursors remembers what need not be looked at again.
+func (a *Archive) advanceCursors(h *harvest) {
+	for id, c := range h.seen {
+		if len(c.holds) == 0 {
+			delete(a.cursors, id)
+			continue
+		}
+		a.cursors[id] = c
 	}
 }
 
-// expireStream removes what its retention no longer covers.
-func (a *Archive) expireStream(ctx context.Context, id kvs.StreamID) (removed int, err error) {
+// choose adds the rows of a stream that its policy does not keep. whole is false when
+// there may be more.
+func (a *Archive) choose(ctx context.Context, h *harvest, id kvs.StreamID) (whole bool, err error) {
 	p, horizon, gone, err := a.lookup(ctx, id)
-	if err != nil || len(p.Holds) > 0 && !gone {
-		return 0, err
+	if err != nil {
+		return true, err
 	}
-	return a.index.removeBefore(ctx, id, horizon)
+	c := cursor{holds: p.Holds}
+	if old, ok := a.cursors[id]; ok && slices.Equal(old.holds, p.Holds) {
+		c.at = old.at
+	}
+	defer func() { h.seen[id] = c }()
+	if gone {
+		return a.take(ctx, h, id, &p, &c, deleted, func(*Stored) bool { return true })
+	}
+	whole, err = a.take(ctx, h, id, &p, &c, expired, func(s *Stored) bool { return s.Number.Server < horizon })
+	if err != nil || !whole || p.Bytes == 0 {
+		return whole, err
+	}
+	over, err := a.beyond(ctx, h, id, p.Bytes)
+	if err != nil || over <= 0 {
+		return true, err
+	}
+	return a.take(ctx, h, id, &p, &c, limited, func(s *Stored) bool {
+		goes := over > 0
+		if !p.held(&s.Fragment) {
+			over -= s.length
+		}
+		return goes
+	})
+}
+
+// beyond returns by how many bytes a stream is over its limit once the victims are gone.
+func (a *Archive) beyond(ctx context.Context, h *harvest, id kvs.StreamID, limit int64) (over int64, err error) {
+	var fragments int64
+	err = a.queries.total.QueryRowContext(ctx, int64(id)).Scan(&fragments, &over)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	for _, v := range h.victims {
+		if v.stream == id {
+			over -= v.length
+		}
+	}
+	return over - limit, err
+}
+
+// take adds the rows behind a cursor, oldest first, until one is to stay, and moves the
+// cursor. What is on hold is stepped over. whole is false when the harvest is full.
+func (a *Archive) take(ctx context.Context, h *harvest, id kvs.StreamID, p *Policy, c *cursor, why reason, goes func(*Stored) bool) (whole bool, err error) {
+	for len(h.victims) < maxVictims {
+		page, err := a.oldest(ctx, id, c.at)
+		if err != nil {
+			return true, err
+		}
+		for i := range page {
+			s := &page[i]
+			if !goes(s) {
+				return true, nil
+			}
+			if !p.held(&s.Fragment) {
+				h.victims = append(h.victims, victim{id, s.Number.N, s.segment, s.length, why})
+			}
+			c.at = Position{Time: s.Number.Server, N: s.Number.N}
+		}
+		if len(page) < maxDeletes {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// oldest returns the rows of a stream behind a position, by server time.
+func (a *Archive) oldest(ctx context.Context, id kvs.StreamID, after Position) (page []Stored, err error) {
+	if after == (Position{}) {
+		after = Position{Time: math.MinInt64, N: math.MinInt64}
+	}
+	return a.selectRows(ctx, `SELECT `+columns+` FROM fragments WHERE stream = $1 AND (server, n) > ($2, $3) ORDER BY server, n LIMIT $4`,
+		int64(id), int64(after.Time), after.N, maxDeletes)
+}
+
+// selectRows reads whole rows.
+func (a *Archive) selectRows(ctx context.Context, query string, args ...any) (page []Stored, err error) {
+	rows, err := a.index.db.Read().QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for c := newCells(); rows.Next(); {
+		var s Stored
+		if err := c.scan(rows, &s, len(c.dest)); err != nil {
+			return nil, err
+		}
+		page = append(page, s)
+	}
+	return page, rows.Err()
+}
+
+// remove removes rows. The caller holds maintenance.
+func (a *Archive) remove(ctx context.Context, victims []victim) error {
+	for some := range slices.Chunk(victims, maxDeletes) {
+		if err := a.index.db.Write(ctx, func(tx *sql.Tx) error { return removeRows(ctx, tx, some) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func removeRows(ctx context.Context, tx *sql.Tx, victims []victim) error {
+	counts := totals{}
+	for _, v := range victims {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM fragments WHERE stream = $1 AND n = $2`, int64(v.stream), v.n); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE segments SET live = live - 1, bytes = bytes - $2 WHERE id = $1`, v.segment, v.length); err != nil {
+			return err
+		}
+		counts.add(v.stream, -1, -v.length)
+	}
+	if err := counts.count(ctx, tx); err != nil {
+		return err
+	}
+	for id := range counts {
+		if err := forgetEmpty(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DeleteStream removes the rows of a stream that was deleted; the next expiry pass
 // removes files that held nothing else. Fragments of it that are on their way may
 // still come; the pass takes them, too, because their stream is no longer found.
 func (a *Archive) DeleteStream(ctx context.Context, id kvs.StreamID) error {
-	removed, err := a.index.removeBefore(ctx, id, math.MaxInt64)
-	if removed > 0 {
-		a.observer.Expired(removed, 0)
+	removed := 0
+	for {
+		n, whole, err := a.deleteSome(ctx, id)
+		if removed += n; whole || err != nil {
+			if removed > 0 {
+				a.observer.Expired(removed, 0)
+			}
+			return err
+		}
 	}
-	return err
+}
+
+func (a *Archive) deleteSome(ctx context.Context, id kvs.StreamID) (removed int, whole bool, err error) {
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
+	h := &harvest{}
+	whole, err = a.take(ctx, h, id, &Policy{}, &cursor{}, deleted, func(*Stored) bool { return true })
+	if err == nil {
+		err = a.remove(ctx, h.victims)
+	}
+	if err != nil {
+		return 0, true, err
+	}
+	delete(a.cursors, id)
+	return len(h.victims), whole, nil
 }
 
 // sealAged seals open segments past their class's age; nothing else would, once their
@@ -131,73 +346,5 @@ func (x *index) nextStream(ctx context.Context, after kvs.StreamID) (id kvs.Stre
 	return id, err == nil, err
 }
 
-// removeBefore removes the rows of a stream whose server timestamp is before horizon.
-func (x *index) removeBefore(ctx context.Context, id kvs.StreamID, horizon kvs.Millis) (removed int, err error) {
-	for {
-		n := 0
-		err := x.db.Write(ctx, func(tx *sql.Tx) (err error) {
-			n, err = removeSome(ctx, tx, id, horizon)
-			return err
-		})
-		if err != nil {
-			return removed, err
-		}
-		removed += n
-		if n < maxDeletes {
-			return removed, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return removed, err
-		}
-	}
-}
-
 // share is what a removal takes from one segment.
 type share struct{ rows, bytes int64 }
-
-// removeSome removes the oldest maxDeletes of these rows.
-func removeSome(ctx context.Context, tx *sql.Tx, id kvs.StreamID, horizon kvs.Millis) (int, error) {
-	shares, last, n, err := oldest(ctx, tx, id, horizon)
-	if err != nil || n == 0 {
-		return 0, err
-	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM fragments WHERE stream = $1 AND server < $2 AND (server, n) <= ($3, $4)`,
-		int64(id), int64(horizon), int64(last.Time), last.N)
-	if err != nil {
-		return 0, err
-	}
-	counts := totals{}
-	for segment, s := range shares {
-		counts.add(id, -s.rows, -s.bytes)
-		_, err := tx.ExecContext(ctx, `UPDATE segments SET live = live - $2, bytes = bytes - $3 WHERE id = $1`, segment, s.rows, s.bytes)
-		if err != nil {
-			return 0, err
-		}
-	}
-	if err := counts.count(ctx, tx); err != nil {
-		return 0, err
-	}
-	return n, forgetEmpty(ctx, tx, id)
-}
-
-// oldest finds the rows removeSome will remove: what they take from each segment, and
-// the last of them.
-func oldest(ctx context.Context, tx *sql.Tx, id kvs.StreamID, horizon kvs.Millis) (shares map[int64]share, last Position, n int, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT server, n, segment, length FROM fragments
-		WHERE stream = $1 AND server < $2 ORDER BY server, n LIMIT $3`, int64(id), int64(horizon), maxDeletes)
-	if err != nil {
-		return nil, last, 0, err
-	}
-	defer rows.Close()
-	shares = make(map[int64]share)
-	for rows.Next() {
-		var segment, length int64
-		if err := rows.Scan(&last.Time, &last.N, &segment, &length); err != nil {
-			return nil, last, 0, err
-		}
-		s := shares[segment]
-		shares[segment] = share{s.rows + 1, s.bytes + length}
-		n++
-	}
-	return shares, last, n, rows.Err()
-}

@@ -67,7 +67,7 @@ func TestUsageShrinks(t *testing.T) {
 	a := start(t, Options{Dir: t.TempDir()})
 	recs := numbered(1, 1, 1200, 10)
 	a.mustStore(append(recs, numbered(2, 1, 3, 10)...)...)
-	if _, err := a.index.removeBefore(context.Background(), 1, recs[700].Fragment.Number.Server); err != nil {
+	if _, err := a.Erase(context.Background(), 1, Erasure{Range: kvs.TimeRange{End: recs[699].Fragment.Number.Server}, Through: 700}); err != nil {
 		t.Fatal(err)
 	}
 	if u := usage(t, a.Archive, 1, 0); u.Fragments != 500 || u.Bytes != 500*(recordHeadSize+4+10) || u.Oldest.Number.N != 701 {

@@ -30,6 +30,13 @@ func NewPolicies(c *catalog.Catalog) *Policies { return &Policies{catalog: c} }
 // policyAge is how old a policy may be before it is read again.
 const policyAge = 5 * time.Second
 
+// changed forgets what was read: a hold must count at once.
+func (p *Policies) changed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept = nil
+}
+
 // Policy returns what a stream keeps, NotFound for one that is deleted.
 func (p *Policies) Policy(ctx context.Context, id kvs.StreamID) (archive.Policy, error) {
 	p.mu.Lock()

@@ -49,13 +49,18 @@ func (s *Server) openFront(context.Context) error {
 }
 
 // rights are the policy while there are no others: every key may do everything in its
-// account, but for what would lift the limits that hold the key itself.
+// account, but for what would lift the limits that hold the key itself, and what decides
+// about evidence.
 type rights struct{}
 
 // forRoot are the actions that only the root key may take.
 var forRoot = map[kvs.Action]bool{
 	"millrace:SetLimit":   true,
 	"millrace:ResetLimit": true,
+
+	"millrace:AddHold":        true,
+	"millrace:RemoveHold":     true,
+	"millrace:EraseFragments": true,
 }
 
 // Authorize refuses with the kind Denied.
@@ -63,7 +68,7 @@ func (rights) Authorize(_ context.Context, p kvs.Principal, a kvs.Action, _ stri
 	if p.Root || !forRoot[a] {
 		return nil
 	}
-	return kvs.Errorf(kvs.Denied, "Access key %s may not call %s: limits hold whoever signs with it. Sign with the root key of the server.", p.AccessKey, a.Operation())
+	return kvs.Errorf(kvs.Denied, "Access key %s may not call %s: only the root key of the server may.", p.AccessKey, a.Operation())
 }
 
 // accessKeys shows the stored keys to the front: a disabled key is as good as none.

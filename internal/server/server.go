@@ -56,6 +56,7 @@ type Server struct {
 	sessions  *sessions.Registry
 	live      *live.Store
 	archive   *archive.Archive
+	keeper    *keep.Keeper
 	ingest    *ingest.Ingest
 	rejected  *rejection.Book
 	player    *playback.Player
@@ -159,11 +160,16 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	s.budget = quota.NewBudget(MemoryBudget(s.config), reserve)
 	s.sessions = sessions.New(maxListed, s.config.Real)
 	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Real, Evicted: s.evicted})
+	policies := keep.NewPolicies(s.catalog)
 	s.archive, err = archive.Open(ctx, archive.Options{
-		Dir: s.data.path("archive"), Policy: keep.NewPolicies(s.catalog).Policy, ExpireEvery: s.config.Archive.ExpireEvery,
+		Dir: s.data.path("archive"), Policy: policies.Policy, ExpireEvery: s.config.Archive.ExpireEvery,
 		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
 	})
-	if err == nil {
+	if err != nil {
+		return err
+	}
+	s.keeper = keep.New(keep.Options{Catalog: s.catalog, Policies: policies, Archive: s.archive, Logger: s.log})
+	if err = s.keeper.Renew(ctx); err == nil {
 		err = s.data.serving()
 	}
 	if err != nil {

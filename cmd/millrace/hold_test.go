@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// office answers the operations of holds and erasures.
+type office struct {
+	toll  string   // what EraseFragments answers
+	asked []string // operations and bodies
+}
+
+func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	operation := strings.TrimPrefix(r.URL.Path, "/millrace/")
+	o.asked = append(o.asked, operation+" "+string(body))
+	const hold = `{"Hold":3,"From":"2026-01-02T15:00:00Z","To":"9999-12-31T23:59:59.999Z","Clock":"server","Note":"case 7","SetBy":"AKIA","Created":"2026-02-01T00:00:00Z"}`
+	const erasure = `{"Erasure":9,"StreamName":"garden","From":"1970-01-01T00:00:00Z","To":"2026-01-02T16:00:00Z","Clock":"producer","AskedBy":"AKIA","Created":"2026-02-01T00:00:00Z","Fragments":2,"Bytes":2000,"Done":%v}`
+	switch operation {
+	case "AddHold":
+		io.WriteString(w, hold)
+	case "ListHolds":
+		fmt.Fprintf(w, `{"Holds":[%s]}`, hold)
+	case "RemoveHold":
+		io.WriteString(w, `{"Holds":[]}`)
+	case "EraseFragments":
+		fmt.Fprintf(w, o.toll, fmt.Sprintf(erasure, true))
+	case "ListErasures":
+		if strings.Contains(string(body), "page-2") {
+			io.WriteString(w, `{"Erasures":[]}`)
+			return
+		}
+		fmt.Fprintf(w, `{"Erasures":[%s],"NextToken":"page-2"}`, fmt.Sprintf(erasure, false))
+	}
+}
+
+func TestHold(t *testing.T) {
+	for line, want := range map[string]string{
+		"hold add garden --from 2026-01-02T15:00:00Z --note x": "Hold 3 keeps what garden has from 2026-01-02T15:00:00.000Z (server).",
+		"hold list garden":        "3     from 2026-01-02T15:00:00.000Z (server)  2026-02-01T00:00:00Z  AKIA  case 7",
+		"hold list garden --json": `"Note":"case 7"`,
+		"hold remove garden 3":    "Hold 3 is removed; garden has 0 holds now.",
+	} {
+		o := &office{}
+		code, out, stderr := command(t, o, nil, strings.Fields(line)...)
+		if code != exitOK || !strings.Contains(out, want) {
+			t.Errorf("%s: %d, %q, %q", line, code, out, stderr)
+		}
+	}
+	if code, _, stderr := command(t, &office{}, nil, "hold", "add", "garden", "--from", "2", "--to", "1"); code != exitUsage || !strings.Contains(stderr, "later than --to") {
+		t.Errorf("%d, %q", code, stderr)
+	}
+}
+
+const some, none, held = `{"Fragments":2,"Bytes":2000,"Held":0,"Erasure":%s}`, `{"Fragments":0,"Erasure":%s}`, `{"Fragments":2,"Bytes":2000,"Held":1,"Erasure":%s}`
+
+// An erasure is made when somebody said yes, and of nothing that is on hold.
+func TestErase(t *testing.T) {
+	for _, c := range []struct {
+		line, toll, answer string
+		code, calls        int
+		want               string
+	}{
+		{"erase garden --to 5", some, "yes\n", exitOK, 2, "2 fragments of garden, 2.0 kB, erased; record 9."},
+		{"erase garden --to 5", some, "no\n", exitFailed, 1, "nothing was done"},
+		{"erase garden --to 5", some, "", exitFailed, 1, "--yes says yes"},
+		{"erase garden --to 5 --yes", some, "", exitOK, 2, "erased"},
+		{"erase garden --to 5 --dry-run", some, "", exitOK, 1, "2 fragments of garden, 2.0 kB would be erased."},
+		{"erase garden --to 5", none, "", exitOK, 1, "has nothing stored"},
+		{"erase garden --to 5 --yes", held, "", exitFailed, 1, "millrace hold list garden"},
+		{"erase --list", some, "", exitOK, 2, "9        garden  from the first on to 2026-01-02T16:00:00.000Z (producer), not finished  2          2.0 kB"},
+		{"erase garden --list --json", some, "", exitOK, 2, `"Erasure":9`},
+		{"erase garden", some, "", exitUsage, 0, "give --from, --to or both"},
+		{"erase --yes", some, "", exitUsage, 0, "name the stream"},
+		{"erase garden --json --to 5", some, "", exitUsage, 0, "--json goes with --list"},
+		{"erase garden --list --yes", some, "", exitUsage, 0, "--list goes with"},
+		{"erase garden --from 6 --to 5", some, "", exitUsage, 0, "later than --to"},
+	} {
+		o := &office{toll: c.toll}
+		code, out, stderr := command(t, o, strings.NewReader(c.answer), strings.Fields(c.line)...)
+		if code != c.code || !strings.Contains(out+stderr, c.want) || len(o.asked) != c.calls {
+			t.Errorf("%s (%q): %d, %d calls, %q, %q", c.line, c.answer, code, len(o.asked), out, stderr)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/api/admin"
+	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/client"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/sigv4"
+)
+
+// wantException checks that a call was refused.
+func wantException(t *testing.T, err error, exception string) {
+	t.Helper()
+	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Exception != exception {
+		t.Errorf("got %v, want %s", err, exception)
+	}
+}
+
+// do calls an operation of our own that must succeed.
+func (p *plant) do(operation string, in, out any) {
+	p.t.Helper()
+	if err := p.Admin(p.t.Context(), operation, in, out); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// six stores fragments 0 to 5, a second each, and returns their numbers.
+func (p *plant) six(stream string) []string {
+	p.t.Helper()
+	u := p.put(stream)
+	for i := range 6 {
+		u.write(clusterOf(i), endOfFragment)
+		u.until("PERSISTED")
+	}
+	numbers := p.list(stream)
+	slices.Sort(numbers)
+	return numbers
+}
+
+func at(ms int64) *time.Time { return new(kvs.Millis(epoch + ms).Time()) }
+
+func during(stream string, from, to *time.Time) admin.EraseInput {
+	return admin.EraseInput{Stream: admin.Stream{StreamName: &stream}, Span: admin.Span{From: from, To: to, Clock: "producer"}}
+}
+
+// What is on hold survives erasure, the end of its retention and the deletion of its
+// stream; what is erased is gone, and on record.
+func TestHoldsAndErasures(t *testing.T) {
+	var passed atomic.Int64
+	start := time.Now()
+	p := newPlant(t, func(c *config.Config) {
+		c.Now, c.Real = func() time.Time { return start.Add(time.Duration(passed.Load())) }, time.Now
+	})
+	yard := "yard"
+	p.create(yard, 1)
+	numbers := p.six(yard)
+	want := func(what string, which ...int) {
+		t.Helper()
+		got := p.list(yard)
+		slices.Sort(got)
+		var want []string
+		for _, i := range which {
+			want = append(want, numbers[i])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+
+	var h admin.Hold
+	p.do("AddHold", admin.AddHoldInput{Stream: admin.Stream{StreamName: &yard}, Span: during(yard, at(1500), at(2500)).Span, Note: "case 7"}, &h)
+	var holds admin.HoldsOutput
+	p.do("ListHolds", admin.HoldsInput{Stream: admin.Stream{StreamName: &yard}}, &holds)
+	if len(holds.Holds) != 1 || holds.Holds[0] != h || h.Note != "case 7" || h.SetBy != config.DevAccessKey || !h.From.Equal(*at(1500)) {
+		t.Errorf("%+v, %+v", h, holds)
+	}
+	wantException(t, p.Admin(t.Context(), "EraseFragments", during(yard, at(2000), nil), nil), "ResourceInUseException")
+	want("refused", 0, 1, 2, 3, 4, 5)
+
+	in := during(yard, at(4000), nil)
+	in.DryRun = true
+	var toll admin.EraseOutput
+	p.do("EraseFragments", in, &toll)
+	if toll.Fragments != 2 || toll.Bytes < 5000 || toll.Held != 0 || toll.Erasure != nil {
+		t.Errorf("%+v", toll)
+	}
+	want("only asked", 0, 1, 2, 3, 4, 5)
+	in.DryRun = false
+	p.do("EraseFragments", in, &toll)
+	want("erased", 0, 1, 2, 3)
+	var records admin.ErasuresOutput
+	p.do("ListErasures", nil, &records)
+	if len(records.Erasures) != 1 || records.Erasures[0] != *toll.Erasure || records.Erasures[0].Fragments != 2 || !records.Erasures[0].Done {
+		t.Errorf("%+v", records)
+	}
+
+	passed.Store(int64(2 * time.Hour))
+	if err := p.archive.Expire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want("expired but for the hold", 1, 2)
+	wantException(t, p.Call(t.Context(), wire.DeleteStream, &wire.DeleteStreamInput{StreamARN: new(p.arn(yard))}, nil), "ResourceInUseException")
+	p.do("RemoveHold", admin.RemoveHoldInput{Stream: admin.Stream{StreamName: &yard}, Hold: h.Hold}, &holds)
+	want("no longer on hold")
+	p.ask("DeleteStream", &wire.DeleteStreamInput{StreamARN: new(p.arn(yard))}, nil)
+	if p.do("ListErasures", nil, &records); len(records.Erasures) != 1 {
+		t.Errorf("the record went with its stream: %+v", records)
+	}
+}
+
+func (p *plant) arn(stream string) string {
+	p.t.Helper()
+	s, err := p.catalog.ByName(p.t.Context(), config.DevAccount, stream)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return s.ARN().String()
+}
+
+// Keys other than the root key may look, but neither hold nor erase.
+func TestOnlyTheRootKeyHoldsAndErases(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("yard", 1)
+	made, err := p.keys.Create(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := p.clientOf("https")
+	other.Credentials = sigv4.Credentials{AccessKey: made.ID, Secret: made.Secret}
+	body := map[string]any{"StreamName": "yard"}
+	for _, operation := range []string{"AddHold", "RemoveHold", "EraseFragments"} {
+		wantException(t, other.Admin(t.Context(), operation, body, nil), "NotAuthorizedException")
+	}
+	for _, operation := range []string{"ListHolds", "ListErasures"} {
+		if err := other.Admin(t.Context(), operation, body, nil); err != nil {
+			t.Errorf("%s: %v", operation, err)
+		}
+	}
+	body["Clock"] = "sundial"
+	wantException(t, p.Admin(t.Context(), "AddHold", body, nil), "InvalidArgumentException")
+	body["Clock"], body["From"], body["To"] = "server", at(2), at(1)
+	wantException(t, p.Admin(t.Context(), "AddHold", body, nil), "InvalidArgumentException")
+	wantException(t, p.Admin(t.Context(), "EraseFragments", body, nil), "InvalidArgumentException")
+}
+
+// An erasure that the catalog remembers holds for an archive that has the fragments
+// again, such as one from a backup.
+func TestErasuresAreCarriedOutAgain(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("yard", 1)
+	p.six("yard")
+	s, err := p.catalog.ByName(t.Context(), config.DevAccount, "yard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, _, err := p.archive.Newest(t.Context(), s.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := catalog.Erasure{Stream: s.ID, Clock: kvs.ProducerClock, Range: kvs.TimeRange{Start: epoch + 4000, End: kvs.MaxMillis}, Who: "AKIA", Through: last.Number.N}
+	if _, err := p.catalog.BeginErasure(t.Context(), order); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.keeper.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.list("yard"); len(got) != 4 {
+		t.Errorf("%d fragments are there", len(got))
+	}
+	var records admin.ErasuresOutput
+	if p.do("ListErasures", nil, &records); len(records.Erasures) != 1 || !records.Erasures[0].Done || records.Erasures[0].Fragments != 2 {
+		t.Errorf("%+v", records)
+	}
+}
