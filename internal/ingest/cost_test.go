@@ -3,12 +3,15 @@ package ingest
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 
+	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/mkv"
 )
 
 // reel is a body of one long fragment of many small frames.
@@ -138,10 +141,43 @@ func (l *loop) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		l.left--
-		l.timecode += 100
+		l.timecode += 2000
 		l.rest = unknown(l.timecode, l.frame)
 	}
 	n := copy(p, l.rest)
 	l.rest = l.rest[n:]
 	return n, nil
+}
+
+// nowhere is an archive that costs nothing.
+type nowhere struct{ Archive }
+
+func (nowhere) Append(_ archive.Record, done func(error)) { done(nil) }
+
+// BenchmarkVideo takes fragments of 50 frames of 5,000 bytes, as a camera sends them in two
+// seconds, with start codes or with the lengths of NAL units.
+func BenchmarkVideo(b *testing.B) {
+	for name, private := range map[string][]byte{"lengths": {1, 0x42, 0, 0x1e}, "codes": {0, 0, 0, 1, 0x67}} {
+		b.Run(name, func(b *testing.B) {
+			track := videoTrack
+			track.CodecPrivate = private
+			picture := make([]byte, 5000)
+			rnd := rand.New(rand.NewPCG(1, 2))
+			for i := range picture {
+				picture[i] = byte(rnd.Uint32())
+			}
+			copy(picture, []byte{0, 0, 0, 1, 0x65})
+			var frames []byte
+			for i := range 50 {
+				frames = mkv.AppendSimpleBlock(frames, mkv.BlockHeader{Track: 1, Time: int16(40 * i), Key: i == 0}, picture)
+			}
+			s := newStudio(b, quota.Open)
+			s.o.Archive = nowhere{}
+			e := s.stream(24)
+			r := &loop{frame: frames, left: b.N, rest: headOf(otherApp, 0, track)}
+			b.ReportAllocs()
+			b.SetBytes(int64(len(frames)))
+			s.Run(b.Context(), Request{Stream: e}, r, discard{})
+		})
+	}
 }
