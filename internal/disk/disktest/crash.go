@@ -52,6 +52,20 @@ func (c *Crash) Copy(root string) *Crash {
 	return &Crash{root: filepath.Clean(root), folder: c.folder.crash(r)}
 }
 
+// Move mounts the disk at another root; names given from now on must be in it.
+func (c *Crash) Move(root string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.root = filepath.Clean(root)
+}
+
+// Export writes all files as they are now to a folder of the real disk, with their holes.
+func (c *Crash) Export(dir string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.folder.export(dir)
+}
+
 // Handles returns how many files are open.
 func (c *Crash) Handles() int {
 	c.mu.Lock()

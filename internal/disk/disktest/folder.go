@@ -3,6 +3,8 @@ package disktest
 import (
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -57,6 +59,25 @@ func (d *folder) allocated() (bytes int64) {
 		}
 	}
 	return bytes
+}
+
+func (d *folder) export(dir string) error {
+	for name, e := range d.now {
+		path := filepath.Join(dir, name)
+		if e.folder == nil {
+			if err := e.file.export(path); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return err
+		}
+		if err := e.folder.export(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // manner is how a power failure treats what was not synced.

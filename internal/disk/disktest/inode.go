@@ -1,6 +1,12 @@
 package disktest
 
-import "github.com/millrace/millrace/internal/disk"
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace/millrace/internal/disk"
+)
 
 const (
 	pageSize   = disk.PageBytes
@@ -155,4 +161,21 @@ func (f *inode) allocated() (bytes int64) {
 		}
 	}
 	return bytes
+}
+
+func (f *inode) export(path string) error {
+	to, err := os.OpenFile(filepath.Clean(path), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	for i, p := range f.pages {
+		at := int64(i) * pageSize
+		if p == nil || at >= f.size {
+			continue
+		}
+		if _, err := to.WriteAt(p[:min(pageSize, f.size-at)], at); err != nil {
+			return errors.Join(err, to.Close())
+		}
+	}
+	return errors.Join(to.Truncate(f.size), to.Close())
 }
