@@ -26,6 +26,7 @@ import (
 
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/journal"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
@@ -111,6 +112,9 @@ type Archive struct {
 	index   index
 	queries *queries
 	files   *files
+
+	tombstones *journal.Journal
+
 	queue   *queue
 	longest atomic.Int64 // no stored fragment lasts longer, in milliseconds
 
@@ -172,11 +176,13 @@ func (a *Archive) dirs() []string {
 }
 
 func (a *Archive) start(ctx context.Context, dir string) error {
-	if err := a.disk.MakeDir(a.dir); err != nil {
-		return err
-	}
-	if err := a.disk.SyncDir(dir); err != nil {
-		return err
+	for _, dir := range a.dirs() {
+		if err := a.disk.MakeDir(dir); err != nil {
+			return err
+		}
+		if err := a.disk.SyncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
 	}
 	d, err := db.Open(ctx, db.Options{Path: filepath.Join(dir, "index.db"), Migrations: migrations, Logger: a.log})
 	if err != nil {
@@ -220,6 +226,9 @@ func (a *Archive) Close() error {
 		errs = append(errs, s.f.Close())
 	}
 	a.unsettled = nil
+	if a.tombstones != nil {
+		errs = append(errs, a.tombstones.Close())
+	}
 	if a.index.db != nil {
 		errs = append(errs, a.index.db.Close())
 	}

@@ -2,57 +2,118 @@ package archive
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/segment"
 )
 
+// recovery is one start. The steps are those of docs/design/archive-format.md.
+type recovery struct {
+	*Archive
+	rows map[int64]segmentRow // as the index had them
+	dead dead
+}
+
+// finding is a fragment that the index may lack.
+type finding struct {
+	Stored
+	copied bool
+	dead   bool // a tombstone names it
+}
+
+// place says in which folders a segment's file is.
+type place struct{ hot, warm bool }
+
 // recover makes the index and the segments agree, whatever the last run left. After it
 // every segment is sealed; appending goes on in new ones, so that nothing is ever
 // written behind bytes of unknown origin.
 func (a *Archive) recover(ctx context.Context) error {
-	rows, err := a.index.segments(ctx)
+	r := &recovery{Archive: a}
+	var err error
+	if r.rows, err = a.index.segments(ctx); err != nil {
+		return err
+	}
+	salt, position, err := a.index.buried(ctx)
 	if err != nil {
 		return err
 	}
-	names, err := a.disk.List(a.dir)
+	var behind []tombstone
+	if a.tombstones, r.dead, behind, err = openTombstones(a.disk, filepath.Dir(a.dir), salt, position); err != nil {
+		return err
+	}
+	if len(r.rows) == 0 {
+		behind = nil // the index has no rows yet, and will get none that they name
+	}
+	places, err := r.places()
 	if err != nil {
 		return err
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		id, ok := segment.ParseFileName(name)
-		if !ok {
-			a.log.Warn("file is no segment and left alone", "file", name)
-			continue
-		}
-		a.lastID = max(a.lastID, id)
-		row, known := rows[id]
-		delete(rows, id)
-		if err := a.recoverSegment(ctx, id, row, known); err != nil {
+	for _, id := range slices.Sorted(maps.Keys(places)) {
+		if err := r.segment(ctx, id, places[id]); err != nil {
 			return fmt.Errorf("segment %d: %w", id, err)
 		}
 	}
-	return a.recoverRows(ctx, rows)
+	if err := r.missing(ctx, places); err != nil {
+		return err
+	}
+	return r.bury(ctx, behind)
 }
 
-// recoverRows handles rows whose file is missing. A power failure can bring back the
-// row of a segment that had expired; its fragments are behind the horizon and expire
-// again, so the row stays until then.
-func (a *Archive) recoverRows(ctx context.Context, rows map[int64]segmentRow) error {
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		row := rows[id]
-		a.lastID = max(a.lastID, id)
+// places lists the segments of both folders.
+func (r *recovery) places() (map[int64]place, error) {
+	places := make(map[int64]place)
+	for _, dir := range r.dirs() {
+		names, err := r.disk.List(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			id, ok := segment.ParseFileName(name)
+			switch {
+			case ok:
+				p := places[id]
+				places[id] = place{p.hot || dir == r.dir, p.warm || dir != r.dir}
+				r.lastID = max(r.lastID, id)
+			case dir != r.dir && strings.HasPrefix(name, ".") && r.isMove(name):
+				if err := r.disk.Remove(filepath.Join(dir, name)); err != nil {
+					return nil, err
+				}
+			default:
+				r.log.Warn("file is no segment and left alone", "file", filepath.Join(dir, name))
+			}
+		}
+	}
+	return places, nil
+}
+
+// isMove reports whether a file of the warm folder is an unfinished copy.
+func (r *recovery) isMove(name string) bool {
+	_, ok := segment.ParseFileName(name[1:])
+	return ok
+}
+
+// missing handles rows whose file is missing. A power failure can bring back the row of
+// a segment that had expired; tombstones name its fragments then.
+func (r *recovery) missing(ctx context.Context, places map[int64]place) error {
+	for _, id := range slices.Sorted(maps.Keys(r.rows)) {
+		if _, ok := places[id]; ok {
+			continue
+		}
+		row := r.rows[id]
+		r.lastID = max(r.lastID, id)
 		if row.live > 0 {
-			a.log.Warn("segment file is missing; what it held cannot be read", "segment", id, "fragments", row.live)
-			a.raiseLongest(row.longest)
+			r.log.Warn("segment file is missing; what it held cannot be read", "segment", id, "fragments", row.live)
+			r.raiseLongest(row.longest)
 		}
 		if !row.sealed {
-			if err := a.index.sealSegment(ctx, id, row.length); err != nil {
+			if err := r.index.sealSegment(ctx, id, row.length); err != nil {
 				return err
 			}
 		}
@@ -60,120 +121,235 @@ func (a *Archive) recoverRows(ctx context.Context, rows map[int64]segmentRow) er
 	return nil
 }
 
-// recoverSegment brings one file and its row together.
-func (a *Archive) recoverSegment(ctx context.Context, id int64, row segmentRow, known bool) error {
-	f, err := a.disk.Open(a.segmentPath(id))
+// bury removes the rows that tombstones name which the index did not follow yet.
+func (r *recovery) bury(ctx context.Context, behind []tombstone) error {
+	removed := 0
+	for _, t := range behind {
+		n, err := r.index.removeNamed(ctx, t)
+		if err != nil {
+			return err
+		}
+		removed += n
+	}
+	if removed > 0 {
+		r.log.Info("fragments removed that had been dead before", "fragments", removed)
+	}
+	return r.index.db.Write(ctx, func(tx *sql.Tx) error {
+		return bury(ctx, tx, r.tombstones.Salt(), r.tombstones.End())
+	})
+}
+
+// segment brings one file and its row together.
+func (r *recovery) segment(ctx context.Context, id int64, p place) error {
+	dir := r.dir
+	if p.warm {
+		dir = r.warmDir
+	}
+	f, err := r.disk.Open(filepath.Join(dir, segment.FileName(id)))
 	if err != nil {
 		return err
 	}
 	defer f.Close() // after a successful Sync there is nothing left that could fail
+	row, known := r.rows[id]
 	h, err := segment.ReadHead(f)
 	switch {
 	case err != nil && !known:
-		return a.dropHeadless(id, f, err)
+		return r.dropHeadless(dir, id, f, err)
 	case err != nil:
 		return err
 	case h.ID != id, known && h.Salt != row.Salt:
 		return errors.New("the file is not the one the index knows; move index.db* away and it is rebuilt from the segments")
 	case !known:
-		row = segmentRow{Head: h, length: segmentHeadSize}
-		if err := a.index.addSegment(ctx, row); err != nil {
+		row = segmentRow{Head: h, length: segment.HeadSize, warm: p.warm}
+		if err := r.index.addSegment(ctx, row); err != nil {
 			return err
 		}
 	}
-	a.raiseLongest(row.longest)
+	if err := r.settleMove(ctx, row, p); err != nil {
+		return err
+	}
+	r.raiseLongest(row.longest)
 	if row.sealed {
 		return nil
 	}
-	return a.replay(ctx, f, row)
+	return r.replay(ctx, f, row)
+}
+
+// settleMove ends a move to the warm folder that was begun: the file there has its name
+// only when it is whole.
+func (r *recovery) settleMove(ctx context.Context, row segmentRow, p place) error {
+	if row.warm != p.warm {
+		if err := r.index.setWarm(ctx, row.ID, p.warm); err != nil {
+			return err
+		}
+	}
+	if !p.hot || !p.warm {
+		return nil
+	}
+	if err := r.disk.SyncDir(r.warmDir); err != nil { // the name may be in memory only
+		return err
+	}
+	if err := r.disk.Remove(filepath.Join(r.dir, segment.FileName(row.ID))); err != nil {
+		return err
+	}
+	return r.disk.SyncDir(r.dir)
+}
+
+func (x *index) setWarm(ctx context.Context, id int64, warm bool) error {
+	return x.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE segments SET warm = $2 WHERE id = $1`, id, warm)
+		return err
+	})
 }
 
 // dropHeadless removes a file that was being made when the process ended. A longer one
 // may hold fragments and is left for the operator.
-func (a *Archive) dropHeadless(id int64, f disk.File, cause error) error {
+func (r *recovery) dropHeadless(dir string, id int64, f disk.File, cause error) error {
 	size, err := f.Size()
 	if err != nil {
 		return err
 	}
-	if size > segmentHeadSize {
-		a.log.Error("segment is unreadable and left alone", "segment", id, "bytes", size, "error", cause)
+	if size > segment.HeadSize {
+		r.log.Error("segment is unreadable and left alone", "segment", id, "bytes", size, "error", cause)
 		return nil
 	}
-	return a.disk.Remove(a.segmentPath(id))
+	return r.disk.Remove(filepath.Join(dir, segment.FileName(id)))
 }
 
 // replay puts the fragments behind row.length into the index and seals the segment.
 // The file is synced first: what the index points to must not be only in memory.
-func (a *Archive) replay(ctx context.Context, f disk.File, row segmentRow) error {
+func (r *recovery) replay(ctx context.Context, f disk.File, row segmentRow) error {
 	size, err := f.Size()
 	if err != nil {
 		return err
 	}
 	if size < row.length {
-		a.log.Error("segment is shorter than the index knows it; fragments are lost", "segment", row.ID, "bytes", size, "expected", row.length)
-		return a.index.sealSegment(ctx, row.ID, row.length)
+		r.log.Error("segment is shorter than the index knows it; fragments are lost", "segment", row.ID, "bytes", size, "expected", row.length)
+		return r.index.sealSegment(ctx, row.ID, row.length)
 	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	sealed, err := endsSealed(f, size, row.Salt)
+	b := &batch{recovery: r, row: row, dead: r.dead.of(row.ID).disjoint(), length: row.length}
+	ok, err := segment.ReadFooter(f, row.Head, size, func(position int64, rec *segment.Record) error {
+		if position < row.length {
+			return nil
+		}
+		return b.add(ctx, position, rec)
+	})
 	if err != nil {
 		return err
 	}
-	s := newScanner(f, size, row.Salt, row.length, !sealed)
-	added, err := a.replayRows(ctx, s, row.ID)
-	if err != nil {
-		return err
+	if !ok {
+		return r.scan(ctx, f, b, size)
 	}
-	if added > 0 || s.damaged > 0 {
-		a.log.Info("segment recovered", "segment", row.ID, "fragments", added, "damaged", s.damaged, "cut", size-s.good)
-	}
-	end, err := sealRecovered(f, s, size)
-	if err != nil {
-		return err
-	}
-	return a.index.sealSegment(ctx, row.ID, end)
+	return b.end(ctx, size)
 }
 
-// replayRows commits what the scanner finds, maxDeletes rows at a time.
-func (a *Archive) replayRows(ctx context.Context, s *scanner, id int64) (added int, err error) {
-	found := make([]Stored, 0, maxDeletes)
-	flush := func() error {
-		n, err := a.index.replay(ctx, id, s.good, found)
-		added += n
-		found = found[:0]
+// scan reads a segment record by record, cuts what is torn behind the last one and seals
+// it.
+func (r *recovery) scan(ctx context.Context, f disk.File, b *batch, size int64) error {
+	_, sealed, err := segment.EndsSealed(f, b.row.Head, size)
+	if err != nil {
 		return err
 	}
+	s := segment.NewScanner(f, b.row.Head, b.length, size, !sealed)
 	for {
-		ok, err := s.next()
+		ok, err := s.Next()
 		if err != nil {
-			return added, err
+			return err
 		}
 		if !ok {
-			return added, flush()
+			break
 		}
-		a.raiseLongest(s.head.fragment.Duration)
-		if found = append(found, s.stored(id)); len(found) == cap(found) {
-			if err := flush(); err != nil {
-				return added, err
+		if s.Finding == segment.Intact && s.Record.Kind == segment.FragmentRecord {
+			if err := b.add(ctx, s.Position, &s.Record); err != nil {
+				return err
 			}
 		}
 	}
+	if err := b.flush(ctx, s.Good); err != nil {
+		return err
+	}
+	if b.added > 0 || s.Lost > 0 && !sealed {
+		r.log.Info("segment recovered", "segment", b.row.ID, "fragments", b.added, "damaged", s.Lost, "cut", size-s.Good)
+	}
+	if !sealed {
+		if size, err = sealRecovered(f, b.row.Head, s.Good, size); err != nil {
+			return err
+		}
+	}
+	return r.index.sealSegment(ctx, b.row.ID, size)
 }
 
-// sealRecovered cuts what is torn behind the last intact record and makes sure that an
-// end record follows it.
-func sealRecovered(f disk.File, s *scanner, size int64) (end int64, err error) {
-	if s.good < size {
-		if err := f.Truncate(s.good); err != nil {
+// sealRecovered cuts what is torn behind the last intact record and makes sure that a
+// footer and an end record follow it. A segment of version 1 gets nothing: its row says
+// that it is sealed.
+func sealRecovered(f disk.File, h segment.Head, good, size int64) (end int64, err error) {
+	if good < size {
+		if err := f.Truncate(good); err != nil {
 			return 0, err
 		}
 	}
-	if s.sealed {
-		return s.good, nil
+	if h.Version == 1 {
+		return good, f.Sync()
 	}
-	if err := writeEnd(f, s.salt, s.good); err != nil {
-		return 0, err
+	if size, err = segment.Seal(f, h, good); err != nil {
+		return 0, errors.Join(err, f.Truncate(good))
 	}
-	return s.good + recordHeadSize, nil
+	return size, f.Sync()
+}
+
+// batch gathers the fragments found in one segment.
+type batch struct {
+	*recovery
+	row    segmentRow
+	dead   dead
+	length int64 // every fragment before is in the index, or among found
+	found  []finding
+	added  int
+}
+
+// add takes a fragment, and commits when there are enough.
+func (b *batch) add(ctx context.Context, position int64, rec *segment.Record) error {
+	if len(b.found) == maxDeletes {
+		if err := b.flush(ctx, b.length); err != nil {
+			return err
+		}
+	}
+	tracks := slices.Clone(rec.Facts.Tracks) // the record's are used again
+	f := finding{
+		Stored: Stored{
+			Fragment: rec.Fragment, Timecode: rec.Timecode, Facts: rec.Facts,
+			segment: b.row.ID, position: position, length: rec.Size(), header: rec.Header,
+		},
+		copied: rec.Copied,
+		dead:   b.dead.names(rec.Fragment.Stream, rec.Fragment.Number.N),
+	}
+	f.Facts.Tracks = tracks
+	if !f.dead {
+		b.raiseLongest(f.Duration)
+	}
+	b.found = append(b.found, f)
+	b.length = position + f.length
+	return nil
+}
+
+// flush commits what was gathered: everything before length.
+func (b *batch) flush(ctx context.Context, length int64) error {
+	n, err := b.index.replay(ctx, b.row.ID, length, b.found)
+	b.added += n
+	b.found = b.found[:0]
+	return err
+}
+
+// end commits the rest of a segment that was sealed already.
+func (b *batch) end(ctx context.Context, size int64) error {
+	if err := b.flush(ctx, b.length); err != nil {
+		return err
+	}
+	if b.added > 0 {
+		b.log.Info("segment recovered", "segment", b.row.ID, "fragments", b.added)
+	}
+	return b.index.sealSegment(ctx, b.row.ID, size)
 }

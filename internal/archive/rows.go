@@ -53,9 +53,10 @@ func (x *index) addFragments(ctx context.Context, runs []*run) error {
 	})
 }
 
-// replay commits rows that recovery found in a segment up to length. Rows that exist
-// already are left alone.
-func (x *index) replay(ctx context.Context, id, length int64, found []Stored) (added int, err error) {
+// replay commits what recovery found in a segment up to length. Rows that exist already
+// are left alone, unless a copy was found: it replaces a row that points to an older
+// segment.
+func (x *index) replay(ctx context.Context, id, length int64, found []finding) (added int, err error) {
 	err = x.db.Write(ctx, func(tx *sql.Tx) error {
 		in, err := newInserter(ctx, tx)
 		if err != nil {
@@ -65,11 +66,17 @@ func (x *index) replay(ctx context.Context, id, length int64, found []Stored) (a
 		counts := totals{}
 		for i := range found {
 			f := &found[i]
-			fresh, err := in.insert(ctx, f)
+			grown.total += f.length
+			if f.dead {
+				continue
+			}
+			fresh, err := in.insert(ctx, &f.Stored)
+			if err == nil && !fresh && f.copied {
+				fresh, err = in.move(ctx, tx, &f.Stored, counts)
+			}
 			if err != nil {
 				return err
 			}
-			grown.total += f.length
 			if fresh {
 				grown.share.rows++
 				grown.share.bytes += f.length
@@ -87,6 +94,24 @@ func (x *index) replay(ctx context.Context, id, length int64, found []Stored) (a
 		return in.Close()
 	})
 	return added, err
+}
+
+// move makes room for the row of a copy where one points to an older segment, and
+// inserts it. It reports whether there was one.
+func (in *inserter) move(ctx context.Context, tx *sql.Tx, s *Stored, counts totals) (bool, error) {
+	var from, length int64
+	err := tx.QueryRowContext(ctx, `SELECT segment, length FROM fragments WHERE stream = $1 AND n = $2`, int64(s.Stream), s.Number.N).Scan(&from, &length)
+	if err != nil || from >= s.segment {
+		return false, err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM fragments WHERE stream = $1 AND n = $2`, int64(s.Stream), s.Number.N); err != nil {
+		return false, err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE segments SET live = live - 1, bytes = bytes - $2 WHERE id = $1`, from, length); err != nil {
+		return false, err
+	}
+	counts.add(s.Stream, -1, -length)
+	return in.insert(ctx, s)
 }
 
 // inserter is the prepared statement that adds a fragment.
