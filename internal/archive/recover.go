@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,10 +61,10 @@ func (a *Archive) recover(ctx context.Context) error {
 			return fmt.Errorf("segment %d: %w", id, err)
 		}
 	}
-	if err := r.missing(ctx, places); err != nil {
+	if err := r.bury(ctx, behind); err != nil {
 		return err
 	}
-	return r.bury(ctx, behind)
+	return r.missing(ctx, places)
 }
 
 // places lists the segments of both folders.
@@ -99,23 +100,60 @@ func (r *recovery) isMove(name string) bool {
 	return ok
 }
 
-// missing handles rows whose file is missing. A power failure can bring back the row of
-// a segment that had expired; tombstones name its fragments then.
+// missing forgets segments whose file is missing. Mostly they expired, and a power failure
+// brought their rows back; their tombstones may be gone, too. A row is a copy of what
+// is in a file, and without it none of anything. When the file comes back, as on a disk
+// that was not mounted, the next start reads it again.
 func (r *recovery) missing(ctx context.Context, places map[int64]place) error {
-	for _, id := range slices.Sorted(maps.Keys(r.rows)) {
+	rows, err := r.index.segments(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
 		if _, ok := places[id]; ok {
 			continue
 		}
-		row := r.rows[id]
 		r.lastID = max(r.lastID, id)
-		if row.live > 0 {
-			r.log.Warn("segment file is missing; what it held cannot be read", "segment", id, "fragments", row.live)
-			r.raiseLongest(row.longest)
-		}
-		if !row.sealed {
-			if err := r.index.sealSegment(ctx, id, row.length); err != nil {
+		if n := rows[id].live; n > 0 {
+			r.log.Error("segment file is missing; what the index has of it is forgotten", "segment", id, "fragments", n)
+			if err := r.index.removeAllOf(ctx, id); err != nil {
 				return err
 			}
+		}
+		if err := r.index.removeSegment(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeAllOf removes the rows that point to a segment. It looks at every row there is,
+// and is not for every day.
+func (x *index) removeAllOf(ctx context.Context, id int64) error {
+	for stream, n, more := int64(math.MinInt64), int64(math.MinInt64), true; more; {
+		err := x.db.Write(ctx, func(tx *sql.Tx) error {
+			rows, err := tx.QueryContext(ctx, `SELECT stream, n, length FROM fragments
+				WHERE (stream, n) > ($1, $2) AND segment = $3 ORDER BY stream, n LIMIT $4`, stream, n, id, maxDeletes)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			var victims []victim
+			for rows.Next() {
+				v := victim{segment: id}
+				if err := rows.Scan(&v.stream, &v.n, &v.length); err != nil {
+					return err
+				}
+				victims = append(victims, v)
+			}
+			if more = len(victims) > 0; !more {
+				return rows.Err()
+			}
+			stream, n = int64(victims[len(victims)-1].stream), victims[len(victims)-1].n
+			return errors.Join(rows.Err(), rows.Close(), removeRows(ctx, tx, victims))
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
