@@ -21,7 +21,7 @@ import (
 const (
 	exitOK     = 0
 	exitFailed = 1 // it was tried and did not work
-	exitUsage  = 2 // it was not tried: the command line is wrong
+	exitUsage  = 2 // it was not tried, mostly because the command line is wrong
 )
 
 // cli has one field for each subcommand, in the order of the help.
@@ -34,6 +34,7 @@ type cli struct {
 	KeyFile keyFileCmd `cmd:"" help:"Copy the file that secrets are sealed under, and check copies."`
 	Backup  backupCmd  `cmd:"" help:"Copy the data directory beside its server; list and verify copies."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a backup."`
+	Check   checkCmd   `cmd:"" help:"Compare what is stored with the rules it obeys, and repair it."`
 	Put     putCmd     `cmd:"" help:"Send Matroska to a stream."`
 	Get     getCmd     `cmd:"" help:"Read media from a stream."`
 	List    listCmd    `cmd:"" help:"List the fragments that a stream keeps."`
@@ -123,6 +124,9 @@ func report(std stdio, command string, err error) int {
 	fmt.Fprintln(std.err, "millrace:", explain(command, err))
 	if wrong, ok := errors.AsType[*usageError](err); ok {
 		fmt.Fprintf(std.err, "Try \"millrace %s --help\".\n", wrong.command)
+		return exitUsage
+	}
+	if _, ok := errors.AsType[untriedError](err); ok {
 		return exitUsage
 	}
 	return exitFailed

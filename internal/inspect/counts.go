@@ -47,6 +47,7 @@ func (c *check) compareSums(id int64, r segmentRow, t *tally, l *look) {
 		t = &tally{}
 	}
 	if r.live != t.fragments || r.bytes != t.bytes {
+		c.miscounted[id] = true
 		l.found(finding(rebuild, 7, "the row of segment %d counts %d fragments and %d bytes; there are %d and %d",
 			id, r.live, r.bytes, t.fragments, t.bytes).on(id))
 	}

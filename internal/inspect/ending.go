@@ -18,6 +18,10 @@ func (s *inspection) ending() error {
 		s.compareTotal(s.total, len(s.gaps) == 0)
 		return nil
 	}
+	if s.size > s.row.length {
+		s.unsealed("has bytes behind its end record")
+		return nil
+	}
 	if s.head.Version == 1 {
 		_, ok, err := segment.EndsSealed(s.f, s.head, s.row.length)
 		if err != nil && !isShort(err) {
@@ -48,10 +52,6 @@ func (s *inspection) openHoles() {
 
 // footer compares the footer of a sealed segment with its records.
 func (s *inspection) footer() error {
-	if s.size > s.row.length {
-		s.unsealed("has bytes behind its end record")
-		return nil
-	}
 	marks := s.marks
 	total := int64(0)
 	var wrong string

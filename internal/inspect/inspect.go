@@ -106,6 +106,7 @@ type check struct {
 	dead       *tombstones
 	keys       *keys
 	suspicious map[int64]bool // segments with rows that no record answers
+	miscounted map[int64]bool // segments with another number of rows than they say
 	explained  map[fragmentID]bool
 	unwrapped  map[uint64]segment.DataKey
 }
@@ -113,7 +114,7 @@ type check struct {
 // Check looks at a whole archive. Findings are in the report; an error says that it could
 // not be looked at.
 func Check(ctx context.Context, o Options) (_ *Report, err error) {
-	c := &check{Options: o, suspicious: map[int64]bool{}, explained: map[fragmentID]bool{}, unwrapped: map[uint64]segment.DataKey{},
+	c := &check{Options: o, suspicious: map[int64]bool{}, miscounted: map[int64]bool{}, explained: map[fragmentID]bool{}, unwrapped: map[uint64]segment.DataKey{},
 		report: &Report{Counts: map[int]int{}, Findings: []Finding{}, Notes: []string{}, Deep: o.Deep, Live: o.Live}}
 	c.pause = cmp.Or(c.pause, 500*time.Millisecond)
 	path := filepath.Join(o.Dir, indexFile)
@@ -141,7 +142,7 @@ func Check(ctx context.Context, o Options) (_ *Report, err error) {
 func (c *check) withoutIndex() (*Report, error) {
 	files, err := c.list()
 	if err == nil && len(files) > 0 {
-		c.take(finding(rebuild, 14, "index.db is missing: %d segments have no row", len(files)))
+		c.take(finding(start, 14, "index.db is missing: %d segments have no row", len(files)))
 	}
 	return c.report, err
 }

@@ -17,11 +17,8 @@ import (
 	"github.com/millrace/millrace/internal/segment"
 )
 
-// The journals of an archive, as the page draws them.
-var (
-	keysFormat      = journal.Format{Magic: "MLRCKEY\n", Size: 256}
-	tombstoneFormat = journal.Format{Magic: "MLRCTMB\n", Size: 48}
-)
+// tombstoneFormat is that of tombstones, as the page draws it.
+var tombstoneFormat = journal.Format{Magic: "MLRCTMB\n", Size: 48}
 
 const (
 	keysFile      = "keys"
@@ -95,7 +92,7 @@ type owner struct {
 
 func (c *check) readKeys(l *look) (*keys, error) {
 	k := &keys{}
-	_, err := c.readJournal(l, keysFile, keysFormat, func(at int64, b []byte) {
+	_, err := c.readJournal(l, keysFile, keyring.Format, func(at int64, b []byte) {
 		k.owners = append(k.owners, owner{binary.LittleEndian.Uint64(b), kvs.StreamID(binary.LittleEndian.Uint64(b[8:])), at})
 	})
 	if err != nil {
@@ -145,7 +142,7 @@ func (c *check) unwrap(ctx context.Context, stream kvs.StreamID, id uint64) (seg
 		return segment.DataKey{}, err
 	}
 	defer f.Close() // only read from
-	b := make([]byte, keysFormat.Size-4)
+	b := make([]byte, keyring.Format.Size-4)
 	if _, err := f.ReadAt(b, at); err != nil {
 		return segment.DataKey{}, err
 	}

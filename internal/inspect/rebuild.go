@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/journal"
+	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/segment"
 )
 
@@ -127,7 +128,7 @@ func (r *repair) rewriteKeys() error {
 	path := filepath.Join(r.Dir, keysFile)
 	var entries [][]byte
 	seen := map[string]bool{}
-	j, err := journal.Open(disk.System{}, path, keysFormat, func(_ int64, b []byte) error {
+	j, err := journal.Open(disk.System{}, path, keyring.Format, func(_ int64, b []byte) error {
 		if !seen[string(b)] {
 			seen[string(b)] = true
 			entries = append(entries, []byte(string(b)))

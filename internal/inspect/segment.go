@@ -126,7 +126,7 @@ func (s *inspection) run(ctx context.Context) (err error) {
 	if err := s.scan(ctx); err != nil {
 		return err
 	}
-	if s.matched < s.row.live {
+	if s.matched < s.row.live || s.miscounted[s.row.ID] {
 		s.suspicious[s.row.ID] = true
 	} else {
 		delete(s.suspicious, s.row.ID)
@@ -155,7 +155,7 @@ func (s *inspection) readHead() (known bool, err error) {
 	if s.touched(0, segment.HeadSize) {
 		number = 11
 	}
-	if ok && first.Finding == segment.Intact {
+	if ok && first.Finding == segment.Intact && s.row.Version == segment.Version {
 		s.look.found(finding(writeHead, number, "the head of %s is damaged; its records answer to the row's", s.name).on(s.row.ID))
 		return true, nil
 	}

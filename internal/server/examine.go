@@ -1,10 +1,13 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -12,8 +15,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrace/millrace/internal/backup"
+	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/inspect"
 	"github.com/millrace/millrace/internal/keyfile"
+	"github.com/millrace/millrace/internal/keep"
+	"github.com/millrace/millrace/internal/keyring"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/metrics"
 )
 
 // Examine looks at everything on this machine that a start with the settings would
@@ -163,4 +174,118 @@ func examineKeys(c *config.Config) (wrong config.Mistakes) {
 		}
 	}
 	return wrong
+}
+
+// Inspection says how the archive of a data directory is checked.
+type Inspection struct {
+	Deep     bool                   // read media, too
+	Repair   bool                   // mend what can be mended without loss
+	Progress func(inspect.Progress) // nil = nobody looks
+}
+
+// Inspect checks the archive of the data directory that the settings name, beside its
+// server as well. A repair needs a directory without one. The report is nil when nothing
+// could be checked.
+func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Repaired, err error) {
+	setClocks(&c)
+	d := &dataDir{root: c.Data}
+	if _, err := os.Stat(d.path("catalog.db")); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s holds no streams: it is not a data directory, or its server was never started (%w)", c.Data, err)
+		}
+		return nil, err
+	}
+	if err := d.examineFormat(); err != nil {
+		return nil, err
+	}
+	alone, release, err := i.reserve(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	streams, err := db.OpenReader(d.path("catalog.db"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, streams.Close()) }()
+	o := inspect.Options{Dir: d.path("archive"), Live: !alone, Deep: i.Deep, Progress: i.Progress, Streams: (&tenants{pool: streams}).exist}
+	if i.Deep {
+		wrapping, err := provider(d, &c)
+		if err != nil {
+			return nil, err
+		}
+		o.Unwrap = (&tenants{pool: streams, keys: wrapping}).unwrap
+	}
+	if i.Repair {
+		return inspect.Repair(ctx, inspect.RepairOptions{Options: o, Open: func(ctx context.Context) error { return reopen(ctx, d, c) }})
+	}
+	r, err := inspect.Check(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &inspect.Repaired{Before: r, After: r, Done: []string{}}, nil
+}
+
+// reserve makes sure that nobody else changes what a repair changes. A check may go on
+// beside a server that serves; without one it keeps servers out.
+func (i Inspection) reserve(ctx context.Context, d *dataDir) (alone bool, release func() error, err error) {
+	if !i.Repair {
+		return backup.Quiet(ctx, d.root)
+	}
+	f, err := lock(d.path(lockFile))
+	if err != nil {
+		return false, nil, err
+	}
+	return true, f.Close, nil
+}
+
+// tenants tells a check what the catalog says of streams. One of them is for one goroutine.
+type tenants struct {
+	pool  *sql.DB
+	keys  keyring.Provider
+	known map[kvs.StreamID]catalog.Owner // as it was when a stream was last not in it
+}
+
+func (t *tenants) exist(ctx context.Context) (map[kvs.StreamID]bool, error) {
+	all, err := catalog.Owners(ctx, t.pool)
+	exist := make(map[kvs.StreamID]bool, len(all))
+	for id := range all {
+		exist[id] = true
+	}
+	return exist, err
+}
+
+func (t *tenants) unwrap(ctx context.Context, stream kvs.StreamID, wrapped []byte) (secret [32]byte, err error) {
+	o, ok := t.known[stream]
+	if !ok {
+		if t.known, err = catalog.Owners(ctx, t.pool); err != nil {
+			return secret, err
+		}
+		if o, ok = t.known[stream]; !ok {
+			return secret, fmt.Errorf("stream %d is deleted", stream)
+		}
+	}
+	return t.keys.Unwrap(ctx, o.KeyID, keyring.Scope{Account: o.Account, Stream: stream}, wrapped)
+}
+
+// reopen opens keys and archive as a start does, and closes them. The caller holds the lock.
+func reopen(ctx context.Context, d *dataDir, c config.Config) (err error) {
+	s := &Server{config: c, log: slog.New(slog.DiscardHandler), metrics: metrics.New(), data: d}
+	defer func() {
+		if s.archive != nil {
+			err = errors.Join(err, s.archive.Close())
+		}
+		if s.ring != nil {
+			err = errors.Join(err, s.ring.Close())
+		}
+		for _, rows := range s.rows {
+			err = errors.Join(err, rows.Close())
+		}
+	}()
+	for _, step := range []func(context.Context) error{s.openCatalog, s.openRing} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return s.openArchive(ctx, keep.NewPolicies(s.catalog))
 }

@@ -70,21 +70,27 @@ func (s *Server) RootKey() *iam.RootKey { return s.root }
 
 // openRing opens the data keys that media are sealed with.
 func (s *Server) openRing(context.Context) (err error) {
-	provider := s.config.Keys.Provider
-	if provider == nil {
-		if s.wrapping, err = openWrapping(s.data, &s.config); err != nil {
-			return err
-		}
-		provider = s.wrapping
+	wrapping, err := provider(s.data, &s.config)
+	if err != nil {
+		return err
 	}
+	s.wrapping, _ = wrapping.(*keyring.Local)
 	if err := disk.MakeDir(s.data.path("archive")); err != nil {
 		return err
 	}
 	s.ring, err = keyring.Open(keyring.Options{
-		Path: s.data.path(keysPath), Provider: provider, Timeout: s.config.Keys.Timeout, Owner: owners{s.catalog}.of,
+		Path: s.data.path(keysPath), Provider: wrapping, Timeout: s.config.Keys.Timeout, Owner: owners{s.catalog}.of,
 		Observer: keyObserver{s.metrics}, Now: s.config.Now, Logger: s.log,
 	})
 	return err
+}
+
+// provider is who wraps data keys: the one that a test brings, or key files.
+func provider(d *dataDir, c *config.Config) (keyring.Provider, error) {
+	if c.Keys.Provider != nil {
+		return c.Keys.Provider, nil
+	}
+	return openWrapping(d, c)
 }
 
 // keysPath is the file of wrapped data keys in the data directory.

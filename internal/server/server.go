@@ -112,19 +112,24 @@ func (s *Server) openData(context.Context) (err error) {
 
 // openStores opens what must not be lost: streams and keys.
 func (s *Server) openStores(ctx context.Context) error {
+	if err := s.openCatalog(ctx); err != nil {
+		return err
+	}
+	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()})
+	if err != nil {
+		return err
+	}
+	s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Real, Logger: s.log})
+	return err
+}
+
+func (s *Server) openCatalog(ctx context.Context) error {
 	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
 	if err != nil {
 		return err
 	}
 	s.catalog, err = catalog.Open(ctx, catalog.Options{DB: rows, Region: s.config.Regions[0], Now: s.config.Now, Logger: s.log,
 		MaxStreams: s.maxStreams, MaxTags: s.maxTags})
-	if err != nil {
-		return err
-	}
-	if rows, err = s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()}); err != nil {
-		return err
-	}
-	s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Real, Logger: s.log})
 	return err
 }
 
@@ -161,24 +166,28 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	s.sessions = sessions.New(maxListed, s.config.Real)
 	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Real, Evicted: s.evicted})
 	policies := keep.NewPolicies(s.catalog)
-	s.archive, err = archive.Open(ctx, archive.Options{
-		Dir: s.data.path("archive"), Policy: policies.Policy, ExpireEvery: s.config.Archive.ExpireEvery,
-		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
-	})
-	if err != nil {
+	if err := s.openArchive(ctx, policies); err != nil {
 		return err
 	}
 	s.keeper = keep.New(keep.Options{Catalog: s.catalog, Policies: policies, Archive: s.archive, Logger: s.log})
-	if err = s.keeper.Renew(ctx); err == nil {
-		err = s.data.serving()
+	if err := s.keeper.Renew(ctx); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := s.data.serving(); err != nil {
 		return err
 	}
 	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Book: s.book, Metrics: s.metrics, Logger: s.log, Now: s.config.Real, Clock: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
 	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.getIdle, Now: s.config.Now, Real: s.config.Real})
 	s.measure()
 	return nil
+}
+
+func (s *Server) openArchive(ctx context.Context, policies *keep.Policies) (err error) {
+	s.archive, err = archive.Open(ctx, archive.Options{
+		Dir: s.data.path("archive"), Policy: policies.Policy, ExpireEvery: s.config.Archive.ExpireEvery,
+		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
+	})
+	return err
 }
 
 func (s *Server) openCertificates(context.Context) (err error) {
