@@ -47,7 +47,11 @@ func (j *job) capture(ctx context.Context) (err error) {
 		return err
 	}
 	j.step("copying open segments")
-	return j.captureSegments(ctx, rows)
+	if err := j.captureSegments(ctx, rows); err != nil {
+		return err
+	}
+	j.step("copying journals")
+	return j.captureJournals(ctx)
 }
 
 // captureIndex takes the index such that every segment it needs can be read: it is in
@@ -212,6 +216,21 @@ func (j *job) captureFiles(ctx context.Context) error {
 		j.manifest.HasKeyFile = len(found[secret]) > 0
 	}
 	for _, name := range copied {
+		if err := j.copyFile(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// captureJournals copies what says which media can be unsealed and which are dead. Keys
+// come first: what a tombstone names may have lost its key.
+func (j *job) captureJournals(ctx context.Context) error {
+	found, err := survey(j.Data)
+	if err != nil {
+		return err
+	}
+	for _, name := range found[late] {
 		if err := j.copyFile(ctx, name); err != nil {
 			return err
 		}

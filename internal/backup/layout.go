@@ -33,6 +33,7 @@ const (
 	segment                   // media, shared between backups
 	database                  // taken at one moment with [db.Snapshot]
 	plain                     // small and replaced as a whole if ever: copied
+	late                      // a journal: copied behind the media, so that it is younger than they are
 	secret                    // copied only when asked for
 	rebuilt                   // what it holds is in another file, or is made again
 	excluded                  // must not be in a backup
@@ -57,7 +58,10 @@ var rules = []struct {
 	{"*.db-shm", rebuilt, "shared memory of a database in use"},
 	{"archive/*.db-wal", rebuilt, "as above"},
 	{"archive/*.db-shm", rebuilt, "as above"},
-	{"archive/keys", plain, "the wrapped keys of media: taken after the index, so that it has those of all records there"},
+	{"archive/keys", late, "the wrapped keys of media: those of all records that were copied"},
+	{"archive/tombstones", late, "what is dead: also what died, or lost its bytes, while it was copied"},
+	{"archive/reserve", excluded, "room for hard times; made again"},
+	{segmentsDir + "/.*", excluded, "a segment that is being moved"},
 	{formatFile, plain, "version of the layout"},
 	{"rejections", plain, "what was refused lately"},
 	{"rejections.new", excluded, "as a file that is being written"},
