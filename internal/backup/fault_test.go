@@ -356,7 +356,7 @@ func TestSalvage(t *testing.T) {
 		}
 		_ = rd.Close()
 	}
-	if len(all) != 12 || readable < 5 || readable == 12 {
+	if len(all) >= 12 || readable < 5 || readable == len(all) { // a segment without a file is forgotten
 		t.Errorf("%d of %d fragments can be read", readable, len(all))
 	}
 	damage(t, filepath.Join(r.Folder, catalogFile), 5000)
