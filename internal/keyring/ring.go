@@ -134,10 +134,14 @@ func (r *Ring) load(at int64, payload []byte) error {
 	return nil
 }
 
+// Drop forgets all unwrapped keys now, so that the provider is asked again for each: for
+// when its keys changed.
+func (r *Ring) Drop() { r.cache.drop(func(kvs.StreamID) bool { return true }) }
+
 // Close ends the calls under way and closes the file. Unwrapped keys are dropped.
 func (r *Ring) Close() error {
 	r.calls.close()
-	r.cache.drop(func(kvs.StreamID) bool { return true })
+	r.Drop()
 	return r.journal.Close()
 }
 
@@ -295,7 +299,7 @@ func (r *Ring) Run(ctx context.Context) error {
 		case <-tick.C:
 			r.cache.sweep()
 		case <-ctx.Done():
-			r.cache.drop(func(kvs.StreamID) bool { return true })
+			r.Drop()
 			return nil
 		}
 	}

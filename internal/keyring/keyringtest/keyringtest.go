@@ -20,8 +20,14 @@ import (
 // one account.
 func New(t testing.TB) *keyring.Ring {
 	t.Helper()
+	return NewOn(t, NewProvider())
+}
+
+// NewOn is [New] with a provider that the test has.
+func NewOn(t testing.TB, p keyring.Provider) *keyring.Ring {
+	t.Helper()
 	r, err := keyring.Open(keyring.Options{
-		Path: "/d/keys", Disk: disktest.NewCrash("/d"), Provider: NewProvider(),
+		Path: "/d/keys", Disk: disktest.NewCrash("/d"), Provider: p,
 		Owner: func(context.Context, kvs.StreamID) (keyring.Owner, error) {
 			return keyring.Owner{Account: "000000000000"}, nil
 		},
@@ -41,6 +47,7 @@ type Provider struct {
 	failure keyring.Failure
 	delay   time.Duration
 	deaf    bool
+	hang    chan struct{} // nil = calls return
 	calls   int
 	secrets [][32]byte
 }
@@ -61,6 +68,21 @@ func (p *Provider) Delay(d time.Duration, deaf bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay, p.deaf = d, deaf
+}
+
+// Hang keeps every call from returning until the returned function is called; with deaf
+// true it does not even heed the end of its context.
+func (p *Provider) Hang(deaf bool) (release func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	hang := make(chan struct{})
+	p.hang, p.deaf = hang, deaf
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.hang = nil
+		close(hang)
+	})
 }
 
 // Lose forgets all wrapping keys: what they wrapped can never be unwrapped, and their
@@ -116,17 +138,13 @@ func (p *Provider) Unwrap(ctx context.Context, keyID string, scope keyring.Scope
 func (p *Provider) begin(ctx context.Context, keyID string) (cipher.AEAD, error) {
 	p.mu.Lock()
 	p.calls++
-	delay, deaf := p.delay, p.deaf
+	delay, deaf, hang := p.delay, p.deaf, p.hang
 	p.mu.Unlock()
-	if delay > 0 {
-		if deaf {
-			ctx = context.WithoutCancel(ctx)
-		}
-		select {
-		case <-time.After(delay):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	if deaf {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if err := wait(ctx, delay, hang); err != nil {
+		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,6 +158,26 @@ func (p *Provider) begin(ctx context.Context, keyID string) (cipher.AEAD, error)
 		p.keys[keyID] = newKey()
 	}
 	return p.keys[keyID], nil
+}
+
+// wait lasts for d, and until hang is closed if it is not nil.
+func wait(ctx context.Context, d time.Duration, hang chan struct{}) error {
+	if hang != nil {
+		select {
+		case <-hang:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if d == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 func newKey() cipher.AEAD {
