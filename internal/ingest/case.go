@@ -119,6 +119,27 @@ var (
 		"A fragment lasts less than the shortest allowed.",
 		"Begin clusters less often: kvssink `fragment-duration=2000` and a key frame every 1 to 2 s (x264enc `key-int-max`). An encoder that makes every frame a key frame (MJPEG, all-intra) needs `key-frame-fragmentation=false`.").
 		by(quota.FragmentMinDuration.Name)
+	keyDenied = newCase("key-denied", KeyAccessDenied,
+		"The key provider denies the use of the stream's wrapping key (KmsKeyId).",
+		"Grant the server the use of the key where the key is kept. No fragment of the stream is taken until then; nothing that is stored is lost.")
+	keyDisabled = newCase("key-disabled", KeyDisabled,
+		"The stream's wrapping key (KmsKeyId) is switched off.",
+		"Remove it from `keys.disabled` in millrace.yml and reload the server, if the stream should go on. What is stored can be read again from then on.")
+	keyInvalid = newCase("key-validation", KeyValidation,
+		"What the stream's wrapping key (KmsKeyId) wrapped cannot be unwrapped with it.",
+		"The key file is not the one that the stream's data keys were wrapped under, or it is damaged: put back its copy (`key-file` in the data directory, or the file that `keys.files` names) and restart the server.")
+	keyUnavailable = newCase("key-unavailable", KeyUnavailable,
+		"The key provider did not answer within 5 s, or failed.",
+		"Nothing is wrong with the media: the server's log says what the key provider answered. The producer may go on; kvssink and producer-c skip the fragment.")
+	keyUsage = newCase("key-invalid-usage", KeyInvalidUsage,
+		"The stream's wrapping key (KmsKeyId) is not made to wrap data keys.",
+		"A key's use cannot be changed, nor can the key of a stream: create the stream again with a key for encryption.")
+	keyState = newCase("key-invalid-state", KeyInvalidState,
+		"The stream's wrapping key (KmsKeyId) is in a state in which it cannot be used, such as waiting for its deletion.",
+		"Bring the key back where it is kept (cancel its deletion, import its material).")
+	keyUnknown = newCase("key-not-found", KeyNotFound,
+		"Nobody knows the stream's wrapping key (KmsKeyId).",
+		"Name its key file under `keys.files` in millrace.yml and reload the server. The KmsKeyId of a stream cannot be changed: if it was a mistake, delete the stream and create it again, without a KmsKeyId for the server's own key.")
 	noMemory = newCase("no-memory", InternalError,
 		"There was no memory for the header of the session within five minutes: others keep it for their sessions' headers and fragments.",
 		"Connect again later. Send a header of at most 4 KB, which needs none of the budget: no attachments, cover pictures or long tags. Raise `memory.budget` in millrace.yml.")
@@ -129,6 +150,13 @@ var (
 		"The fragment could not be written to disk.",
 		"This is the server's fault, not the producer's: its log says why. Check the space and the health of the disk under the data directory. The producer may send the fragment again.")
 )
+
+// keyCases are those of a wrapping key that cannot be used. The codes are the numbers of
+// the failures.
+var keyCases = map[Code]*Case{
+	KeyAccessDenied: keyDenied, KeyDisabled: keyDisabled, KeyValidation: keyInvalid, KeyUnavailable: keyUnavailable,
+	KeyInvalidUsage: keyUsage, KeyInvalidState: keyState, KeyNotFound: keyUnknown,
+}
 
 // cases is the table in the order of declaration.
 var cases []*Case

@@ -21,6 +21,13 @@ const (
 	FramesMissing         Code = 4011
 	InvalidMetadata       Code = 4012
 	MinFragmentDuration   Code = 4013 // our number; the guide names no id
+	KeyAccessDenied       Code = 4500
+	KeyDisabled           Code = 4501
+	KeyValidation         Code = 4502
+	KeyUnavailable        Code = 4503
+	KeyInvalidUsage       Code = 4504
+	KeyInvalidState       Code = 4505
+	KeyNotFound           Code = 4506
 	InternalError         Code = 5000
 	ArchivalError         Code = 5001
 )
@@ -40,6 +47,13 @@ var codeNames = map[Code]string{
 	FramesMissing:         "FRAMES_MISSING_FOR_TRACK",
 	InvalidMetadata:       "INVALID_FRAGMENT_METADATA",
 	MinFragmentDuration:   "MIN_FRAGMENT_DURATION_REACHED",
+	KeyAccessDenied:       "KMS_KEY_ACCESS_DENIED",
+	KeyDisabled:           "KMS_KEY_DISABLED",
+	KeyValidation:         "KMS_KEY_VALIDATION_ERROR",
+	KeyUnavailable:        "KMS_KEY_UNAVAILABLE",
+	KeyInvalidUsage:       "KMS_KEY_INVALID_USAGE",
+	KeyInvalidState:       "KMS_KEY_INVALID_STATE",
+	KeyNotFound:           "KMS_KEY_NOT_FOUND",
 	InternalError:         "INTERNAL_ERROR",
 	ArchivalError:         "ARCHIVAL_ERROR",
 }

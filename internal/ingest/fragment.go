@@ -8,9 +8,11 @@ import (
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/frames"
+	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/segment"
 	"github.com/millrace/millrace/mkv"
 )
 
@@ -19,6 +21,7 @@ type fragment struct {
 	live     *live.Fragment
 	header   *live.Header
 	number   kvs.FragmentNumber
+	key      segment.DataKey // what it is sealed with; zero if it is not stored
 	timecode uint64
 	producer kvs.Millis
 	began    int64 // where in the body its cluster begins
@@ -65,6 +68,9 @@ func (s *session) clusterTimecode(ctx context.Context, it *mkv.Item) error {
 	s.arriving.Store(f.live)
 	s.frags.start(f.producer)
 	s.acks.add(Ack{Type: Buffering, Timecode: f.timecode, Number: f.number, since: s.g.o.Now()})
+	if bad == nil {
+		bad = s.unlock(ctx, f)
+	}
 	if bad != nil {
 		s.failFragment(bad)
 	}
@@ -121,6 +127,44 @@ func (s *session) noNumber(ctx context.Context, err error) *Fault {
 		return fault(notStored, "no fragment number could be stored").because(err)
 	}
 	return fault(noNumbers, "no fragment number could be reserved").because(err)
+}
+
+// unlock asks for the data key of a fragment before its media come, so that a refusal
+// costs none, and says what is wrong with the key. Media that are not stored need no
+// data key, but as with AWS a key that may not be used stops them all the same (identity
+// sheet, section 7).
+func (s *session) unlock(ctx context.Context, f *fragment) *Fault {
+	if s.g.o.Keys == nil {
+		return nil
+	}
+	s.acks.pause()
+	defer func() { s.acks.data(s.g.o.Now()) }()
+	stream := s.entry.Stream()
+	var err error
+	if stream.Retention == 0 {
+		err = s.g.o.Keys.Ready(ctx, stream.ID)
+	} else {
+		f.key, err = s.g.o.Keys.Current(ctx, stream.ID, f.number.Server)
+	}
+	switch e, refused := errors.AsType[*keyring.Error](err); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return s.diagnose(ctx, err)
+	case refused:
+		return keyFault(e)
+	case kvs.KindOf(err) == kvs.NotFound:
+		return fault(streamGone, "the stream was deleted")
+	}
+	s.g.complain(stream.Name, err)
+	return fault(notStored, "no data key could be stored").because(err)
+}
+
+// keyFault is the fault of a wrapping key that cannot be used. What the provider said
+// is for the log.
+func keyFault(e *keyring.Error) *Fault {
+	told := keyring.Error{Failure: e.Failure, KeyID: e.KeyID}
+	return fault(keyCases[Code(e.Failure)], "%v", &told).because(e)
 }
 
 // checkTimes sets the producer timestamp (media sheet, section 1) and says what is
@@ -210,11 +254,14 @@ func (s *session) endFragment(ctx context.Context) {
 	if bad == nil {
 		bad = s.chosen()
 	}
+	stream := s.entry.Stream()
+	if bad == nil && stream.Retention > 0 && f.key.ID == 0 { // it had no retention when it began
+		bad = s.unlock(ctx, f)
+	}
 	if bad != nil {
 		s.failFragment(bad)
 		return
 	}
-	stream := s.entry.Stream()
 	info := kvs.Fragment{Stream: stream.ID, Number: f.number, Producer: f.producer, Size: f.live.Size(),
 		Duration: duration.Round(time.Millisecond).Milliseconds()}
 	body, ok := f.live.Complete(info, stream.Retention == 0)
@@ -231,7 +278,7 @@ func (s *session) endFragment(ctx context.Context) {
 	}
 	s.acks.expect()
 	s.acks.add(Ack{Type: Received, Timecode: f.timecode, Number: f.number, since: ended})
-	s.g.o.Archive.Append(archive.Record{Fragment: info, Retention: stream.Retention, Timecode: int64(f.timecode), Header: f.header.Bytes, Body: body,
+	s.g.o.Archive.Append(archive.Record{Fragment: info, Retention: stream.Retention, Tier: stream.Tier, Key: f.key, Timecode: int64(f.timecode), Header: f.header.Bytes, Body: body,
 		Frames: f.frames.Encode(), Tracks: f.frames.Tracks()},
 		func(err error) { s.archived(f, ended, err) })
 }

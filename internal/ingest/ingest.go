@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/rejection"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // Archive makes fragments durable.
@@ -21,11 +22,22 @@ type Archive interface {
 	Append(r archive.Record, done func(error))
 }
 
+// Keys gives what stored media are sealed with; in the server a *keyring.Ring. An error
+// of the stream's wrapping key is a *keyring.Error.
+type Keys interface {
+	// Current returns the data key for a fragment that begins now, with this server
+	// timestamp.
+	Current(ctx context.Context, stream kvs.StreamID, at kvs.Millis) (segment.DataKey, error)
+	// Ready says whether the wrapping key can be used, and keeps nothing.
+	Ready(ctx context.Context, stream kvs.StreamID) error
+}
+
 // Options are what an Ingest is made of; all fields are needed but those that say what
 // nil means, and Now.
 type Options struct {
 	Live    *live.Store
 	Archive Archive
+	Keys    Keys         // nil = an archive that seals nothing
 	Book    *quota.Book  // the limits in force
 	Metrics *metrics.Set // nil = nothing is counted
 	Logger  *slog.Logger // nil = silent

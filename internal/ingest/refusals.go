@@ -55,7 +55,7 @@ func (g *Ingest) complain(stream string, err error) {
 	if since := now.Sub(c.last); since >= 0 && since < complainEvery {
 		return
 	}
-	g.o.Logger.Error("fragments get no number", "stream", stream, "sessions", c.sessions, "error", err)
+	g.o.Logger.Error("fragments cannot begin", "stream", stream, "sessions", c.sessions, "error", err)
 	c.last, c.sessions = now, 0
 }
 

@@ -1,8 +1,10 @@
 package playback
 
 import (
+	"errors"
 	"strconv"
 
+	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/mkv"
 )
@@ -23,11 +25,31 @@ const (
 // errorID is the id of an in-band error (errors sheet, section 6).
 type errorID int
 
-// The in-band errors.
+// The in-band errors. Those of a wrapping key, 4500 to 4506, are its failure's number.
 const (
 	fragmentNotFound errorID = 4000
 	internalError    errorID = 5000
 )
+
+// keyTexts are the meanings in the errors sheet, section 6.
+var keyTexts = map[keyring.Failure]string{
+	keyring.AccessDenied: "Access to the stream's KMS key is denied.",
+	keyring.Disabled:     "The stream's KMS key is disabled.",
+	keyring.Validation:   "The stream's KMS key failed validation.",
+	keyring.Unavailable:  "The stream's KMS key is unavailable.",
+	keyring.InvalidUsage: "The stream's KMS key was used in an invalid way.",
+	keyring.InvalidState: "The stream's KMS key is in an invalid state.",
+	keyring.NotFound:     "The stream's KMS key was not found.",
+}
+
+// explain says what a reader is told of a failure to read; text is for those without a
+// number of their own.
+func explain(err error, text string) (errorID, string) {
+	if e, ok := errors.AsType[*keyring.Error](err); ok {
+		return errorID(e.Failure), keyTexts[e.Failure]
+	}
+	return internalError, text
+}
 
 // appendTags appends one Tags element with one Tag of the given names and values.
 func appendTags(b []byte, pairs ...string) []byte {

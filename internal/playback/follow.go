@@ -59,8 +59,11 @@ func (p *Player) Follow(ctx context.Context, s Stream, sel kvs.Selector, out Out
 }
 
 func (f *follower) run(ctx context.Context, sel kvs.Selector) error {
-	var err error
-	if f.after, err = f.start(ctx, sel); err != nil {
+	err := f.unlock(ctx)
+	if err == nil {
+		f.after, err = f.start(ctx, sel)
+	}
+	if err != nil {
 		return f.stop(ctx, err)
 	}
 	if s, ok, err := f.p.o.Archive.Newest(ctx, f.id, f.p.horizon(f.stream)); err == nil && ok {
@@ -85,7 +88,8 @@ func (f *follower) stop(ctx context.Context, err error) error {
 		return f.write(appendError(f.scratch[:0], f.after, fragmentNotFound, "The stream was deleted."), true)
 	}
 	if e, ok := errors.AsType[*readError](err); ok {
-		_ = f.write(appendError(f.scratch[:0], f.after, internalError, "Stored media could not be read."), true)
+		id, text := explain(e.err, "Stored media could not be read.")
+		_ = f.write(appendError(f.scratch[:0], f.after, id, text), true)
 		return e.err
 	}
 	return err
@@ -218,6 +222,9 @@ func (f *follower) tail(info kvs.Fragment) error {
 
 // sendStored sends one chunk from the archive.
 func (f *follower) sendStored(ctx context.Context, s archive.Stored) error {
+	if err := f.unlock(ctx); err != nil {
+		return err
+	}
 	r, err := f.p.o.Archive.OpenRecord(ctx, s)
 	if err != nil {
 		return f.lost(s.Number, err)
@@ -284,8 +291,23 @@ func (f *follower) copyStored(ctx context.Context, r *archive.Reader, off int64)
 	return nil
 }
 
+// unlock fails where a reader can be told when the wrapping key may not be used.
+func (f *follower) unlock(ctx context.Context) error {
+	err := f.p.unlock(ctx, f.id)
+	switch {
+	case err == nil:
+		return nil
+	case kvs.KindOf(err) == kvs.NotFound:
+		return errGone
+	}
+	return &readError{err}
+}
+
 // sendLive sends one chunk from the live buffer, frame by frame while it grows.
 func (f *follower) sendLive(ctx context.Context, l *live.Fragment) error {
+	if err := f.unlock(ctx); err != nil {
+		return err
+	}
 	if err := f.out.Chunk(l.Info()); err != nil {
 		return err
 	}

@@ -41,12 +41,15 @@ func (p *Player) pickOne(ctx context.Context, s Stream, text string, out Output,
 	if !ok {
 		return refuse(fragmentNotFound, "The fragment does not exist or is no longer kept.")
 	}
+	if err := p.unlock(ctx, stored.Stream); err != nil {
+		return refuse(explain(err, "The fragment could not be read."))
+	}
 	r, err := p.o.Archive.OpenRecord(ctx, stored)
 	if kvs.KindOf(err) == kvs.NotFound { // it expired in between
 		return refuse(fragmentNotFound, "The fragment is no longer kept.")
 	}
 	if err != nil {
-		return refuse(internalError, "The fragment could not be read.")
+		return refuse(explain(err, "The fragment could not be read."))
 	}
 	defer func() { _ = r.Close() }()
 	f := follower{p: p, out: out, buf: buf}
@@ -54,8 +57,8 @@ func (p *Player) pickOne(ctx context.Context, s Stream, text string, out Output,
 		return false, err
 	}
 	if err := f.copyHead(r, 0, stored.Fragment); err != nil {
-		if _, damaged := errors.AsType[*readError](err); damaged {
-			return refuse(internalError, "The fragment could not be read.")
+		if e, damaged := errors.AsType[*readError](err); damaged {
+			return refuse(explain(e.err, "The fragment could not be read."))
 		}
 		return false, err
 	}

@@ -45,9 +45,17 @@ type Output interface {
 	Chunk(f kvs.Fragment) error
 }
 
+// Keys says whether the wrapping key of a stream can be used: nil, or an error which is a
+// *keyring.Error if the key is why. It is asked for each chunk and must remember its
+// answers; in the server it is a *keyring.Ring.
+type Keys interface {
+	Ready(ctx context.Context, stream kvs.StreamID) error
+}
+
 // Options are what a Player is made of.
 type Options struct {
 	Archive Archive
+	Keys    Keys // nil = no key is ever asked for
 	Live    *live.Store
 	// Idle is the time without media after which Follow ends, asked again and again;
 	// nil and 0 = never.
@@ -73,6 +81,15 @@ func New(o Options) *Player {
 		o.Idle = func(kvs.Stream) time.Duration { return 0 }
 	}
 	return &Player{o: o}
+}
+
+// unlock says whether the stream's wrapping key may be used: who reads needs it also for
+// media that come from memory (identity sheet, section 7).
+func (p *Player) unlock(ctx context.Context, id kvs.StreamID) error {
+	if p.o.Keys == nil {
+		return nil
+	}
+	return p.o.Keys.Ready(ctx, id)
 }
 
 // horizon is the oldest server timestamp the stream keeps now.

@@ -101,6 +101,7 @@ func (s *Server) apply(c *config.Config) error {
 		if err := s.wrapping.Replace(keys); err != nil {
 			return err
 		}
+		s.ring.Drop()
 	}
 	enforce()
 	if v := s.config.Log.Var; v != nil {

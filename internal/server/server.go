@@ -176,8 +176,8 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	if err := s.data.serving(); err != nil {
 		return err
 	}
-	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Book: s.book, Metrics: s.metrics, Logger: s.log, Now: s.config.Real, Clock: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
-	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Idle: s.getIdle, Now: s.config.Now, Real: s.config.Real})
+	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Keys: s.ring, Book: s.book, Metrics: s.metrics, Logger: s.log, Now: s.config.Real, Clock: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
+	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Keys: s.ring, Idle: s.getIdle, Now: s.config.Now, Real: s.config.Real})
 	s.measure()
 	return nil
 }

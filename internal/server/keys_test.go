@@ -1,0 +1,233 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/client"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/keyfile"
+	"github.com/millrace/millrace/internal/keyring"
+	"github.com/millrace/millrace/internal/keyring/keyringtest"
+	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/mkv"
+)
+
+// vault is a server whose key provider does what the test says.
+type vault struct {
+	*plant
+	provider *keyringtest.Provider
+}
+
+func newVault(t *testing.T, timeout time.Duration) *vault {
+	v := &vault{provider: keyringtest.NewProvider()}
+	v.plant = newPlant(t, func(c *config.Config) { c.Keys.Provider, c.Keys.Timeout = v.provider, timeout })
+	return v
+}
+
+// createWith makes a stream with a KmsKeyId.
+func (p *plant) createWith(name, key string, hours int64) {
+	p.t.Helper()
+	p.ask("CreateStream", &wire.CreateStreamInput{StreamName: &name, KmsKeyId: &key, DataRetentionInHours: &hours}, nil)
+}
+
+// sent sends one fragment and returns the code of its ERROR, 0 when it was stored (or
+// received, of a stream without retention).
+func (p *plant) sent(stream string, i int) int {
+	p.t.Helper()
+	acks := p.send(stream, documentOf(), clusterOf(i))
+	for _, a := range acks {
+		if a.Type == client.Failed {
+			return a.ErrorID
+		}
+	}
+	return 0
+}
+
+// viewed reads GetMedia from EARLIEST up to its first chunk, or to the error: its id.
+func (p *plant) viewed(stream string) (id int) {
+	p.t.Helper()
+	return p.shown("GetMedia", "AWS_KINESISVIDEO_ERROR_ID", &wire.GetMediaInput{StreamName: &stream, StartSelector: &wire.StartSelector{StartSelectorType: new("EARLIEST")}})
+}
+
+// picked reads GetMediaForFragmentList up to its first frame, or to the error: its id.
+func (p *plant) picked(stream, number string) (id int) {
+	p.t.Helper()
+	return p.shown("GetMediaForFragmentList", "AWS_KINESISVIDEO_EXCEPTION_ERROR_CODE", &wire.GetMediaForFragmentListInput{StreamName: &stream, Fragments: []string{number}})
+}
+
+func (p *plant) shown(operation, tag string, in wire.Input) int {
+	p.t.Helper()
+	r, err := p.Stream(context.Background(), wire.ByName(operation), in)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = r.Body.Close() }()
+	m := mkv.NewReader(r.Body, mkv.Options{})
+	for {
+		it, err := m.Next()
+		if err != nil {
+			p.t.Fatalf("%s: no frame and no error: %v", operation, err)
+		}
+		if it.Kind == mkv.Block {
+			return 0
+		}
+		for _, t := range it.Tags {
+			for _, s := range t.Simple {
+				if s.Name == tag {
+					id, _ := strconv.Atoi(s.Value)
+					return id
+				}
+			}
+		}
+	}
+}
+
+// Each failure of the key provider reaches producers as an acknowledgement and consumers
+// as a tag, and when it is over everything goes on and nothing is lost.
+func TestFailuresOfTheKeyProvider(t *testing.T) {
+	v := newVault(t, 0)
+	v.createWith("yard", "alias/mine", 24)
+	v.createWith("gate", "alias/mine", 0)
+	if got := v.sent("yard", 0); got != 0 {
+		t.Fatal(got)
+	}
+	number := v.list("yard")[0]
+	for f := keyring.AccessDenied; f <= keyring.NotFound; f++ {
+		v.provider.Fail(f)
+		v.ring.Drop()
+		if got := []int{v.sent("yard", 1), v.sent("gate", 1), v.viewed("yard"), v.viewed("gate"), v.picked("yard", number)}; slices.Max(got) != int(f) || slices.Min(got) != int(f) {
+			t.Errorf("%v: %v", f, got)
+		}
+	}
+	why := v.why(of("yard"))
+	if len(why.Rejections) != 7 || why.Rejections[0].Last.Case != "key-not-found" || !strings.Contains(why.Rejections[0].Last.Why, "alias/mine") {
+		t.Errorf("%+v", why)
+	}
+	v.provider.Fail(0)
+	if got := []int{v.sent("yard", 2), v.sent("gate", 2), v.viewed("yard"), v.picked("yard", number)}; slices.Max(got) != 0 {
+		t.Errorf("afterwards: %v", got)
+	}
+	if n := len(v.list("yard")); n != 2 {
+		t.Errorf("%d fragments", n)
+	}
+}
+
+// A provider that never answers is unavailable after a while for producers and consumers
+// alike, also one that heeds nothing.
+func TestAKeyProviderThatHangs(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		t.Run(fmt.Sprint("deaf ", deaf), func(t *testing.T) {
+			v := newVault(t, 50*time.Millisecond)
+			v.create("yard", 24)
+			v.create("open", 24)
+			if got := v.sent("open", 0); got != 0 {
+				t.Fatal(got)
+			}
+			release := v.provider.Hang(deaf)
+			defer release()
+			if got := []int{v.sent("yard", 0), v.viewed("yard")}; got[0] != 4503 || got[1] != 4503 {
+				t.Errorf("%v", got)
+			}
+			if got := v.sent("open", 1); got != 0 {
+				t.Errorf("a stream whose key is known: %d", got)
+			}
+			release()
+		})
+	}
+}
+
+// When the wrapping keys are lost, so are the media; other streams are not.
+func TestLostKeys(t *testing.T) {
+	v := newVault(t, 0)
+	v.create("yard", 24)
+	if got := v.sent("yard", 0); got != 0 {
+		t.Fatal(got)
+	}
+	v.provider.Lose()
+	v.ring.Drop()
+	if got := []int{v.sent("yard", 1), v.viewed("yard"), v.picked("yard", v.list("yard")[0])}; !slices.Equal(got, []int{4506, 4506, 4506}) {
+		t.Errorf("%v", got)
+	}
+}
+
+// Keys of the settings: one that nobody knows lets the stream be made, but no media in or
+// out (tutorials sheet, E6); once it is there, or enabled again, they flow.
+func TestKeysOfTheSettings(t *testing.T) {
+	p := newPlant(t, nil)
+	const id = "arn:aws:kms:us-east-1:111122223333:alias/cameras"
+	p.createWith("yard", id, 24)
+	var d wire.DescribeStreamOutput
+	p.ask("DescribeStream", &wire.DescribeStreamInput{StreamName: new("yard")}, &d)
+	if *d.StreamInfo.KmsKeyId != id {
+		t.Errorf("described with %s", *d.StreamInfo.KmsKeyId)
+	}
+	if got := []int{p.sent("yard", 0), p.viewed("yard")}; !slices.Equal(got, []int{4506, 4506}) {
+		t.Errorf("unknown: %v", got)
+	}
+	next := p.config
+	file := filepath.Join(t.TempDir(), "cameras.key")
+	next.Keys.Files = map[string]string{"alias/cameras": file}
+	if err := p.Reload(t.Context(), next); err == nil || !strings.Contains(err.Error(), "keys.files.alias/cameras") {
+		t.Errorf("without its file: %v", err)
+	}
+	if _, err := keyfile.Make(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Reload(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if got := []int{p.sent("yard", 0), p.viewed("yard")}; slices.Max(got) != 0 {
+		t.Errorf("known: %v", got)
+	}
+	next.Keys.Disabled = []string{"alias/cameras"}
+	if err := p.Reload(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if got := []int{p.sent("yard", 1), p.viewed("yard")}; !slices.Equal(got, []int{4501, 4501}) {
+		t.Errorf("disabled: %v", got)
+	}
+	p.createWith("own", "alias/aws/kinesisvideo", 24)
+	if got := p.sent("own", 0); got != 0 {
+		t.Errorf("the server's own key: %d", got)
+	}
+	next.Keys.Disabled = nil
+	if err := p.Reload(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.viewed("yard"); got != 0 {
+		t.Errorf("enabled again: %d", got)
+	}
+}
+
+// A key file that is missing or open to others keeps a server from starting, and config
+// check says so.
+func TestKeyFilesOfTheSettings(t *testing.T) {
+	dir := t.TempDir()
+	exposed := filepath.Join(dir, "exposed")
+	if _, err := keyfile.Make(exposed); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(exposed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for file, says := range map[string]string{filepath.Join(dir, "none"): "key-file make", exposed: "chmod 600"} {
+		c := config.Default()
+		c.Data, c.HTTP, c.HTTPS = t.TempDir(), "127.0.0.1:0", ""
+		c.Keys.Files = map[string]string{"alias/x": file}
+		if wrong := Examine(c); len(wrong) != 1 || wrong[0].Setting != "keys.files.alias/x" || !strings.Contains(wrong[0].Text, says) {
+			t.Errorf("%v", wrong)
+		}
+		if s, err := New(t.Context(), c, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%v started with %v", s, err)
+		}
+	}
+}
