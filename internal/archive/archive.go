@@ -72,8 +72,15 @@ type Observer interface {
 	Synced(fragments int, bytes int64, took, commit time.Duration)
 	// Failed: fragments of one batch could not be stored.
 	Failed(fragments int)
-	// Expired: an expiry pass removed rows and whole segments.
-	Expired(fragments, segments int)
+	// Removed: fragments are gone, with the bytes of their records. why is expired, deleted,
+	// erased or limit.
+	Removed(why string, fragments, bytes int64)
+	// Freed: bytes were given back to the disk, with whole files or as holes in others.
+	Freed(files int, bytes int64)
+	// Forwarded: what was left of a segment was written to another, so many bytes.
+	Forwarded(bytes int64)
+	// Moved: a segment went to the warm folder.
+	Moved(bytes int64)
 	// Damaged: a record was found whose checksum is wrong.
 	Damaged()
 }
@@ -93,7 +100,10 @@ type nobody struct{}
 
 func (nobody) Synced(int, int64, time.Duration, time.Duration) {}
 func (nobody) Failed(int)                                      {}
-func (nobody) Expired(int, int)                                {}
+func (nobody) Removed(string, int64, int64)                    {}
+func (nobody) Freed(int, int64)                                {}
+func (nobody) Forwarded(int64)                                 {}
+func (nobody) Moved(int64)                                     {}
 func (nobody) Damaged()                                        {}
 
 // Archive is an open archive. Make it with [Open].
@@ -121,7 +131,7 @@ type Archive struct {
 	// maintenance is held while something is removed or moved to another place. It is
 	// taken before mu.
 	maintenance sync.Mutex
-	cursors     map[kvs.StreamID]cursor // guarded by maintenance
+	upkeep      *upkeep
 
 	mu        sync.Mutex // guards what follows; held while a batch is stored
 	open      [segment.Classes]*active
@@ -146,7 +156,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 		policy:       o.Policy,
 		expireEvery:  cmp.Or(o.ExpireEvery, time.Minute),
 		queue:        newQueue(),
-		cursors:      make(map[kvs.StreamID]cursor),
+		upkeep:       newUpkeep(),
 	}
 	if a.disk == nil {
 		a.disk = disk.System{}

@@ -37,15 +37,21 @@ func (a *Archive) expireLoop(ctx context.Context) {
 // more. A reader that has such a file open reads on. Errors of single streams are joined;
 // the others are served.
 func (a *Archive) Expire(ctx context.Context) error {
-	removed, err := a.expireRows(ctx)
+	errs := []error{a.expireRows(ctx)}
+	for _, step := range []func(context.Context) error{a.sealAged, a.removeDead, a.thinTombstones} {
+		if ctx.Err() != nil {
+			break
+		}
+		errs = append(errs, a.maintain(ctx, step))
+	}
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// maintain carries out one step of a pass.
+func (a *Archive) maintain(ctx context.Context, step func(context.Context) error) error {
 	a.maintenance.Lock()
 	defer a.maintenance.Unlock()
-	a.sealAged(ctx)
-	files, fileErr := a.removeDead(ctx)
-	if removed > 0 || files > 0 {
-		a.observer.Expired(removed, files)
-	}
-	return errors.Join(err, fileErr)
+	return step(ctx)
 }
 
 // victim is a row that is to be removed.
@@ -67,6 +73,9 @@ const (
 	limited
 )
 
+// String names the reason as measurements do.
+func (r reason) String() string { return [...]string{"", "expired", "deleted", "erased", "limit"}[r] }
+
 // maxVictims is about how many rows are chosen before they are removed: one sync covers
 // all of them, and a hold that is being set waits for no more.
 const maxVictims = 4096
@@ -75,6 +84,7 @@ const maxVictims = 4096
 type harvest struct {
 	victims []victim
 	seen    map[kvs.StreamID]cursor // where to go on once the victims are gone
+	gone    []kvs.StreamID          // deleted streams that will have nothing left
 }
 
 // cursor says up to where the rows of a stream are known to be on hold, as long as the
@@ -85,23 +95,21 @@ type cursor struct {
 }
 
 // expireRows visits every stream that has rows, in order of their ids.
-func (a *Archive) expireRows(ctx context.Context) (removed int, err error) {
+func (a *Archive) expireRows(ctx context.Context) (err error) {
 	if a.policy == nil {
-		return 0, nil
+		return nil
 	}
 	for id, more := kvs.StreamID(math.MinInt64), true; more && ctx.Err() == nil; {
-		n := 0
 		var passErr error
-		n, id, more, passErr = a.expireSome(ctx, id)
-		removed += n
+		id, more, passErr = a.expireSome(ctx, id)
 		err = errors.Join(err, passErr)
 	}
-	return removed, errors.Join(err, ctx.Err())
+	return err
 }
 
 // expireSome chooses and removes a few thousand rows, of streams behind after. more says
 // that the pass goes on behind last.
-func (a *Archive) expireSome(ctx context.Context, after kvs.StreamID) (removed int, last kvs.StreamID, more bool, err error) {
+func (a *Archive) expireSome(ctx context.Context, after kvs.StreamID) (last kvs.StreamID, more bool, err error) {
 	a.maintenance.Lock()
 	defer a.maintenance.Unlock()
 	h := &harvest{seen: make(map[kvs.StreamID]cursor)}
@@ -120,21 +128,21 @@ func (a *Archive) expireSome(ctx context.Context, after kvs.StreamID) (removed i
 	if len(h.victims) < maxVictims {
 		more = false
 	}
-	if removeErr := a.remove(ctx, h.victims); removeErr != nil {
-		return 0, last, false, errors.Join(err, removeErr)
+	if buryErr := a.bury(ctx, h.victims); buryErr != nil {
+		return last, false, errors.Join(err, buryErr)
 	}
 	a.advanceCursors(h)
-	return len(h.victims), last, more, err
+	return last, more, errors.Join(err, a.forgetKeys(h.gone))
 }
 
 // advanceCursors remembers what need not be looked at again.
 func (a *Archive) advanceCursors(h *harvest) {
 	for id, c := range h.seen {
 		if len(c.holds) == 0 {
-			delete(a.cursors, id)
+			delete(a.upkeep.cursors, id)
 			continue
 		}
-		a.cursors[id] = c
+		a.upkeep.cursors[id] = c
 	}
 }
 
@@ -146,12 +154,15 @@ func (a *Archive) choose(ctx context.Context, h *harvest, id kvs.StreamID) (whol
 		return true, err
 	}
 	c := cursor{holds: p.Holds}
-	if old, ok := a.cursors[id]; ok && slices.Equal(old.holds, p.Holds) {
+	if old, ok := a.upkeep.cursors[id]; ok && slices.Equal(old.holds, p.Holds) {
 		c.at = old.at
 	}
 	defer func() { h.seen[id] = c }()
 	if gone {
-		return a.take(ctx, h, id, &p, &c, deleted, func(*Stored) bool { return true })
+		if whole, err = a.take(ctx, h, id, &p, &c, deleted, func(*Stored) bool { return true }); err == nil && whole {
+			h.gone = append(h.gone, id)
+		}
+		return whole, err
 	}
 	whole, err = a.take(ctx, h, id, &p, &c, expired, func(s *Stored) bool { return s.Number.Server < horizon })
 	if err != nil || !whole || p.Bytes == 0 {
@@ -236,72 +247,46 @@ func (a *Archive) selectRows(ctx context.Context, query string, args ...any) (pa
 	return page, rows.Err()
 }
 
-// remove removes rows. The caller holds maintenance.
-func (a *Archive) remove(ctx context.Context, victims []victim) error {
-	for some := range slices.Chunk(victims, maxDeletes) {
-		if err := a.index.db.Write(ctx, func(tx *sql.Tx) error { return removeRows(ctx, tx, some) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func removeRows(ctx context.Context, tx *sql.Tx, victims []victim) error {
-	counts := totals{}
-	for _, v := range victims {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM fragments WHERE stream = $1 AND n = $2`, int64(v.stream), v.n); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE segments SET live = live - 1, bytes = bytes - $2 WHERE id = $1`, v.segment, v.length); err != nil {
-			return err
-		}
-		counts.add(v.stream, -1, -v.length)
-	}
-	if err := counts.count(ctx, tx); err != nil {
-		return err
-	}
-	for id := range counts {
-		if err := forgetEmpty(ctx, tx, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // DeleteStream removes the rows of a stream that was deleted; the next expiry pass
 // removes files that held nothing else. Fragments of it that are on their way may
 // still come; the pass takes them, too, because their stream is no longer found.
 func (a *Archive) DeleteStream(ctx context.Context, id kvs.StreamID) error {
-	removed := 0
-	for {
-		n, whole, err := a.deleteSome(ctx, id)
-		if removed += n; whole || err != nil {
-			if removed > 0 {
-				a.observer.Expired(removed, 0)
-			}
+	for whole := false; !whole; {
+		var err error
+		if whole, err = a.deleteSome(ctx, id); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-func (a *Archive) deleteSome(ctx context.Context, id kvs.StreamID) (removed int, whole bool, err error) {
+func (a *Archive) deleteSome(ctx context.Context, id kvs.StreamID) (whole bool, err error) {
 	a.maintenance.Lock()
 	defer a.maintenance.Unlock()
 	h := &harvest{}
 	whole, err = a.take(ctx, h, id, &Policy{}, &cursor{}, deleted, func(*Stored) bool { return true })
 	if err == nil {
-		err = a.remove(ctx, h.victims)
+		err = a.bury(ctx, h.victims)
 	}
-	if err != nil {
-		return 0, true, err
+	if err != nil || !whole {
+		return false, err
 	}
-	delete(a.cursors, id)
-	return len(h.victims), whole, nil
+	delete(a.upkeep.cursors, id)
+	return true, a.forgetKeys([]kvs.StreamID{id})
+}
+
+// forgetKeys drops the data keys of deleted streams: whatever is left of their bytes can
+// never be read again.
+func (a *Archive) forgetKeys(ids []kvs.StreamID) error {
+	if len(ids) == 0 || a.keys == nil {
+		return nil
+	}
+	return a.keys.Forget(ids...)
 }
 
 // sealAged seals open segments past their class's age; nothing else would, once their
 // streams are silent.
-func (a *Archive) sealAged(ctx context.Context) {
+func (a *Archive) sealAged(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.open {
@@ -309,32 +294,7 @@ func (a *Archive) sealAged(ctx context.Context) {
 			a.seal(ctx, s)
 		}
 	}
-}
-
-// removeDead removes the files of sealed segments without rows, then their rows. In
-// the other order a crash between the two would leave a file that looks like one the
-// index has lost.
-func (a *Archive) removeDead(ctx context.Context) (removed int, err error) {
-	dead, err := a.index.dead(ctx)
-	if err != nil || len(dead) == 0 {
-		return 0, err
-	}
-	var gone []int64
-	for id := range dead {
-		removeErr := a.disk.Remove(a.segmentPath(id))
-		a.files.forget(id)
-		err = errors.Join(err, removeErr)
-		if removeErr == nil {
-			gone = append(gone, id)
-		}
-	}
-	if syncErr := a.disk.SyncDir(a.dir); syncErr != nil {
-		return 0, errors.Join(err, syncErr)
-	}
-	for _, id := range gone {
-		err = errors.Join(err, a.index.removeSegment(ctx, id))
-	}
-	return len(gone), err
+	return nil
 }
 
 // nextStream returns the smallest stream id above after that has rows.

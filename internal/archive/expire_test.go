@@ -168,7 +168,7 @@ func TestRunExpires(t *testing.T) {
 	o := s.options(t)
 	o.ExpireEvery = time.Millisecond
 	gone := make(chan int, 1000)
-	o.Observer = watcher{expired: func(fragments, _ int) { gone <- fragments }}
+	o.Observer = watcher{removed: func(_ string, fragments, _ int64) { gone <- int(fragments) }}
 	a := start(t, o)
 	a.mustStore(hourly(1, 1))
 	for n := 0; n == 0; {
@@ -180,7 +180,7 @@ func TestRunExpires(t *testing.T) {
 // watcher is an observer that listens to one thing.
 type watcher struct {
 	nobody
-	expired func(fragments, segments int)
+	removed func(why string, fragments, bytes int64)
 }
 
-func (w watcher) Expired(fragments, segments int) { w.expired(fragments, segments) }
+func (w watcher) Removed(why string, fragments, bytes int64) { w.removed(why, fragments, bytes) }

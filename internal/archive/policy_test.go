@@ -148,7 +148,7 @@ func TestManyStreamsWithManyHeldRows(t *testing.T) {
 			}
 		}
 	}
-	if c := a.cursors[2]; c.at.N < 2*maxVictims/2 {
+	if c := a.upkeep.cursors[2]; c.at.N < 2*maxVictims/2 {
 		t.Errorf("held rows are looked at again from %+v", c.at)
 	}
 }

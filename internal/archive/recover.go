@@ -49,6 +49,11 @@ func (a *Archive) recover(ctx context.Context) error {
 	if a.tombstones, r.dead, behind, err = openTombstones(a.disk, filepath.Dir(a.dir), salt, position); err != nil {
 		return err
 	}
+	a.upkeep.note(r.dead)
+	if k := len(r.dead) - 1; k >= 0 { // a new segment must not inherit the dead of an old one
+		a.lastID = max(a.lastID, r.dead[k].segment)
+	}
+	a.upkeep.buried = a.tombstones.End() - int64(len(behind)*tombstoneFormat.Size)
 	if len(r.rows) == 0 {
 		behind = nil // the index has no rows yet, and will get none that they name
 	}
@@ -61,7 +66,7 @@ func (a *Archive) recover(ctx context.Context) error {
 			return fmt.Errorf("segment %d: %w", id, err)
 		}
 	}
-	if err := r.bury(ctx, behind); err != nil {
+	if err := r.catchUp(ctx, behind); err != nil {
 		return err
 	}
 	return r.missing(ctx, places)
@@ -131,14 +136,15 @@ func (r *recovery) missing(ctx context.Context, places map[int64]place) error {
 // and is not for every day.
 func (x *index) removeAllOf(ctx context.Context, id int64) error {
 	for stream, n, more := int64(math.MinInt64), int64(math.MinInt64), true; more; {
+		var victims []victim
 		err := x.db.Write(ctx, func(tx *sql.Tx) error {
+			victims = nil // it may be called twice
 			rows, err := tx.QueryContext(ctx, `SELECT stream, n, length FROM fragments
 				WHERE (stream, n) > ($1, $2) AND segment = $3 ORDER BY stream, n LIMIT $4`, stream, n, id, maxDeletes)
 			if err != nil {
 				return err
 			}
 			defer rows.Close()
-			var victims []victim
 			for rows.Next() {
 				v := victim{segment: id}
 				if err := rows.Scan(&v.stream, &v.n, &v.length); err != nil {
@@ -146,34 +152,29 @@ func (x *index) removeAllOf(ctx context.Context, id int64) error {
 				}
 				victims = append(victims, v)
 			}
-			if more = len(victims) > 0; !more {
-				return rows.Err()
-			}
-			stream, n = int64(victims[len(victims)-1].stream), victims[len(victims)-1].n
-			return errors.Join(rows.Err(), rows.Close(), removeRows(ctx, tx, victims))
+			return errors.Join(rows.Err(), rows.Close(), takeRows(ctx, tx, tombstonesOf(slices.Clone(victims))))
 		})
 		if err != nil {
 			return err
+		}
+		if more = len(victims) > 0; more {
+			stream, n = int64(victims[len(victims)-1].stream), victims[len(victims)-1].n
 		}
 	}
 	return nil
 }
 
-// bury removes the rows that tombstones name which the index did not follow yet.
-func (r *recovery) bury(ctx context.Context, behind []tombstone) error {
-	removed := 0
-	for _, t := range behind {
-		n, err := r.index.removeNamed(ctx, t)
-		if err != nil {
+// catchUp removes the rows that tombstones name which the index did not follow yet.
+func (r *recovery) catchUp(ctx context.Context, behind []tombstone) error {
+	if len(behind) > 0 {
+		if err := r.follow(ctx, behind); err != nil {
 			return err
 		}
-		removed += n
+		r.log.Info("what was dead before is removed from the index", "tombstones", len(behind))
 	}
-	if removed > 0 {
-		r.log.Info("fragments removed that had been dead before", "fragments", removed)
-	}
+	r.upkeep.buried = r.tombstones.End()
 	return r.index.db.Write(ctx, func(tx *sql.Tx) error {
-		return bury(ctx, tx, r.tombstones.Salt(), r.tombstones.End())
+		return noteBuried(ctx, tx, r.tombstones.Salt(), r.tombstones.End())
 	})
 }
 

@@ -102,7 +102,7 @@ func TestDamageAndHolesAreToldApart(t *testing.T) {
 			if err := readAll(); kvs.KindOf(err) != kvs.Internal || w.damaged != 1 {
 				t.Errorf("%s: %v, counted %d", what, err, w.damaged)
 			}
-			if _, err := a.index.removeNamed(context.Background(), tombstone{segment: 5, stream: 1, first: 2, last: 2}); err != nil {
+			if _, err := a.Erase(context.Background(), 1, Erasure{Range: kvs.TimeRange{Start: stored.Number.Server, End: stored.Number.Server}, Through: 2}); err != nil {
 				t.Fatal(err)
 			}
 			if err := readAll(); kvs.KindOf(err) != kvs.NotFound || w.damaged != 1 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"path/filepath"
 	"slices"
 
@@ -108,50 +109,286 @@ func (x *index) buried(ctx context.Context) (salt uint64, position int64, err er
 	return uint64(s), position, err
 }
 
-// bury notes that the rows are removed that tombstones before position name.
-func bury(ctx context.Context, tx *sql.Tx, salt uint64, position int64) error {
+// noteBuried notes that the rows are removed that tombstones before position name.
+func noteBuried(ctx context.Context, tx *sql.Tx, salt uint64, position int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE journal SET salt = $1, position = $2 WHERE id = 1`, int64(salt), position)
 	return err
 }
 
-// removeNamed removes the rows that a tombstone names, some at a time.
-func (x *index) removeNamed(ctx context.Context, t tombstone) (removed int, err error) {
-	for n := maxDeletes; n == maxDeletes; removed += n {
-		err := x.db.Write(ctx, func(tx *sql.Tx) (err error) {
-			n, err = removeSomeNamed(ctx, tx, &t)
+// upkeep is what maintenance remembers between its steps. Whoever holds
+// [Archive.maintenance] may use it.
+type upkeep struct {
+	cursors map[kvs.StreamID]cursor
+	buried  int64         // rows are removed that tombstones before this position name
+	entries map[int64]int // tombstones by segment
+	ghosts  bool          // a file may exist whose fragments have copies elsewhere
+	fresh   map[int64]int64
+	thin    map[int64]kvs.Millis // segments of which little is left, and since when
+	solid   bool                 // the disk takes no holes
+}
+
+func newUpkeep() *upkeep {
+	return &upkeep{cursors: make(map[kvs.StreamID]cursor), entries: make(map[int64]int), ghosts: true,
+		fresh: make(map[int64]int64), thin: make(map[int64]kvs.Millis)}
+}
+
+// note counts tombstones.
+func (u *upkeep) note(all []tombstone) {
+	for _, t := range all {
+		u.entries[t.segment]++
+	}
+}
+
+// bury removes rows, tombstones first. The caller holds maintenance.
+func (a *Archive) bury(ctx context.Context, victims []victim) error {
+	if len(victims) == 0 {
+		return nil
+	}
+	if err := a.settleTombstones(ctx); err != nil {
+		return err
+	}
+	entries := tombstonesOf(victims)
+	payloads := make([][]byte, len(entries))
+	for i, t := range entries {
+		payloads[i] = t.append(nil)
+	}
+	if err := a.tombstones.Append(payloads...); err != nil {
+		return err
+	}
+	a.upkeep.note(entries)
+	return a.follow(ctx, entries)
+}
+
+// settleTombstones makes sure that tombstones can be added: what those before name is
+// removed, and no file is left whose fragments have copies. A tombstone of the copy would
+// bring the original back.
+func (a *Archive) settleTombstones(ctx context.Context) error {
+	if a.upkeep.ghosts {
+		if err := a.removeDead(ctx); err != nil {
 			return err
-		})
-		if err != nil {
-			return removed, err
 		}
 	}
-	return removed, nil
-}
-
-// removeSomeNamed removes at most maxDeletes rows and moves t.first behind them.
-func removeSomeNamed(ctx context.Context, tx *sql.Tx, t *tombstone) (n int, err error) {
-	victims, err := namedRows(ctx, tx, t)
-	if err != nil || len(victims) == 0 {
-		return 0, err
+	if a.upkeep.buried == a.tombstones.End() {
+		return nil
 	}
-	t.first = victims[len(victims)-1].n + 1
-	return len(victims), removeRows(ctx, tx, victims)
+	entries, err := a.readTombstones(a.upkeep.buried)
+	if err != nil {
+		return err
+	}
+	return a.follow(ctx, entries)
 }
 
-// namedRows returns the first rows that t names.
-func namedRows(ctx context.Context, tx *sql.Tx, t *tombstone) (victims []victim, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT n, length FROM fragments WHERE stream = $1 AND n >= $2 AND n <= $3 AND segment = $4
-		ORDER BY n LIMIT $5`, int64(t.stream), t.first, t.last, t.segment, maxDeletes)
+// readTombstones reads the entries from a position on.
+func (a *Archive) readTombstones(from int64) (all []tombstone, err error) {
+	f, err := a.disk.Open(a.tombstonePath())
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		v := victim{stream: t.stream, segment: t.segment, why: t.reason}
-		if err := rows.Scan(&v.n, &v.length); err != nil {
+	_, _, err = journal.Read(f, a.tombstones.End(), tombstoneFormat, func(at int64, b []byte) error {
+		if at >= from {
+			all = append(all, parseTombstone(b))
+		}
+		return nil
+	})
+	return all, errors.Join(err, f.Close())
+}
+
+func (a *Archive) tombstonePath() string { return filepath.Join(filepath.Dir(a.dir), tombstonesName) }
+
+// tombstonesOf names rows, each run of consecutive counters by one entry. Only those are
+// joined: between others there may be a fragment that is still on its way.
+func tombstonesOf(victims []victim) (all []tombstone) {
+	slices.SortFunc(victims, func(a, b victim) int {
+		return cmp.Or(cmp.Compare(a.segment, b.segment), cmp.Compare(a.stream, b.stream), cmp.Compare(a.n, b.n))
+	})
+	for _, v := range victims {
+		if k := len(all) - 1; k >= 0 && all[k].segment == v.segment && all[k].stream == v.stream && all[k].reason == v.why &&
+			all[k].last+1 == v.n {
+			all[k].last++
+			continue
+		}
+		all = append(all, tombstone{segment: v.segment, stream: v.stream, first: v.n, last: v.n, reason: v.why})
+	}
+	return all
+}
+
+// follow removes the rows that tombstones name, which stand in the journal one after the
+// other from where the index has come to.
+func (a *Archive) follow(ctx context.Context, all []tombstone) error {
+	for all = slices.Clone(all); len(all) > 0; {
+		some, whole := portion(all)
+		position := a.upkeep.buried + int64(whole*tombstoneFormat.Size)
+		var taken []share
+		err := a.index.db.Write(ctx, func(tx *sql.Tx) (err error) {
+			if taken, err = removeNamed(ctx, tx, some); err != nil {
+				return err
+			}
+			return noteBuried(ctx, tx, a.tombstones.Salt(), position)
+		})
+		if err != nil {
+			return err
+		}
+		a.upkeep.buried = position
+		a.removed(some, taken)
+		if all = all[whole:]; whole < len(some) {
+			all[0].first = some[len(some)-1].last + 1
+		}
+	}
+	return nil
+}
+
+// portion returns tombstones that name at most maxDeletes rows together, and how many of
+// them are whole.
+func portion(all []tombstone) (some []tombstone, whole int) {
+	rows := int64(0)
+	for _, t := range all {
+		if t.last-t.first < maxDeletes-rows {
+			some = append(some, t)
+			rows += t.last - t.first + 1
+			continue
+		}
+		if len(some) == 0 {
+			t.last = t.first + maxDeletes - 1
+			return []tombstone{t}, 0
+		}
+		break
+	}
+	return some, len(some)
+}
+
+// removed tells the observer what went, and remembers where.
+func (a *Archive) removed(all []tombstone, taken []share) {
+	var sums [limited + 1]share
+	for i, t := range all {
+		a.upkeep.fresh[t.segment] += taken[i].bytes
+		if t.reason > limited {
+			continue // of a newer program
+		}
+		sums[t.reason].rows += taken[i].rows
+		sums[t.reason].bytes += taken[i].bytes
+	}
+	for why, s := range sums {
+		if s.rows > 0 {
+			a.observer.Removed(reason(why).String(), s.rows, s.bytes)
+		}
+	}
+}
+
+// removeNamed removes the rows that tombstones name, and returns what each of them took.
+func removeNamed(ctx context.Context, tx *sql.Tx, all []tombstone) (taken []share, err error) {
+	counts, segments := totals{}, map[int64]share{}
+	for _, t := range all {
+		s, err := removeRange(ctx, tx, t)
+		if err != nil {
 			return nil, err
 		}
-		victims = append(victims, v)
+		taken = append(taken, s)
+		counts.add(t.stream, -s.rows, -s.bytes)
+		segments[t.segment] = share{segments[t.segment].rows + s.rows, segments[t.segment].bytes + s.bytes}
 	}
-	return victims, rows.Err()
+	for id, s := range segments {
+		if _, err := tx.ExecContext(ctx, `UPDATE segments SET live = live - $2, bytes = bytes - $3 WHERE id = $1`, id, s.rows, s.bytes); err != nil {
+			return nil, err
+		}
+	}
+	if err := counts.count(ctx, tx); err != nil {
+		return nil, err
+	}
+	for id := range counts {
+		if err := forgetEmpty(ctx, tx, id); err != nil {
+			return nil, err
+		}
+	}
+	return taken, nil
+}
+
+// takeRows is removeNamed for those who do not count.
+func takeRows(ctx context.Context, tx *sql.Tx, all []tombstone) error {
+	_, err := removeNamed(ctx, tx, all)
+	return err
+}
+
+// removeRange removes the rows that one tombstone names.
+func removeRange(ctx context.Context, tx *sql.Tx, t tombstone) (s share, err error) {
+	rows, err := tx.QueryContext(ctx, `DELETE FROM fragments WHERE stream = $1 AND n >= $2 AND n <= $3 AND segment = $4 RETURNING length`,
+		int64(t.stream), t.first, t.last, t.segment)
+	if err != nil {
+		return s, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var length int64
+		if err := rows.Scan(&length); err != nil {
+			return s, err
+		}
+		s.rows++
+		s.bytes += length
+	}
+	return s, rows.Err()
+}
+
+// thinTombstones writes the journal anew when more than half of it names segments that are
+// gone.
+func (a *Archive) thinTombstones(ctx context.Context) error {
+	there, err := a.index.segments(ctx)
+	if err != nil {
+		return err
+	}
+	total, gone := 0, 0
+	for id, n := range a.upkeep.entries {
+		total += n
+		if _, ok := there[id]; !ok {
+			gone += n
+		}
+	}
+	if gone <= total/2 {
+		return nil
+	}
+	if err := a.settleTombstones(ctx); err != nil { // every row that goes unnamed must be gone
+		return err
+	}
+	all, err := a.readTombstones(0)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(t tombstone) bool { _, ok := there[t.segment]; return !ok })
+	return a.rewriteTombstones(ctx, joined(all))
+}
+
+// joined sorts tombstones and joins those that touch.
+func joined(all []tombstone) []tombstone {
+	slices.SortFunc(all, func(a, b tombstone) int {
+		return cmp.Or(cmp.Compare(a.segment, b.segment), cmp.Compare(a.stream, b.stream), cmp.Compare(a.reason, b.reason), cmp.Compare(a.first, b.first))
+	})
+	out := all[:0]
+	for _, t := range all {
+		if k := len(out) - 1; k >= 0 && out[k].segment == t.segment && out[k].stream == t.stream && out[k].reason == t.reason && t.first <= out[k].last+1 {
+			out[k].last = max(out[k].last, t.last)
+			continue
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// rewriteTombstones replaces the journal. A crash before the index knows of it makes the
+// next start go through all of it, which finds nothing to remove.
+func (a *Archive) rewriteTombstones(ctx context.Context, all []tombstone) error {
+	err := a.tombstones.Rewrite(func(yield func([]byte) bool) {
+		var b []byte
+		for _, t := range all {
+			if b = t.append(b[:0]); !yield(b) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	clear(a.upkeep.entries)
+	a.upkeep.note(all)
+	a.upkeep.buried = a.tombstones.End()
+	return a.index.db.Write(ctx, func(tx *sql.Tx) error {
+		return noteBuried(ctx, tx, a.tombstones.Salt(), a.tombstones.End())
+	})
 }

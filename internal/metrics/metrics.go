@@ -34,7 +34,12 @@ type Set struct {
 	ArchiveBytes     prometheus.Counter
 	ArchiveFragments prometheus.Counter
 	ArchiveFailures  prometheus.Counter
-	ExpiredFragments prometheus.Counter
+	ExpiredFragments *prometheus.CounterVec // by reason
+	ExpiredBytes     *prometheus.CounterVec // by reason
+	RemovedSegments  prometheus.Counter
+	FreedBytes       prometheus.Counter
+	ForwardedBytes   prometheus.Counter
+	MovedBytes       prometheus.Counter
 	DamagedRecords   prometheus.Counter
 	DataKeys         prometheus.Counter
 	KeyErrors        *prometheus.CounterVec
@@ -83,7 +88,7 @@ func (s *Set) addArchive() {
 	s.ArchiveBytes = s.counter("millrace_archive_bytes_total", "Bytes of fragments made durable.")
 	s.ArchiveFragments = s.counter("millrace_archive_fragments_total", "Fragments made durable.")
 	s.ArchiveFailures = s.counter("millrace_archive_failures_total", "Fragments that could not be made durable.")
-	s.ExpiredFragments = s.counter("millrace_archive_expired_fragments_total", "Fragments removed because their retention ended or their stream was deleted.")
+	s.addUpkeep()
 	s.DamagedRecords = s.counter("millrace_archive_damaged_records_total", "Stored records found with a wrong checksum.")
 	s.DataKeys = s.counter("millrace_data_keys_total", "Data keys made: one per stream and day.")
 	s.KeyErrors = s.counterVec("millrace_wrapping_key_errors_total", "Times that a wrapping key could not be used, by the reason.", "reason")
@@ -119,4 +124,14 @@ func (s *Set) Total(name, help string, read func() float64) {
 // to those who accept it.
 func (s *Set) Handler() http.Handler {
 	return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// addUpkeep adds what the archive gives back.
+func (s *Set) addUpkeep() {
+	s.ExpiredFragments = s.counterVec("millrace_archive_expired_fragments_total", "Stored fragments that were removed. expired: their retention ended; deleted: their stream was; erased: by request; limit: beyond the limit of their stream, or the disk was full.", "reason")
+	s.ExpiredBytes = s.counterVec("millrace_archive_expired_bytes_total", "Bytes of the records of stored fragments that were removed, by the same reasons.", "reason")
+	s.RemovedSegments = s.counter("millrace_archive_removed_segments_total", "Segment files removed because nothing in them was kept any more.")
+	s.FreedBytes = s.counter("millrace_archive_freed_bytes_total", "Bytes given back to the disk, with whole segment files or as holes in others.")
+	s.ForwardedBytes = s.counter("millrace_archive_forwarded_bytes_total", "Bytes that were written to another segment because little of theirs was kept.")
+	s.MovedBytes = s.counter("millrace_archive_moved_bytes_total", "Bytes of segments that were moved to the folder of the tier WARM.")
 }

@@ -25,6 +25,8 @@ func used() *Set {
 	s.LimitBreaches.WithLabelValues("PutMedia.sessions").Inc()
 	s.LimitWaits.WithLabelValues("PutMedia.bandwidth").Inc()
 	s.FragmentsConsumed.WithLabelValues("media").Inc()
+	s.ExpiredFragments.WithLabelValues("expired").Inc()
+	s.ExpiredBytes.WithLabelValues("limit").Inc()
 	s.KeyErrors.WithLabelValues("disabled").Inc()
 	return s
 }

@@ -27,8 +27,21 @@ func (o observer) Failed(fragments int) {
 	o.m.ArchiveFailures.Add(float64(fragments))
 }
 
-func (o observer) Expired(fragments, _ int) { o.m.ExpiredFragments.Add(float64(fragments)) }
-func (o observer) Damaged()                 { o.m.DamagedRecords.Inc() }
+func (o observer) Removed(why string, fragments, bytes int64) {
+	o.m.ExpiredFragments.WithLabelValues(why).Add(float64(fragments))
+	o.m.ExpiredBytes.WithLabelValues(why).Add(float64(bytes))
+}
+
+func (o observer) Freed(files int, bytes int64) {
+	o.m.RemovedSegments.Add(float64(files))
+	o.m.FreedBytes.Add(float64(bytes))
+}
+
+func (o observer) Forwarded(bytes int64) { o.m.ForwardedBytes.Add(float64(bytes)) }
+
+func (o observer) Moved(bytes int64) { o.m.MovedBytes.Add(float64(bytes)) }
+
+func (o observer) Damaged() { o.m.DamagedRecords.Inc() }
 
 // evicted measures what leaves the live buffer.
 func (s *Server) evicted(why live.Reason, bytes int64) {
