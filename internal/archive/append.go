@@ -1,9 +1,7 @@
 package archive
 
 import (
-	"context"
-	"crypto/sha256"
-	"hash/crc32"
+	"crypto/rand"
 	"net"
 	"sync"
 
@@ -17,7 +15,8 @@ type Record struct {
 	Retention int   // hours the stream keeps it as of now; decides which segment it shares
 	Timecode  int64 // cluster timecode as the producer wrote it
 
-	// Key seals the record. [Archive.Key] gives it, best when the fragment begins.
+	// Key seals the record. The ring of Options.Keys gives it, best when the fragment
+	// begins.
 	Key segment.DataKey
 	// Tier is the stream's as of now, and decides with Retention which segment it shares.
 	Tier kvs.StorageTier
@@ -33,15 +32,6 @@ type Record struct {
 	// is none, and Tracks what each track brought. They must not change either.
 	Frames []byte
 	Tracks []segment.Track
-}
-
-// Key returns the data key for a fragment of the stream that begins now with the server
-// timestamp at. An error of the key provider is a *keyring.Error.
-func (a *Archive) Key(ctx context.Context, stream kvs.StreamID, at kvs.Millis) (segment.DataKey, error) {
-	if a.keys == nil {
-		return segment.DataKey{}, kvs.Errorf(kvs.Internal, "the archive has no data keys")
-	}
-	return a.keys.Current(ctx, stream, at)
 }
 
 // Append queues r to be stored. done is called exactly once, from the writer's
@@ -68,65 +58,56 @@ func errClosed() error {
 // pending is a fragment on its way to the disk.
 type pending struct {
 	Stored
-	class  segment.Class
-	shared [sha256.Size]byte // content hash of header
-	header []byte
-	body   net.Buffers
-	media  int64   // bytes of body
-	head   *[]byte // record head and table, from heads; put is left to the writer
-	done   func(error)
-	err    error
+	shelf   shelf
+	key     segment.DataKey
+	print   [16]byte // fingerprint of content
+	content []byte   // the header's bytes
+	body    net.Buffers
+	media   int64 // bytes of body
+	frames  []byte
+	salt    [16]byte // of the record
+	done    func(error)
+	err     error
 }
 
-// heads keeps the buffers of record heads between fragments.
-var heads = sync.Pool{New: func() any { return new([]byte) }}
-
-// prepare does what can be done outside the writer: all checksums and the hash.
+// prepare does what can be done outside the writer.
 func prepare(r Record, done func(error)) (pending, error) {
-	p := pending{class: classOf(r.Retention), header: r.Header, body: r.Body, done: done}
-	p.Fragment, p.Timecode = r.Fragment, r.Timecode
+	p := pending{shelf: shelfOf(classOf(r.Retention), segment.TierOf(r.Tier)), key: r.Key,
+		content: r.Header, body: r.Body, frames: r.Frames, done: done}
+	p.Fragment, p.Timecode, p.Facts.Tracks = r.Fragment, r.Timecode, r.Tracks
 	for _, b := range r.Body {
 		p.media += int64(len(b))
 	}
-	if p.media > maxBody || len(r.Header) > maxBody {
-		return p, kvs.Errorf(kvs.InvalidArgument, "the fragment has %d bytes and its header %d; at most %d can be stored",
-			p.media, len(r.Header), maxBody)
+	if p.media > segment.MaxBody || len(r.Header) > segment.MaxBody || len(r.Frames) > segment.MaxBody {
+		return p, kvs.Errorf(kvs.InvalidArgument, "the fragment has %d bytes, its header %d and its frame table %d; at most %d of each can be stored",
+			p.media, len(r.Header), len(r.Frames), segment.MaxBody)
 	}
-	p.shared = sha256.Sum256(r.Header)
-	p.head = heads.Get().(*[]byte)
-	*p.head = appendTable(append((*p.head)[:0], emptyHead[:]...), r.Body)
+	if r.Key.ID == 0 {
+		return p, kvs.Errorf(kvs.Internal, "the fragment has no data key")
+	}
+	p.print = segment.Fingerprint(r.Key, r.Header)
+	rand.Read(p.salt[:])
 	return p, nil
 }
 
-var emptyHead [recordHeadSize]byte
-
-// place fixes where the record goes and completes its head.
-func (p *pending) place(s *active, position, header int64) {
-	p.segment, p.position, p.Stored.header = s.ID, position, header
-	h := recordHead{
-		kind: fragmentRecord, body: p.media, fragment: p.Fragment, timecode: p.Timecode,
-		header: header, table: crc32.Checksum((*p.head)[recordHeadSize:], castagnoli),
+// record is the fragment's record, as far as it is known.
+func (p *pending) record() segment.Record {
+	return segment.Record{
+		Kind: segment.FragmentRecord, Body: p.media, FrameTable: int64(len(p.frames)), Fragment: p.Fragment,
+		Timecode: p.Timecode, Header: p.header, Key: p.key.ID, Salt: p.salt, Facts: p.Facts,
 	}
-	p.length = h.recordSize()
-	h.put(*p.head, s.Salt, position)
+}
+
+// headerRecord is the record of the fragment's header, with a salt of its own.
+func (p *pending) headerRecord() segment.Record {
+	r := segment.Record{Kind: segment.HeaderRecord, Body: int64(len(p.content)), Fragment: kvs.Fragment{Stream: p.Stream},
+		Key: p.key.ID, Fingerprint: p.print}
+	rand.Read(r.Salt[:])
+	return r
 }
 
 // answer tells the caller how it ended. The pending must not be used afterwards.
-func (p *pending) answer(err error) {
-	if p.head != nil {
-		heads.Put(p.head)
-		p.head = nil
-	}
-	p.done(err)
-}
-
-// headerRecordBytes returns a whole header record except for the body.
-func headerRecordBytes(header []byte, salt uint64, position int64) []byte {
-	b := appendTable(make([]byte, recordHeadSize, recordHeadSize+tableSize(int64(len(header)))), [][]byte{header})
-	h := recordHead{kind: headerRecord, body: int64(len(header)), table: crc32.Checksum(b[recordHeadSize:], castagnoli)}
-	h.put(b, salt, position)
-	return b
-}
+func (p *pending) answer(err error) { p.done(err) }
 
 // The queue holds at most this much; together it is also one batch.
 const (
@@ -152,8 +133,8 @@ func newQueue() *queue {
 }
 
 // size is what the fragment holds in memory. A header is counted with each of its
-// fragments: the writer compares contents, and any two may be different ones.
-func (p *pending) size() int64 { return p.media + int64(len(p.header)) }
+// fragments: any two may be different ones.
+func (p *pending) size() int64 { return p.media + int64(len(p.content)) + int64(len(p.frames)) }
 
 // put waits for room. A fragment larger than the whole queue goes in alone. It reports
 // false when the queue is closed.

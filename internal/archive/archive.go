@@ -29,10 +29,11 @@ import (
 	"github.com/millrace/millrace/internal/journal"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
-	"github.com/millrace/millrace/internal/segment"
+	"github.com/millrace/millrace/internal/staging"
+	"github.com/millrace/millrace/internal/tally"
 )
 
-// Options say where the archive is and how it behaves. Only Dir is needed.
+// Options say where the archive is and how it behaves. Dir and Keys are needed.
 type Options struct {
 	// Dir holds index.db and the folder segments. It is made if missing. The caller
 	// makes sure that no other process uses it.
@@ -42,7 +43,7 @@ type Options struct {
 	// stay in Dir. Without it segments that were moved there are missing.
 	WarmDir string
 
-	// Keys are the data keys that records are sealed with.
+	// Keys are the data keys that records are sealed with; needed.
 	Keys *keyring.Ring
 
 	// Policy returns what a stream keeps now. An error of kind NotFound means that the
@@ -134,10 +135,13 @@ type Archive struct {
 	upkeep      *upkeep
 
 	mu        sync.Mutex // guards what follows; held while a batch is stored
-	open      [segment.Classes]*active
-	runs      [segment.Classes]run // memory kept between batches
-	unsettled []*active            // failed and neither cut nor sealed yet
-	lastID    int64                // of a segment
+	sums      *tally.Book
+	stage     *staging.Writer
+	placing   placing // memory kept between batches
+	open      [shelves]*active
+	runs      [shelves]run // memory kept between batches
+	unsettled []*active    // not cut or sealed yet
+	lastID    int64        // of a segment
 	complaint complaint
 }
 
@@ -157,6 +161,12 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 		expireEvery:  cmp.Or(o.ExpireEvery, time.Minute),
 		queue:        newQueue(),
 		upkeep:       newUpkeep(),
+		sums:         tally.NewBook(rememberedStreams),
+		stage:        staging.New(staging.Size),
+		placing:      newPlacing(),
+	}
+	if a.keys == nil {
+		return nil, errors.New("open archive: no data keys are given")
 	}
 	if a.disk == nil {
 		a.disk = disk.System{}

@@ -18,10 +18,10 @@ func TestAFullDiskDoesNotFillTheLog(t *testing.T) {
 	full := kvs.Errorf(kvs.Internal, "the disk is full")
 	batch := []pending{{err: full}, {err: full}, {}}
 	for range 25 {
-		a.complain(batch, []*run{{}, {err: full}})
+		a.complain(batch)
 		now = now.Add(100 * time.Millisecond)
 	}
-	a.complain([]pending{{}}, []*run{{}})
+	a.complain([]pending{{}})
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(lines) != 3 || !strings.Contains(lines[0], "fragments=2 ") || !strings.Contains(lines[1], "fragments=20 ") {
 		t.Errorf("got %d lines:\n%s", len(lines), log.String())

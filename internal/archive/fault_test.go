@@ -78,6 +78,7 @@ func TestEveryOperationOfRecoveryFailsOnce(t *testing.T) {
 		recs := numbered(1, 1, 5, 1500)
 		storeAll(t, o, recs...)
 		d.FailNth(n)
+		o.Keys = keysIn(t, o.Dir)
 		a, err := Open(context.Background(), o)
 		if err == nil {
 			err = a.Close()
@@ -186,7 +187,7 @@ func TestARefusedBatchStaysAwayWithoutIndex(t *testing.T) {
 	batch := []pending{}
 	refused := 0
 	for n := int64(2); n <= 5; n++ {
-		p, err := prepare(sample(1, n, 1000), func(err error) {
+		p, err := prepare(sealed(a.Archive, sample(1, n, 1000)), func(err error) {
 			if err != nil {
 				refused++
 			}

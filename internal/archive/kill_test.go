@@ -3,13 +3,16 @@ package archive
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/internal/keyring/keyringtest"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -19,7 +22,12 @@ const victimDir = "MILLRACE_ARCHIVE_VICTIM"
 // beVictim stores fragments of four streams for ever and prints the number of each
 // that was acknowledged.
 func beVictim() {
-	a, err := Open(context.Background(), Options{Dir: os.Getenv(victimDir), SegmentBytes: 1 << 20})
+	keys, err := keyringtest.Open(filepath.Join(os.Getenv(victimDir), "keys"))
+	if err != nil {
+		fmt.Println("failed", err)
+		os.Exit(1)
+	}
+	a, err := Open(context.Background(), Options{Dir: os.Getenv(victimDir), SegmentBytes: 1 << 20, Keys: keys})
 	if err != nil {
 		fmt.Println("failed", err)
 		os.Exit(1)
@@ -34,7 +42,7 @@ func beVictim() {
 		go func() {
 			for n := newest.Number.N + 1; ; n++ {
 				stored := make(chan error)
-				a.Append(victimRecord(id, n), func(err error) { stored <- err })
+				a.Append(sealed(a, victimRecord(id, n)), func(err error) { stored <- err })
 				if err := <-stored; err != nil {
 					fmt.Println("failed", err)
 					os.Exit(1)
@@ -55,7 +63,14 @@ func TestKill(t *testing.T) {
 	acked := map[kvs.StreamID]int64{}
 	for round := range 5 {
 		killAfter(t, dir, 30+20*round, acked)
-		a := open(t, Options{Dir: dir})
+		keys, err := keyringtest.Open(filepath.Join(dir, "keys")) // the victim added some
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := Open(t.Context(), Options{Dir: dir, Keys: keys})
+		if err != nil {
+			t.Fatal(err)
+		}
 		for id, last := range acked {
 			newest, _, err := a.Newest(context.Background(), id, 0)
 			if err != nil || newest.Number.N < last {
@@ -67,7 +82,7 @@ func TestKill(t *testing.T) {
 			}
 			wantStored(t, a, id, want...)
 		}
-		if err := a.Close(); err != nil {
+		if err := errors.Join(a.Close(), keys.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}

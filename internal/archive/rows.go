@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
+	"github.com/millrace/millrace/internal/tally"
 )
 
 // errTwice says that the caller gave a fragment number twice.
@@ -182,6 +183,43 @@ type growth struct {
 	share   share // rows that are new
 	total   int64 // bytes of the fragment records behind the old length
 	longest int64
+}
+
+// maxUncounted is how many fragments without a LiveSeq are stepped over to find one that
+// has it. Behind so many it is as good to begin anew.
+const maxUncounted = 1000
+
+// sums reads what the fragments of a stream add up to.
+func (x *index) sums(ctx context.Context, id kvs.StreamID) (*tally.Stream, error) {
+	rows, err := x.db.Read().QueryContext(ctx, `SELECT `+columns+` FROM fragments WHERE stream = $1 ORDER BY n DESC LIMIT $2`, int64(id), maxUncounted)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var first Stored
+	any := false
+	for c := newCells(); rows.Next(); {
+		var s Stored
+		if err := c.scan(rows, &s, columnCount); err != nil {
+			return nil, err
+		}
+		if !any {
+			first, any = s, true
+		}
+		if s.Facts.LiveSeq > 0 {
+			return tally.Resume(s.Fragment, s.Facts, first.Number.N), nil
+		}
+	}
+	if err := rows.Err(); err != nil || !any {
+		return &tally.Stream{}, err
+	}
+	return tally.Resume(first.Fragment, segment.Facts{}, first.Number.N), nil
+}
+
+// has reports whether a fragment of the stream has this number.
+func (x *index) has(ctx context.Context, id kvs.StreamID, n int64) (found bool, err error) {
+	err = x.db.Read().QueryRowContext(ctx, `SELECT COUNT(*) FROM fragments WHERE stream = $1 AND n = $2`, int64(id), n).Scan(&found)
+	return found, err
 }
 
 // advance notes that all fragments of a segment up to a length are in the index.

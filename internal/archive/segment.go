@@ -3,7 +3,6 @@ package archive
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -39,6 +38,16 @@ func maxAge(c segment.Class) time.Duration {
 	return min(spans[c]/24, 15*24*time.Hour)
 }
 
+// shelf is a class and a tier: what segments are kept apart by.
+type shelf uint8
+
+const shelves = segment.Classes * segment.Tiers
+
+func shelfOf(c segment.Class, t segment.Tier) shelf { return shelf(c)*segment.Tiers + shelf(t) }
+
+func (s shelf) class() segment.Class { return segment.Class(s / segment.Tiers) }
+func (s shelf) tier() segment.Tier   { return segment.Tier(s % segment.Tiers) }
+
 // active is an open segment. It belongs to whoever holds Archive.mu.
 type active struct {
 	segment.Head
@@ -46,12 +55,22 @@ type active struct {
 	end     int64 // everything before is synced and in the index
 	longest int64 // milliseconds
 	dirty   bool  // bytes may lie behind end that must not be found
-	headers map[[sha256.Size]byte]int64
+	whole   bool  // footer and end record are durable
+	closed  bool  // its row says that it is sealed
+	headers map[headerID]int64
+}
+
+// headerID tells header records apart without telling what is in them.
+type headerID struct {
+	key   uint64
+	print [16]byte
 }
 
 // maxHeaders bounds what is remembered of the headers in a segment. Beyond it a header
 // is simply written again.
 const maxHeaders = 4096
+
+func (s *active) shelf() shelf { return shelfOf(s.Class, s.Tier) }
 
 func (a *Archive) segmentPath(id int64) string { return filepath.Join(a.dir, segment.FileName(id)) }
 
@@ -62,39 +81,44 @@ func (a *Archive) newSegmentID() int64 {
 	return a.lastID
 }
 
-// openSegment makes a new segment: file and directory are durable and its row exists
-// before the first record is written to it.
-func (a *Archive) openSegment(ctx context.Context, c segment.Class) (*active, error) {
+// newSegment makes a segment: file and directory are durable and its row exists before
+// the first record is written to it.
+func (a *Archive) newSegment(ctx context.Context, on shelf) (*active, error) {
 	if err := a.settle(ctx); err != nil {
 		return nil, err
 	}
 	var salt [8]byte
 	rand.Read(salt[:])
 	s := &active{
-		Head:    segment.Head{Version: 1, Class: c, ID: a.newSegmentID(), Salt: binary.LittleEndian.Uint64(salt[:]), Created: kvs.MillisOf(a.now())},
-		end:     segmentHeadSize,
-		headers: make(map[[sha256.Size]byte]int64),
+		Head: segment.Head{Version: segment.Version, Class: on.class(), Tier: on.tier(), ID: a.newSegmentID(),
+			Salt: binary.LittleEndian.Uint64(salt[:]), Created: kvs.MillisOf(a.now())},
+		end:     segment.HeadSize,
+		headers: make(map[headerID]int64),
 	}
 	f, err := a.disk.Create(a.segmentPath(s.ID))
 	if err != nil {
 		return nil, err
 	}
 	s.f = f
-	err = f.Write([][]byte{encodeHead(s.Head)}, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = a.disk.SyncDir(a.dir)
-	}
-	if err == nil {
-		err = a.index.addSegment(ctx, segmentRow{Head: s.Head, length: s.end})
-	}
-	if err != nil {
+	if err = a.begin(ctx, s); err != nil {
 		// What cannot be removed either is found empty at the next start and removed then.
 		return nil, errors.Join(err, f.Close(), a.disk.Remove(a.segmentPath(s.ID)))
 	}
 	return s, nil
+}
+
+// begin writes the head of a new segment and makes it known.
+func (a *Archive) begin(ctx context.Context, s *active) error {
+	if err := s.f.Write([][]byte{s.Encode()}, 0); err != nil {
+		return err
+	}
+	if err := s.f.Sync(); err != nil {
+		return err
+	}
+	if err := a.disk.SyncDir(a.dir); err != nil {
+		return err
+	}
+	return a.index.addSegment(ctx, segmentRow{Head: s.Head, length: s.end})
 }
 
 // full reports whether the next batch should go to another segment.
@@ -102,66 +126,95 @@ func (s *active) full(limit int64, now time.Time) bool {
 	return s.end >= limit || now.Sub(s.Created.Time()) >= maxAge(s.Class)
 }
 
-// seal ends a segment: an end record behind the last good byte, a row that says so.
-// When the segment is dirty, what lies behind its end belongs to fragments whose
-// callers were told that they are lost; either the cut or the row keeps recovery from
-// finding them. While neither works the segment stays in a.unsettled and no other is
-// opened.
+// seal ends a segment: footer and end record behind the last good byte, and a row that
+// says so. What does not work now is tried again by settle.
 func (a *Archive) seal(ctx context.Context, s *active) {
-	if a.open[s.Class] == s {
-		a.open[s.Class] = nil
+	if on := s.shelf(); a.open[on] == s {
+		a.open[on] = nil
 	}
-	err := sealFile(s)
-	rowErr := a.index.sealSegment(ctx, s.ID, s.end)
-	if s.dirty && rowErr != nil {
+	if err := a.end(ctx, s); err != nil {
+		a.log.Warn("segment not sealed; it is tried again, also at the next start", "segment", s.ID, "error", err)
 		a.unsettled = append(a.unsettled, s)
-		return
-	}
-	if err = errors.Join(err, rowErr, s.f.Close()); err != nil {
-		a.log.Warn("segment not sealed cleanly; the next start does it", "segment", s.ID, "error", err)
 	}
 }
 
-// sealFile cuts what must not be found and appends the end record. s.dirty stays true
-// only if the cut failed.
-func sealFile(s *active) error {
-	if s.dirty {
-		if err := s.f.Truncate(s.end); err != nil {
-			return err
-		}
-		s.dirty = false
+// end ends a segment as far as it can. When the segment is dirty, what lies behind its
+// end belongs to fragments whose callers were told that they are lost; either the cut or
+// the row keeps recovery from finding them.
+func (a *Archive) end(ctx context.Context, s *active) error {
+	err := s.cut()
+	if err == nil {
+		err = s.sealFile()
 	}
-	if err := writeEnd(s.f, s.Salt, s.end); err != nil {
+	if err != nil && !s.dirty {
+		return err // the row stays open: the next start seals the file
+	}
+	rowErr := a.index.sealSegment(ctx, s.ID, s.end)
+	s.closed = s.closed || rowErr == nil
+	if err != nil || rowErr != nil {
+		return errors.Join(err, rowErr)
+	}
+	if err := s.f.Close(); err != nil { // all of it is synced
+		a.log.Warn("segment not closed", "segment", s.ID, "error", err)
+	}
+	return nil
+}
+
+// cut removes what must not be found. s.dirty stays true if that failed.
+func (s *active) cut() error {
+	if !s.dirty {
+		return nil
+	}
+	if err := s.f.Truncate(s.end); err != nil {
 		return err
 	}
-	s.end += recordHeadSize
+	if err := s.f.Sync(); err != nil {
+		return err
+	}
+	s.dirty = false
 	return nil
 }
 
-// writeEnd appends an end record and makes the file durable.
-func writeEnd(f disk.File, salt uint64, at int64) error {
-	b := make([]byte, recordHeadSize)
-	(&recordHead{kind: endRecord}).put(b, salt, at)
-	if err := f.Write([][]byte{b}, at); err != nil {
-		return errors.Join(err, f.Truncate(at))
+// sealFile appends footer and end record and makes them durable. The heads of all records
+// are read again for that: what a segment with many small fragments has of them would
+// take more memory than the media of a batch.
+func (s *active) sealFile() error {
+	if s.whole {
+		return nil
 	}
-	return f.Sync()
+	size, err := segment.Seal(s.f, s.Head, s.end)
+	if err == nil {
+		err = s.f.Sync()
+	}
+	if err != nil {
+		return errors.Join(err, s.f.Truncate(s.end)) // half a footer hinders nobody
+	}
+	s.end, s.whole = size, true
+	return nil
 }
 
-// settle tries again to end segments that seal could not.
+// maxUnsettled is how many segments may wait to be sealed. With more the disk is too ill
+// to be given new ones.
+const maxUnsettled = 16
+
+// settle tries again to end segments that seal could not. The error says that no segment
+// may be opened: refused fragments could be found, or too many wait.
 func (a *Archive) settle(ctx context.Context) error {
-	for len(a.unsettled) > 0 {
-		s := a.unsettled[0]
-		err := sealFile(s)
-		if rowErr := a.index.sealSegment(ctx, s.ID, s.end); s.dirty && rowErr != nil {
-			return errors.Join(err, rowErr)
+	waiting := a.unsettled
+	a.unsettled = nil
+	var errs []error
+	for _, s := range waiting {
+		err := a.end(ctx, s)
+		if err == nil {
+			a.log.Info("segment sealed at last", "segment", s.ID)
+			continue
 		}
-		a.unsettled = a.unsettled[1:]
-		if err := s.f.Close(); err != nil {
-			a.log.Warn("segment not closed", "segment", s.ID, "error", err)
+		a.unsettled = append(a.unsettled, s)
+		if s.dirty && !s.closed || len(a.unsettled) >= maxUnsettled {
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // SegmentName is the name of a segment's file, in the folder segments of an archive.

@@ -46,10 +46,10 @@ func TestUsage(t *testing.T) {
 		t.Error("a number was taken twice")
 	}
 	u := usage(t, a.Archive, 1, 0)
-	if u.Fragments != 30 || u.Bytes != 30*(recordHeadSize+4+1000) || u.Oldest.Number.N != 1 || u.Newest.Number.N != 30 {
+	if u.Fragments != 30 || u.Bytes != 30*recordBytes(1000) || u.Oldest.Number.N != 1 || u.Newest.Number.N != 30 {
 		t.Errorf("%+v %+v %+v", u, u.Oldest, u.Newest)
 	}
-	if u = usage(t, a.Archive, 2, 0); u.Fragments != 5 || u.Bytes != 5*(recordHeadSize+4+700) {
+	if u = usage(t, a.Archive, 2, 0); u.Fragments != 5 || u.Bytes != 5*recordBytes(700) {
 		t.Errorf("%+v", u)
 	}
 	// Behind the horizon nothing is shown, but it still takes up space.
@@ -70,7 +70,7 @@ func TestUsageShrinks(t *testing.T) {
 	if _, err := a.Erase(context.Background(), 1, Erasure{Range: kvs.TimeRange{End: recs[699].Fragment.Number.Server}, Through: 700}); err != nil {
 		t.Fatal(err)
 	}
-	if u := usage(t, a.Archive, 1, 0); u.Fragments != 500 || u.Bytes != 500*(recordHeadSize+4+10) || u.Oldest.Number.N != 701 {
+	if u := usage(t, a.Archive, 1, 0); u.Fragments != 500 || u.Bytes != 500*recordBytes(10) || u.Oldest.Number.N != 701 {
 		t.Errorf("%+v %+v", u, u.Oldest)
 	}
 	if err := a.DeleteStream(context.Background(), 1); err != nil {
@@ -107,7 +107,7 @@ func TestAnOlderIndexIsRebuilt(t *testing.T) {
 	}
 	a := start(t, Options{Dir: dir})
 	wantCounts(t, a.Archive)
-	if u := usage(t, a.Archive, 1, 0); u.Fragments != 20 || u.Bytes != 20*(recordHeadSize+4+100) {
+	if u := usage(t, a.Archive, 1, 0); u.Fragments != 20 || u.Bytes != 20*recordBytes(100) {
 		t.Errorf("%+v", u)
 	}
 }

@@ -2,12 +2,12 @@ package archive
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
+	"github.com/millrace/millrace/internal/staging"
+	"github.com/millrace/millrace/internal/tally"
 )
 
 // write stores batches until ctx ends and the queue is empty.
@@ -32,110 +32,216 @@ func (a *Archive) write(ctx context.Context) {
 
 // run is the part of a batch that goes to one segment.
 type run struct {
-	seg       *active
-	records   []*pending
-	pieces    [][]byte
-	end       int64 // of the segment once the run is written
-	fragments int64 // committed
-	bytes     int64
-	longest   int64
-	err       error
+	seg     *active
+	records []*pending
+	headers []placedHeader // in order
+	end     int64          // of the segment once the run is written
+	longest int64
+	linked  bool // some stream has records in another run too
+	out     staging.Run
+	err     error
+}
+
+// placedHeader is a header record that a run brings.
+type placedHeader struct {
+	record segment.Record
+	at     int64
+	first  int // it stands before this record of the run
 }
 
 // store makes a batch durable and visible and answers everybody in it. It does not
 // heed the end of a context: what was accepted is finished.
 func (a *Archive) store(batch []pending) {
+	if len(batch) == 0 {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ctx := context.Background()
 	start := time.Now()
 	runs := a.plan(ctx, batch)
-	writeRuns(runs)
+	a.writeRuns(runs)
 	synced := time.Now()
 	a.commit(ctx, runs)
 	a.finish(ctx, batch, runs)
 	a.report(batch, synced.Sub(start), time.Since(synced))
 }
 
-// plan gives each record of the batch its segment and position. A record whose segment
-// cannot be made gets its error at once.
-func (a *Archive) plan(ctx context.Context, batch []pending) []*run {
-	var byClass [segment.Classes]*run
-	var runs []*run
-	for i := range batch {
-		p := &batch[i]
-		r := byClass[p.class]
-		if r == nil {
-			r = a.startRun(ctx, p.class)
-			byClass[p.class] = r
-			runs = append(runs, r)
-		}
-		if r.err == nil {
-			r.add(p)
-		}
-		r.records = append(r.records, p)
-	}
-	return runs
+// placing is what is known while the records of a batch get their places.
+type placing struct {
+	runs   [shelves]*run
+	order  []*run
+	failed map[kvs.StreamID]error // of streams whose later records fail too
+	taken  map[mark]bool          // numbers in this batch
+	home   map[kvs.StreamID]*run  // where the stream's last record went
 }
 
-// startRun readies the open segment of a class, or the next one if it is full.
-func (a *Archive) startRun(ctx context.Context, c segment.Class) *run {
-	if s := a.open[c]; s != nil && s.full(a.segmentBytes, a.now()) {
+// mark is a number of a stream.
+type mark struct {
+	stream kvs.StreamID
+	n      int64
+}
+
+// rememberedStreams is of how many streams the sums are kept in memory; a batch has fewer.
+const rememberedStreams = 16384
+
+func newPlacing() placing {
+	return placing{failed: map[kvs.StreamID]error{}, taken: map[mark]bool{}, home: map[kvs.StreamID]*run{}}
+}
+
+// plan gives each record of the batch its facts, segment and position, or its error.
+func (a *Archive) plan(ctx context.Context, batch []pending) []*run {
+	b := &a.placing
+	b.runs, b.order = [shelves]*run{}, b.order[:0]
+	clear(b.failed)
+	clear(b.taken)
+	clear(b.home)
+	for i := range batch {
+		p := &batch[i]
+		if p.err = b.failed[p.Stream]; p.err != nil {
+			continue
+		}
+		if p.err = a.placeRecord(ctx, b, p); p.err != nil && p.err != errTwice {
+			p.err = notStored(p.err)
+			b.failed[p.Stream] = p.err
+		}
+	}
+	return b.order
+}
+
+// placeRecord gives one record its place, in the order of its stream.
+func (a *Archive) placeRecord(ctx context.Context, b *placing, p *pending) error {
+	sums, err := a.sumsOf(ctx, p.Stream)
+	if err != nil {
+		return err
+	}
+	at := mark{p.Stream, p.Number.N}
+	taken := b.taken[at]
+	if !taken && sums.Late(p.Number.N) {
+		if taken, err = a.index.has(ctx, p.Stream, p.Number.N); err != nil {
+			return err
+		}
+	}
+	if taken {
+		return errTwice
+	}
+	r := b.runs[p.shelf]
+	if r == nil {
+		r = a.startRun(ctx, p.shelf)
+		b.runs[p.shelf] = r
+		b.order = append(b.order, r)
+	}
+	if r.err != nil {
+		return r.err
+	}
+	if home := b.home[p.Stream]; home != nil && home != r {
+		home.linked, r.linked = true, true
+	}
+	b.home[p.Stream], b.taken[at] = r, true
+	p.Facts = sums.Place(p.Fragment, p.Facts.Tracks)
+	r.add(p)
+	return nil
+}
+
+// sumsOf returns what the fragments of a stream add up to.
+func (a *Archive) sumsOf(ctx context.Context, id kvs.StreamID) (*tally.Stream, error) {
+	if s := a.sums.Get(id); s != nil {
+		return s, nil
+	}
+	s, err := a.index.sums(ctx, id)
+	if err == nil {
+		a.sums.Put(id, s)
+	}
+	return s, err
+}
+
+// startRun readies the open segment of a shelf, or the next one if it is full.
+func (a *Archive) startRun(ctx context.Context, on shelf) *run {
+	if s := a.open[on]; s != nil && s.full(a.segmentBytes, a.now()) {
 		a.seal(ctx, s)
 	}
-	r := &a.runs[c]
-	*r = run{records: r.records[:0], pieces: r.pieces[:0]}
-	if a.open[c] == nil {
-		a.open[c], r.err = a.openSegment(ctx, c)
+	r := &a.runs[on]
+	*r = run{records: r.records[:0], headers: r.headers[:0]}
+	s := a.open[on]
+	if s == nil {
+		if s, r.err = a.newSegment(ctx, on); r.err != nil {
+			return r
+		}
+		a.open[on] = s
 	}
-	if r.err == nil {
-		r.seg = a.open[c]
-		r.end = r.seg.end
-		r.longest = r.seg.longest
-	}
+	r.seg, r.end, r.longest = s, s.end, s.longest
+	r.out = staging.Run{File: s.f, Salt: s.Salt, At: s.end}
 	return r
 }
 
 // add lays a record behind those before it, and its header once per segment.
 func (r *run) add(p *pending) {
-	header, ok := r.seg.headers[p.shared]
+	id := headerID{p.key.ID, p.print}
+	header, ok := r.seg.headers[id]
 	if !ok {
 		if len(r.seg.headers) >= maxHeaders {
 			clear(r.seg.headers)
 		}
+		h := placedHeader{record: p.headerRecord(), at: r.end, first: len(r.records)}
 		header = r.end
-		r.seg.headers[p.shared] = header
-		b := headerRecordBytes(p.header, r.seg.Salt, header)
-		r.pieces = append(r.pieces, b, p.header)
-		r.end += int64(len(b) + len(p.header))
+		r.seg.headers[id] = header
+		r.headers = append(r.headers, h)
+		r.end += h.record.Size()
 	}
-	p.place(r.seg, r.end, header)
-	r.pieces = append(append(r.pieces, *p.head), p.body...)
+	p.segment, p.position, p.header = r.seg.ID, r.end, header
+	rec := p.record()
+	p.length = rec.Size()
 	r.end += p.length
 	r.longest = max(r.longest, p.Duration)
+	r.records = append(r.records, p)
 }
 
-// writeRuns writes and syncs all segments at the same time.
-func writeRuns(runs []*run) {
-	var wg sync.WaitGroup
+// writeRuns seals, writes and syncs all runs.
+func (a *Archive) writeRuns(runs []*run) {
+	a.stage.Start()
 	for _, r := range runs {
 		if r.err != nil {
 			continue
 		}
 		r.seg.dirty = true
-		if len(runs) == 1 {
-			r.write()
-			break
-		}
-		wg.Go(r.write)
+		a.stage.Begin(&r.out)
+		r.err = r.put(a.stage)
+		a.stage.End()
 	}
-	wg.Wait()
+	a.stage.Wait()
+	linked := error(nil)
+	for _, r := range runs {
+		if r.err == nil {
+			r.err = r.out.Err
+		}
+		if r.linked && r.err != nil {
+			linked = r.err
+		}
+	}
+	// If a record of a stream is lost, later ones are too, wherever they went.
+	for _, r := range runs {
+		if r.linked && r.err == nil {
+			r.err = linked
+		}
+	}
 }
 
-func (r *run) write() {
-	if r.err = r.seg.f.Write(r.pieces, r.seg.end); r.err == nil {
-		r.err = r.seg.f.Sync()
+// put hands the records to the stage.
+func (r *run) put(w *staging.Writer) error {
+	headers := r.headers
+	for i, p := range r.records {
+		if len(headers) > 0 && headers[0].first == i {
+			if err := w.Put(&headers[0].record, p.key, [][]byte{p.content}, nil); err != nil {
+				return err
+			}
+			headers = headers[1:]
+		}
+		rec := p.record()
+		if err := w.Put(&rec, p.key, p.body, p.frames); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // commit puts the rows of all synced runs into the index. If that fails their bytes are
@@ -159,15 +265,24 @@ func (a *Archive) commit(ctx context.Context, runs []*run) {
 	}
 }
 
+// notStored is what a caller is told whose fragment failed.
+func notStored(cause error) error {
+	return &kvs.Error{Kind: kvs.Internal, Message: "the fragment could not be stored", Cause: cause}
+}
+
 // finish answers the batch, then ends the segments that failed: a file whose sync
 // failed may have lost bytes silently, so it is never written to again.
 func (a *Archive) finish(ctx context.Context, batch []pending, runs []*run) {
 	for _, r := range runs {
-		if r.err != nil {
-			r.err = &kvs.Error{Kind: kvs.Internal, Message: "the fragment could not be stored", Cause: r.err}
+		err := r.err
+		if err != nil {
+			err = notStored(err)
 		}
 		for _, p := range r.records {
-			p.err = errors.Join(r.err, p.err)
+			a.sums.Settle(p.Stream, err == nil)
+			if err != nil {
+				p.err = err
+			}
 		}
 	}
 	// Failed segments end first: a caller that hears of the failure and looks at the
@@ -176,9 +291,8 @@ func (a *Archive) finish(ctx context.Context, batch []pending, runs []*run) {
 		if r.err != nil && r.seg != nil {
 			a.seal(ctx, r.seg)
 		}
-		clear(r.pieces)
 	}
-	a.complain(batch, runs)
+	a.complain(batch)
 	for i := range batch {
 		batch[i].answer(batch[i].err)
 	}
@@ -191,11 +305,12 @@ type complaint struct {
 }
 
 // complain logs what a batch lost: at once, then at most once a second with the sum.
-func (a *Archive) complain(batch []pending, runs []*run) {
-	failed := 0
+func (a *Archive) complain(batch []pending) {
+	failed, cause := 0, error(nil)
 	for i := range batch {
 		if batch[i].err != nil {
 			failed++
+			cause = batch[i].err
 		}
 	}
 	if failed == 0 {
@@ -206,12 +321,7 @@ func (a *Archive) complain(batch []pending, runs []*run) {
 	if since := now.Sub(c.last); since >= 0 && since < time.Second {
 		return
 	}
-	for _, r := range runs {
-		if r.err != nil {
-			a.log.Error("fragments not stored", "fragments", c.fragments, "error", r.err)
-			break
-		}
-	}
+	a.log.Error("fragments not stored", "fragments", c.fragments, "error", cause)
 	c.last, c.fragments = now, 0
 }
 

@@ -32,7 +32,7 @@ func benchSource(b *testing.B) (s *source, bytes int64) {
 	}
 	answers := make(chan error, benchFragments)
 	for n := range int64(benchFragments) {
-		s.archive.Append(benchRecord(s.streams[0].ID, n+1, body), func(err error) { answers <- err })
+		s.archive.Append(benchRecord(b, s, n+1, body), func(err error) { answers <- err })
 	}
 	for range benchFragments {
 		if err := <-answers; err != nil {
@@ -53,8 +53,13 @@ func benchSource(b *testing.B) (s *source, bytes int64) {
 	return s, bytes
 }
 
-func benchRecord(id kvs.StreamID, n int64, body []byte) archive.Record {
-	return archive.Record{Retention: 24, Header: []byte("header"), Body: net.Buffers{body},
+func benchRecord(b *testing.B, s *source, n int64, body []byte) archive.Record {
+	id := s.streams[0].ID
+	key, err := s.ring.Current(b.Context(), id, kvs.Millis(began+n*1000))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return archive.Record{Retention: 24, Key: key, Header: []byte("header"), Body: net.Buffers{body},
 		Fragment: kvs.Fragment{Stream: id, Number: kvs.FragmentNumber{N: n, Server: kvs.Millis(began + n*1000), Random: 7},
 			Producer: kvs.Millis(n * 1000), Duration: 1000, Size: int64(len(body))}}
 }
@@ -149,7 +154,7 @@ func BenchmarkPersisted(b *testing.B) {
 			number++
 			answer := make(chan error, 1)
 			begun := time.Now()
-			s.archive.Append(benchRecord(s.streams[0].ID, number, body), func(err error) { answer <- err })
+			s.archive.Append(benchRecord(b, s, number, body), func(err error) { answer <- err })
 			if err := <-answer; err != nil {
 				b.Fatal(err)
 			}

@@ -105,7 +105,7 @@ func TestLostSegment(t *testing.T) {
 	if _, err := Restore(t.Context(), RestoreOptions{Dir: o.Dir, Data: data}); err != nil {
 		t.Fatal(err)
 	}
-	a, err := archive.Open(t.Context(), archive.Options{Dir: filepath.Join(data, "archive")})
+	a, err := archive.Open(t.Context(), archive.Options{Dir: filepath.Join(data, "archive"), Keys: keysOf(t, data)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -332,7 +332,7 @@ func TestSalvage(t *testing.T) {
 	if err != nil || len(done.Warnings) != 3 {
 		t.Fatalf("%+v, %v; want three warnings", done, err)
 	}
-	a, err := archive.Open(t.Context(), archive.Options{Dir: filepath.Join(data, "archive")})
+	a, err := archive.Open(t.Context(), archive.Options{Dir: filepath.Join(data, "archive"), Keys: keysOf(t, data)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,8 @@ import (
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/keyring"
+	"github.com/millrace/millrace/internal/keyring/keyringtest"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -33,6 +35,7 @@ type source struct {
 	data    string
 	catalog *catalog.Catalog
 	archive *archive.Archive
+	ring    *keyring.Ring
 	streams []kvs.Stream
 	horizon atomic.Int64 // fragments with an older server time expire; 0 = none
 	numbers map[kvs.StreamID]int64
@@ -87,7 +90,10 @@ func (s *source) open() {
 	}
 	// A horizon of the test's own: the archive's clock decides, with one hour's retention.
 	now := func() time.Time { return time.UnixMilli(s.horizon.Load()).Add(time.Hour) }
-	s.archive, err = archive.Open(ctx, archive.Options{Dir: filepath.Join(s.data, "archive"), SegmentBytes: s.segment,
+	if s.ring, err = openRing(s.data); err != nil {
+		s.t.Fatal(err)
+	}
+	s.archive, err = archive.Open(ctx, archive.Options{Dir: filepath.Join(s.data, "archive"), Keys: s.ring, SegmentBytes: s.segment,
 		ExpireEvery: 24 * time.Hour, Policy: s.policy, Now: now})
 	if err != nil {
 		s.t.Fatal(err)
@@ -105,7 +111,7 @@ func (s *source) open() {
 		}
 		stopped = true
 		cancel()
-		for _, err := range []error{<-ended, s.archive.Close(), rows.Close(), keys.Close(), s.serving.Close(), s.lock.Close()} {
+		for _, err := range []error{<-ended, s.archive.Close(), s.ring.Close(), rows.Close(), keys.Close(), s.serving.Close(), s.lock.Close()} {
 			if err != nil {
 				s.t.Error(err)
 			}
@@ -157,12 +163,36 @@ func (s *source) store(n int) {
 }
 
 func (s *source) put(id kvs.StreamID, n int64) error {
+	key, err := s.ring.Current(context.Background(), id, kvs.Millis(began+n*1000))
+	if err != nil {
+		return err
+	}
 	answer := make(chan error, 1)
 	b := body(id, n)
-	s.archive.Append(archive.Record{Retention: 24, Header: []byte("header"), Body: net.Buffers{b},
+	s.archive.Append(archive.Record{Retention: 24, Key: key, Header: []byte("header"), Body: net.Buffers{b},
 		Fragment: kvs.Fragment{Stream: id, Number: kvs.FragmentNumber{N: n, Server: kvs.Millis(began + n*1000), Random: 7},
 			Producer: kvs.Millis(n * 1000), Duration: 1000, Size: int64(len(b))}}, func(err error) { answer <- err })
 	return <-answer
+}
+
+// openRing opens the data keys of a data directory. All have the same wrapping key.
+func openRing(data string) (*keyring.Ring, error) {
+	return keyringtest.Open(filepath.Join(data, "archive", "keys"))
+}
+
+// keysOf opens the data keys of a directory until the test ends.
+func keysOf(t testing.TB, data string) *keyring.Ring {
+	t.Helper()
+	r, err := openRing(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
 }
 
 // expire lets everything up to fragment n of each stream expire.
@@ -232,7 +262,7 @@ func (s *source) restored(dir, id string) map[kvs.StreamID]map[int64]kvs.Fragmen
 			s.t.Errorf("%s: %v, want mode %v", f.Path, err, f.Mode)
 		}
 	}
-	a, err := archive.Open(s.t.Context(), archive.Options{Dir: filepath.Join(data, "archive")})
+	a, err := archive.Open(s.t.Context(), archive.Options{Dir: filepath.Join(data, "archive"), Keys: keysOf(s.t, data)})
 	if err != nil {
 		s.t.Fatal(err)
 	}

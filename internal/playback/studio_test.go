@@ -14,6 +14,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/keyring"
+	"github.com/millrace/millrace/internal/keyring/keyringtest"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/mkv"
@@ -26,6 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type studio struct {
 	t       testing.TB
 	archive *archive.Archive
+	keys    *keyring.Ring
 	live    *live.Store
 	stream  *fakeStream
 	st      *live.Stream
@@ -73,7 +76,8 @@ func openStudio(t testing.TB, bubble bool) *studio {
 		stream: &fakeStream{stream: kvs.Stream{ID: streamID, Name: "yard", Retention: 24}, gone: make(chan struct{})}}
 	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: func() (int64, time.Duration) { return 8 << 20, time.Minute }, Now: s.clock})
 	var err error
-	if s.archive, err = archive.Open(t.Context(), archive.Options{Dir: t.TempDir(), Now: s.clock}); err != nil {
+	s.keys = keyringtest.New(t)
+	if s.archive, err = archive.Open(t.Context(), archive.Options{Dir: t.TempDir(), Keys: s.keys, Now: s.clock}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -178,8 +182,12 @@ func (k *take) complete(host bool) net.Buffers {
 func (k *take) store() {
 	k.s.t.Helper()
 	body := k.complete(false)
+	key, err := k.s.keys.Current(k.s.t.Context(), streamID, k.Info().Number.Server)
+	if err != nil {
+		k.s.t.Fatal(err)
+	}
 	done := make(chan error, 1)
-	k.s.archive.Append(archive.Record{Fragment: k.Info(), Retention: 24, Timecode: int64(k.Info().Producer), Header: k.s.head.Bytes, Body: body}, func(err error) { done <- err })
+	k.s.archive.Append(archive.Record{Fragment: k.Info(), Key: key, Retention: 24, Timecode: int64(k.Info().Producer), Header: k.s.head.Bytes, Body: body}, func(err error) { done <- err })
 	if err := <-done; err != nil {
 		k.s.t.Fatal(err)
 	}

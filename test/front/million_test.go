@@ -22,7 +22,10 @@ import (
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/keyfile"
+	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 	"github.com/millrace/millrace/internal/server"
 	"github.com/millrace/millrace/mkv"
 	"github.com/millrace/millrace/sigv4"
@@ -129,11 +132,34 @@ func createStreams(b *testing.B, dir, name string, n int) (ids []kvs.StreamID) {
 	return ids
 }
 
+// openKeys opens the data keys of a server's directory.
+func openKeys(b *testing.B, dir string) *keyring.Ring {
+	b.Helper()
+	own, err := keyfile.Read(filepath.Join(dir, server.KeyFile))
+	if err != nil {
+		b.Fatal(err)
+	}
+	wrapping, err := keyring.NewLocal(own, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys, err := keyring.Open(keyring.Options{Path: filepath.Join(dir, "archive", "keys"), Provider: wrapping,
+		Owner: func(context.Context, kvs.StreamID) (keyring.Owner, error) {
+			return keyring.Owner{Account: config.DevAccount}, nil
+		}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return keys
+}
+
 // store appends small fragments of a second each to all streams in turn.
 func store(b *testing.B, dir string, ids []kvs.StreamID) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	a, err := archive.Open(ctx, archive.Options{Dir: filepath.Join(dir, "archive"),
+	keys := openKeys(b, dir)
+	defer keys.Close()
+	a, err := archive.Open(ctx, archive.Options{Dir: filepath.Join(dir, "archive"), Keys: keys,
 		Policy: func(context.Context, kvs.StreamID) (archive.Policy, error) { return archive.Policy{Hours: years}, nil }})
 	if err != nil {
 		b.Fatal(err)
@@ -144,6 +170,12 @@ func store(b *testing.B, dir string, ids []kvs.StreamID) {
 	header = mkv.AppendTracks(header, []mkv.Track{{Number: 1, UID: 1, Type: mkv.VideoTrack, CodecID: "V_MPEG4/ISO/AVC"}})
 	frame := mkv.AppendSimpleBlock(nil, mkv.BlockHeader{Track: 1, Key: true}, make([]byte, 100))
 	begin := kvs.MillisOf(time.Now()) - millionEach*1000
+	sealing := map[kvs.StreamID]segment.DataKey{}
+	for _, id := range ids {
+		if sealing[id], err = keys.Current(ctx, id, begin); err != nil {
+			b.Fatal(err)
+		}
+	}
 	var failed atomic.Int64
 	flight := make(chan struct{}, 4096)
 	for n := range int64(millionEach) {
@@ -153,7 +185,7 @@ func store(b *testing.B, dir string, ids []kvs.StreamID) {
 			flight <- struct{}{}
 			f := kvs.Fragment{Stream: id, Number: kvs.FragmentNumber{N: n + 1, Server: at, Random: uint32(n)}, Producer: at, Duration: 1000,
 				Size: int64(len(body[0]) + len(body[1]))}
-			a.Append(archive.Record{Fragment: f, Retention: years, Timecode: int64(at), Header: header, Body: body}, func(err error) {
+			a.Append(archive.Record{Fragment: f, Key: sealing[f.Stream], Retention: years, Timecode: int64(at), Header: header, Body: body}, func(err error) {
 				if err != nil {
 					failed.Add(1)
 				}

@@ -1,0 +1,136 @@
+// Package tally counts what a stream's fragments add up to, in the order they are stored.
+//
+// Playlists need to know of any fragment how many came before it, how often the codecs
+// changed, how many gaps there were and how much media it was. The archive's writer asks
+// when it places a record, and the answer stands in the record. A [Stream] is for one
+// goroutine at a time.
+package tally
+
+import (
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
+)
+
+// gap is how far the start of a fragment may be from the end of the one before, in
+// milliseconds, until it is a discontinuity (spec: DiscontinuityMode ON_DISCONTINUITY, a
+// gap or overlap of more than 50 ms).
+const gap = 50
+
+// Stream is what the fragments of one stream add up to so far. The zero value is that of
+// a stream without any.
+type Stream struct {
+	stored state // what is durable
+	placed state // with what is on its way
+	given  int64 // no LiveSeq above was ever given
+}
+
+// state is the sum over the fragments that came in order.
+type state struct {
+	any      bool
+	greatest int64 // number, counter part
+	facts    segment.Facts
+	ends     [2]kvs.Millis // of the last fragment, per clock
+}
+
+// Resume goes on behind the last stored fragment that has a LiveSeq, f. greatest is the
+// greatest counter of all that are stored. Without any that has a LiveSeq facts are zero.
+func Resume(f kvs.Fragment, facts segment.Facts, greatest int64) *Stream {
+	s := &Stream{given: facts.LiveSeq}
+	s.stored.set(f, facts)
+	s.stored.greatest = max(s.stored.greatest, greatest)
+	s.placed.copy(&s.stored)
+	return s
+}
+
+// set makes f the last fragment.
+func (s *state) set(f kvs.Fragment, facts segment.Facts) {
+	tracks := append(s.facts.Tracks[:0], facts.Tracks...)
+	s.any, s.greatest, s.facts = true, f.Number.N, facts
+	s.facts.Tracks = tracks
+	for c := range s.ends {
+		s.ends[c] = f.At(kvs.Clock(c)) + kvs.Millis(f.Duration)
+	}
+}
+
+// copy makes s equal to t without sharing memory.
+func (s *state) copy(t *state) {
+	tracks := append(s.facts.Tracks[:0], t.facts.Tracks...)
+	*s = *t
+	s.facts.Tracks = tracks
+}
+
+// Late reports whether a fragment with this counter came behind a greater one.
+func (s *Stream) Late(n int64) bool { return s.placed.any && n <= s.placed.greatest }
+
+// Place returns the facts of a fragment that is put behind all others. One that is late
+// gets none but its tracks, and counts for nothing.
+func (s *Stream) Place(f kvs.Fragment, tracks []segment.Track) segment.Facts {
+	if s.Late(f.Number.N) {
+		return segment.Facts{Tracks: tracks}
+	}
+	facts := s.placed.next(&f, tracks)
+	// A stream that keeps nothing may have had fragments. In milliseconds since 1970 it
+	// never starts below a number that was given before.
+	if s.given == 0 {
+		s.given = int64(f.Number.Server) - 1
+	}
+	s.given++
+	facts.LiveSeq = s.given
+	s.placed.set(f, facts)
+	return facts
+}
+
+// next returns the counts up to f, which comes next.
+func (s *state) next(f *kvs.Fragment, tracks []segment.Track) segment.Facts {
+	n := s.facts
+	n.Tracks = tracks
+	n.Millis += f.Duration
+	if !s.any || s.facts.LiveSeq == 0 { // nothing that was counted came before
+		return n
+	}
+	if !same(s.facts.Tracks, tracks) {
+		n.Changes++
+	}
+	if s.apart(f, kvs.ServerClock) {
+		n.ServerGaps++
+	}
+	if s.apart(f, kvs.ProducerClock) {
+		n.ProducerGaps++
+	}
+	return n
+}
+
+// apart reports whether there is a gap or an overlap before f.
+func (s *state) apart(f *kvs.Fragment, c kvs.Clock) bool {
+	d := f.At(c) - s.ends[c]
+	return d > gap || d < -gap
+}
+
+// same reports whether both have the same tracks with the same codecs, in any order.
+func same(a, b []segment.Track) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !has(b, &a[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func has(tracks []segment.Track, t *segment.Track) bool {
+	for i := range tracks {
+		if tracks[i].Number == t.Number {
+			return tracks[i].Fingerprint == t.Fingerprint
+		}
+	}
+	return false
+}
+
+// Stored says that everything placed is durable.
+func (s *Stream) Stored() { s.stored.copy(&s.placed) }
+
+// Lost says that nothing placed since the last Stored is, or ever will be. The numbers
+// that were given are not given again.
+func (s *Stream) Lost() { s.placed.copy(&s.stored) }

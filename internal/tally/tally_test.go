@@ -1,0 +1,130 @@
+package tally
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
+)
+
+var (
+	video   = segment.Track{Number: 1, Frames: 50, Bytes: 1000, Fingerprint: 7}
+	audio   = segment.Track{Number: 2, Frames: 86, Bytes: 100, Fingerprint: 8}
+	changed = segment.Track{Number: 1, Frames: 50, Bytes: 1000, Fingerprint: 9}
+)
+
+// at is fragment n, which begins at these times and lasts 2 s.
+func at(n int64, server, producer kvs.Millis) kvs.Fragment {
+	return kvs.Fragment{Stream: 1, Number: kvs.FragmentNumber{N: n, Server: server}, Producer: producer, Duration: 2000}
+}
+
+type facts struct {
+	LiveSeq, Changes, ServerGaps, ProducerGaps, Millis int64
+}
+
+func of(f segment.Facts) facts {
+	return facts{f.LiveSeq, int64(f.Changes), int64(f.ServerGaps), int64(f.ProducerGaps), f.Millis}
+}
+
+func TestFactsAddUp(t *testing.T) {
+	var s Stream
+	for i, c := range []struct {
+		f      kvs.Fragment
+		tracks []segment.Track
+		want   facts
+	}{
+		{at(1, 10_000, 500), []segment.Track{video, audio}, facts{10_000, 0, 0, 0, 2000}},
+		{at(2, 12_050, 2450), []segment.Track{audio, video}, facts{10_001, 0, 0, 0, 4000}}, // 50 ms are none, order is nothing
+		{at(3, 14_101, 4450), []segment.Track{video, audio}, facts{10_002, 0, 1, 0, 6000}},
+		{at(4, 16_101, 6399), []segment.Track{changed, audio}, facts{10_003, 1, 1, 1, 8000}}, // an overlap on the producer's clock
+		{at(2, 1, 1), []segment.Track{video}, facts{}},                                       // late
+		{at(9, 18_101, 8399), []segment.Track{changed}, facts{10_004, 2, 1, 1, 10_000}},
+		{at(10, 20_101, 10_399), nil, facts{10_005, 3, 1, 1, 12_000}},
+		{at(11, 22_101, 12_399), nil, facts{10_006, 3, 1, 1, 14_000}},
+	} {
+		late := s.Late(c.f.Number.N)
+		got := s.Place(c.f, c.tracks)
+		if diff := cmp.Diff(c.want, of(got)); diff != "" || late != (got.LiveSeq == 0) {
+			t.Errorf("%d (late %v): %s", i, late, diff)
+		}
+		if diff := cmp.Diff(c.tracks, got.Tracks); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// What is lost counts for nothing, and its number is never given again.
+func TestWhatIsLostIsNotCounted(t *testing.T) {
+	var s Stream
+	s.Place(at(1, 10_000, 0), []segment.Track{video})
+	s.Stored()
+	s.Place(at(2, 19_000, 9000), []segment.Track{changed})
+	s.Lost()
+	if s.Late(2) {
+		t.Error("the number of a lost fragment is taken")
+	}
+	got := s.Place(at(3, 12_000, 2000), []segment.Track{video})
+	if want := (facts{10_002, 0, 0, 0, 4000}); of(got) != want {
+		t.Errorf("%+v, want %+v", of(got), want)
+	}
+	s.Lost()
+	s.Lost()
+	if got := s.Place(at(4, 12_000, 2000), []segment.Track{video}); got.LiveSeq != 10_003 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAStreamGoesOnAfterAStart(t *testing.T) {
+	s := Resume(at(5, 10_000, 0), segment.Facts{LiveSeq: 900, Changes: 3, ServerGaps: 4, ProducerGaps: 5, Millis: 6, Tracks: []segment.Track{video}}, 5)
+	if !s.Late(5) || s.Late(6) {
+		t.Error("the greatest number is not 5")
+	}
+	got := s.Place(at(6, 13_000, 2000), []segment.Track{changed})
+	if want := (facts{901, 4, 5, 5, 2006}); of(got) != want {
+		t.Errorf("%+v, want %+v", of(got), want)
+	}
+	// Fragments of the first form have no facts: counting begins behind them.
+	s = Resume(at(5, 10_000, 0), segment.Facts{}, 5)
+	got = s.Place(at(6, 23_000, 2000), []segment.Track{changed})
+	if want := (facts{23_000, 0, 0, 0, 2000}); of(got) != want {
+		t.Errorf("%+v, want %+v", of(got), want)
+	}
+}
+
+func TestPlacingAllocatesNothing(t *testing.T) {
+	var s Stream
+	n, tracks := int64(0), []segment.Track{video, audio}
+	if allocs := testing.AllocsPerRun(100, func() {
+		n++
+		s.Place(at(n, kvs.Millis(n), 0), tracks)
+		s.Stored()
+	}); allocs > 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
+
+func TestTheBookForgetsWhatWasNotUsed(t *testing.T) {
+	b := NewBook(2)
+	for id := kvs.StreamID(1); id <= 3; id++ {
+		s := &Stream{}
+		s.Place(at(1, 10_000, 0), nil)
+		b.Put(id, s)
+		b.Get(1)
+	}
+	if b.Get(1) == nil || b.Get(2) != nil || b.Get(3) == nil {
+		t.Error("not 1 and 3 are remembered")
+	}
+	b.Settle(1, true)
+	b.Settle(2, true) // nothing to settle
+	b.Settle(3, false)
+	if !b.Get(1).Late(1) || b.Get(3).Late(1) {
+		t.Error("what was stored is not, or what was lost is")
+	}
+	b.Forget(1)
+	b.Forget(1)
+	if b.Get(1) != nil {
+		t.Error("not forgotten")
+	}
+}
