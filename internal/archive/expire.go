@@ -71,10 +71,13 @@ const (
 	deleted
 	erased
 	limited
+	torn // found damaged behind what the index knew, at a start
 )
 
 // String names the reason as measurements do.
-func (r reason) String() string { return [...]string{"", "expired", "deleted", "erased", "limit"}[r] }
+func (r reason) String() string {
+	return [...]string{"", "expired", "deleted", "erased", "limit", "torn"}[r]
+}
 
 // maxVictims is about how many rows are chosen before they are removed: one sync covers
 // all of them, and a hold that is being set waits for no more.

@@ -292,6 +292,9 @@ func (r *recovery) scan(ctx context.Context, f disk.File, b *batch, size int64) 
 	if err != nil {
 		return err
 	}
+	if b.row.Version > 1 {
+		sealed = false // its footer is torn, and is made anew
+	}
 	s := segment.NewScanner(f, b.row.Head, b.length, size, !sealed)
 	for {
 		ok, err := s.Next()
@@ -301,11 +304,19 @@ func (r *recovery) scan(ctx context.Context, f disk.File, b *batch, size int64) 
 		if !ok {
 			break
 		}
-		if s.Finding == segment.Intact && s.Record.Kind == segment.FragmentRecord {
-			if err := b.add(ctx, s.Position, &s.Record); err != nil {
-				return err
-			}
+		if s.Record.Kind != segment.FragmentRecord || s.Finding == segment.Garbage {
+			continue
 		}
+		if s.Finding != segment.Intact {
+			b.torn = append(b.torn, b.finding(s.Position, &s.Record))
+			continue
+		}
+		if err := b.add(ctx, s.Position, &s.Record); err != nil {
+			return err
+		}
+	}
+	if err := b.buryTorn(s.Good); err != nil {
+		return err
 	}
 	if err := b.flush(ctx, s.Good); err != nil {
 		return err
@@ -346,6 +357,7 @@ type batch struct {
 	dead   dead
 	length int64 // every fragment before is in the index, or among found
 	found  []finding
+	torn   []finding // whose head is intact and whose bytes are not
 	added  int
 }
 
@@ -356,7 +368,16 @@ func (b *batch) add(ctx context.Context, position int64, rec *segment.Record) er
 			return err
 		}
 	}
-	tracks := slices.Clone(rec.Facts.Tracks) // the record's are used again
+	f := b.finding(position, rec)
+	if !f.dead {
+		b.raiseLongest(f.Duration)
+	}
+	b.found = append(b.found, f)
+	b.length = position + f.length
+	return nil
+}
+
+func (b *batch) finding(position int64, rec *segment.Record) finding {
 	f := finding{
 		Stored: Stored{
 			Fragment: rec.Fragment, Timecode: rec.Timecode, Facts: rec.Facts,
@@ -365,13 +386,28 @@ func (b *batch) add(ctx context.Context, position int64, rec *segment.Record) er
 		copied: rec.Copied,
 		dead:   b.dead.names(rec.Fragment.Stream, rec.Fragment.Number.N),
 	}
-	f.Facts.Tracks = tracks
-	if !f.dead {
-		b.raiseLongest(f.Duration)
+	f.Facts.Tracks = slices.Clone(rec.Facts.Tracks) // the record's are used again
+	return f
+}
+
+// buryTorn gives tombstones to damaged fragments between intact records: the footer lists
+// them, as it lists what has a head, and nobody who reads it may take them for whole.
+func (b *batch) buryTorn(good int64) error {
+	var payloads [][]byte
+	for _, f := range b.torn {
+		if f.position >= good {
+			continue // cut off
+		}
+		if !f.dead {
+			n := f.Number.N
+			t := tombstone{segment: b.row.ID, stream: f.Stream, first: n, last: n, reason: torn}
+			payloads = append(payloads, t.append(nil))
+			b.upkeep.note([]tombstone{t})
+		}
+		f.dead = true
+		b.found = append(b.found, f)
 	}
-	b.found = append(b.found, f)
-	b.length = position + f.length
-	return nil
+	return b.tombstones.Append(payloads...)
 }
 
 // flush commits what was gathered: everything before length.

@@ -68,6 +68,7 @@ func (x *index) replay(ctx context.Context, id, length int64, found []finding) (
 		for i := range found {
 			f := &found[i]
 			grown.total += f.length
+			grown.longest = max(grown.longest, f.Duration)
 			if f.dead {
 				continue
 			}
@@ -82,7 +83,6 @@ func (x *index) replay(ctx context.Context, id, length int64, found []finding) (
 				grown.share.rows++
 				grown.share.bytes += f.length
 				counts.add(f.Stream, 1, f.length)
-				grown.longest = max(grown.longest, f.Duration)
 			}
 		}
 		added = int(grown.share.rows)

@@ -374,6 +374,7 @@ func joined(all []tombstone) []tombstone {
 // rewriteTombstones replaces the journal. A crash before the index knows of it makes the
 // next start go through all of it, which finds nothing to remove.
 func (a *Archive) rewriteTombstones(ctx context.Context, all []tombstone) error {
+	salt := a.tombstones.Salt()
 	err := a.tombstones.Rewrite(func(yield func([]byte) bool) {
 		var b []byte
 		for _, t := range all {
@@ -382,13 +383,14 @@ func (a *Archive) rewriteTombstones(ctx context.Context, all []tombstone) error 
 			}
 		}
 	})
-	if err != nil {
+	if a.tombstones.Salt() == salt {
 		return err
 	}
+	// With an error, too, it is the new file that goes on.
 	clear(a.upkeep.entries)
 	a.upkeep.note(all)
 	a.upkeep.buried = a.tombstones.End()
-	return a.index.db.Write(ctx, func(tx *sql.Tx) error {
+	return errors.Join(err, a.index.db.Write(ctx, func(tx *sql.Tx) error {
 		return noteBuried(ctx, tx, a.tombstones.Salt(), a.tombstones.End())
-	})
+	}))
 }
