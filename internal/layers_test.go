@@ -71,6 +71,7 @@ var floors = map[string]floor{
 	"internal/playback":    work2,
 	"internal/demo":        work2,
 	"internal/backup":      work2,
+	"internal/rekey":       work2,
 	"internal/inspect":     work2,
 
 	"internal/api":          doors3,

@@ -31,7 +31,7 @@ type cli struct {
 	Health  healthCmd  `cmd:"" help:"Ask a server whether it is well."`
 	Config  configCmd  `cmd:"" help:"Check and show the settings of a server."`
 	Key     keyCmd     `cmd:"" help:"Manage access keys."`
-	KeyFile keyFileCmd `cmd:"" help:"Copy the file that secrets are sealed under, and check copies."`
+	KeyFile keyFileCmd `cmd:"" help:"Copy, check and replace the file that secrets and media are sealed under."`
 	Backup  backupCmd  `cmd:"" help:"Copy the data directory beside its server; list and verify copies."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a backup."`
 	Check   checkCmd   `cmd:"" help:"Compare what is stored with the rules it obeys, and repair it."`

@@ -174,6 +174,9 @@ func started(data string) error {
 	if _, err := os.Stat(filepath.Join(data, catalogFile)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s holds no streams: it is not a data directory, or its server was never started (%w)", data, err)
 	}
+	if exists(filepath.Join(data, keyFile+".next")) {
+		return fmt.Errorf("a rotation of the key file of %s was interrupted: finish it first with millrace key-file rotate, or by a start of the server", data)
+	}
 	if _, err := os.Stat(filepath.Join(data, indexFile)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s holds no media yet: start its server once before the first backup; millrace key-file export copies what cannot be made again (%w)", data, err)
 	}

@@ -71,6 +71,7 @@ var rules = []struct {
 	{"ca.key", plain, "signs for ca.pem"},
 	{"acme/*/*", plain, "the account and certificates at an authority that limits how often it gives new ones"},
 	{keyFile, secret, "opens everything sealed in the other files"},
+	{keyFile + ".next", excluded, "only while a rotation of the key file is under way, when no backup is made"},
 	{"root-key", excluded, "the root key in plain text, for the first login; its sealed form is in " + keysFile},
 	{lockFile, excluded, "belongs to the running server"},
 	{ServingFile, excluded, "as above"},

@@ -61,6 +61,13 @@ func Parse(path string) ([]byte, error) {
 	return key, nil
 }
 
+// Generate returns a new wrapping key.
+func Generate() []byte {
+	key := make([]byte, Size)
+	_, _ = rand.Read(key) // never fails
+	return key
+}
+
 // Format returns the text of a key file.
 func Format(key []byte) []byte {
 	return []byte(title + "\n" + base64.StdEncoding.EncodeToString(key) + "\n")
@@ -70,8 +77,7 @@ func Format(key []byte) []byte {
 // meanwhile, and returns its key. It never replaces a file: the link fails if another
 // process was faster, and then that one's key counts.
 func Make(path string) ([]byte, error) {
-	key := make([]byte, Size)
-	_, _ = rand.Read(key)                                 // never fails
+	key := Generate()
 	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("make key file: %w", err)

@@ -13,14 +13,15 @@ import (
 
 	"github.com/millrace/millrace/internal/backup"
 	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/rekey"
 )
 
 // formatVersion is the version of the data directory's layout.
 const formatVersion = 1
 
-// KeyFile is the file of the data directory that secrets are sealed under: losing it
-// loses them.
-const KeyFile = "key-file"
+// KeyFile is the file of the data directory that secrets and media are sealed under:
+// losing it loses them.
+const KeyFile = rekey.Current
 
 // RootKeyFile is where a first start leaves the root key when its output is kept by others.
 const RootKeyFile = "root-key"

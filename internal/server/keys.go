@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/rekey"
 )
 
 // OpenKeys opens the keys of a data directory for the command line. It works beside a
@@ -34,6 +35,9 @@ func OpenKeys(ctx context.Context, root string, offline bool) (*iam.Store, func(
 			return nil, nil, err
 		}
 		unlock = f.Close
+	}
+	if err := rekey.Finished(root); err != nil {
+		return nil, nil, errors.Join(err, unlock())
 	}
 	rows, err := db.Open(ctx, db.Options{Path: d.path("keys.db"), Durable: true, Migrations: iam.Migrations()})
 	if err != nil {
@@ -120,6 +124,55 @@ func readKeys(c *config.Config) (map[string]keyring.LocalKey, error) {
 		keys[id] = keyring.LocalKey{Secret: secret, Disabled: slices.Contains(c.Keys.Disabled, id)}
 	}
 	return keys, nil
+}
+
+// Rotate replaces the key file of a data directory that no server uses, and seals
+// everything under the new one. keep is given the text of the old file first; an error
+// ends the rotation before it began.
+func Rotate(ctx context.Context, root string, keep func(old []byte) error, log *slog.Logger) (err error) {
+	d := &dataDir{root: root}
+	for _, name := range []string{"catalog.db", "keys.db"} {
+		if _, err := os.Stat(d.path(name)); err != nil {
+			return fmt.Errorf("%s is not a data directory, or its server was never started (%w)", root, err)
+		}
+	}
+	held, err := lock(d.path(lockFile))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, held.Close()) }()
+	text, err := os.ReadFile(d.path(KeyFile))
+	if err == nil {
+		err = keep(text)
+	}
+	if err != nil {
+		return err
+	}
+	streams, err := db.Open(ctx, db.Options{Path: d.path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, streams.Close()) }()
+	c, err := catalog.Open(ctx, catalog.Options{DB: streams})
+	if err != nil {
+		return err
+	}
+	keys, err := db.Open(ctx, db.Options{Path: d.path("keys.db"), Durable: true, Migrations: iam.Migrations()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, keys.Close()) }()
+	return rekey.Run(ctx, rekey.Options{Dir: root, Keys: keys, Owner: owners{c}.of, Logger: log})
+}
+
+// finishRotation goes on with a rotation that was interrupted.
+func (s *Server) finishRotation(ctx context.Context, keys *db.DB) error {
+	pending, err := rekey.Pending(s.data.root)
+	if !pending {
+		return err
+	}
+	s.log.Warn("a rotation of the key file was interrupted; it goes on now")
+	return rekey.Run(ctx, rekey.Options{Dir: s.data.root, Keys: keys, Owner: owners{s.catalog}.of, Logger: s.log})
 }
 
 // owners tells the ring whose keys a stream's are.

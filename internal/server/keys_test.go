@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/millrace/millrace/internal/keyfile"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/keyring/keyringtest"
+	"github.com/millrace/millrace/internal/rekey"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/mkv"
 )
@@ -229,5 +231,59 @@ func TestKeyFilesOfTheSettings(t *testing.T) {
 		if s, err := New(t.Context(), c, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("%v started with %v", s, err)
 		}
+	}
+}
+
+// A stopped server's key file is replaced; media and access keys can be used afterwards,
+// the old copy is where it was asked for, and a rotation that was interrupted is
+// finished by the next start.
+func TestRotateTheKeyFile(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("yard", 24)
+	if got := p.sent("yard", 0); got != 0 {
+		t.Fatal(got)
+	}
+	rotate := func(keep func([]byte) error) error {
+		return Rotate(t.Context(), p.config.Data, keep, slog.New(slog.DiscardHandler))
+	}
+	var kept []byte
+	keep := func(old []byte) error { kept = slices.Clone(old); return nil }
+	if err := rotate(keep); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("while it serves: %v", err)
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(p.config.Data, KeyFile)
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("no room")
+	if err := rotate(func([]byte) error { return full }); !errors.Is(err, full) {
+		t.Errorf("when the copy fails: %v", err)
+	}
+	if err := rotate(keep); err != nil || !slices.Equal(kept, old) {
+		t.Fatalf("%v, kept %d bytes", err, len(kept))
+	}
+	if text, err := os.ReadFile(path); err != nil || slices.Equal(text, old) {
+		t.Errorf("the key file is the old one, %v", err)
+	}
+	// As after a crash: the new key lies there, nothing is sealed under it yet.
+	if _, err := keyfile.Make(path + ".next"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := OpenKeys(t.Context(), p.config.Data, false); err == nil || !strings.Contains(err.Error(), "key-file rotate") {
+		t.Errorf("the command line: %v", err)
+	}
+	q := newPlant(t, func(c *config.Config) { c.Data = p.config.Data })
+	if pending, err := rekey.Pending(p.config.Data); pending || err != nil {
+		t.Errorf("%v, %v", pending, err)
+	}
+	if got := []int{q.viewed("yard"), q.sent("yard", 1)}; slices.Max(got) != 0 || len(q.list("yard")) != 2 {
+		t.Errorf("%v", got)
+	}
+	if !strings.Contains(q.log.String(), "was interrupted") {
+		t.Error("the log does not tell of it")
 	}
 }

@@ -119,6 +119,9 @@ func (s *Server) openStores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.finishRotation(ctx, rows); err != nil {
+		return err
+	}
 	s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Real, Logger: s.log})
 	return err
 }
