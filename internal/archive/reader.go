@@ -50,8 +50,9 @@ func (p *part) stride() int64 {
 	return segment.SealedChunk
 }
 
-// runChunks is how many chunks are read at once.
-const runChunks = 4
+// runChunks is how many chunks are read at once. More of them are no faster, and who waits
+// for a slow consumer holds their memory.
+const runChunks = 2
 
 // buffers are of so many chunks, kept between readers.
 var buffers = sync.Pool{New: func() any { b := make([]byte, runChunks*segment.SealedChunk); return &b }}

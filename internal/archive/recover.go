@@ -350,6 +350,10 @@ func sealRecovered(f disk.File, h segment.Head, good, size int64) (end int64, er
 	return size, f.Sync()
 }
 
+// maxReplayed is how many rows one transaction of a start adds. Nobody waits behind it,
+// and small ones would write the same pages of the index again and again.
+const maxReplayed = 5000
+
 // batch gathers the fragments found in one segment.
 type batch struct {
 	*recovery
@@ -363,7 +367,7 @@ type batch struct {
 
 // add takes a fragment, and commits when there are enough.
 func (b *batch) add(ctx context.Context, position int64, rec *segment.Record) error {
-	if len(b.found) == maxDeletes {
+	if len(b.found) == maxReplayed {
 		if err := b.flush(ctx, b.length); err != nil {
 			return err
 		}

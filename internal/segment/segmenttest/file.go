@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
@@ -62,7 +63,7 @@ func (f *File) add(r *segment.Record, key segment.DataKey, body, frames []byte) 
 	if err := s.Start(key, r); err != nil {
 		panic(err)
 	}
-	b = append(make([]byte, 0, at+r.Size()), b...)
+	b = slices.Grow(b, int(at+r.Size())-len(b))
 	b, _ = s.Body(b, body)
 	b, _ = s.Frames(b, frames)
 	f.Bytes = s.Checksums(b)
