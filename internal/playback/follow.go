@@ -272,23 +272,25 @@ func (f *follower) lost(n kvs.FragmentNumber, err error) error {
 
 // copyStored sends the body of a record from off on.
 func (f *follower) copyStored(ctx context.Context, r *archive.Reader, off int64) error {
-	for off < r.Size() {
-		if ctx.Err() != nil {
-			return context.Canceled
-		}
-		n, err := r.ReadAt(f.buf[:min(int64(len(f.buf)), r.Size()-off)], off)
-		switch {
-		case n == 0 && err != nil && off == 0:
-			return &readError{err} // whole elements only were sent: the reader can be told
-		case n == 0 && err != nil:
-			return err
-		}
-		if err := f.write(f.buf[:n], false); err != nil {
-			return err
-		}
-		off += int64(n)
+	n, err := r.WriteFrom(&session{ctx, f}, off)
+	if err != nil && n+off == 0 && !f.lostConsumer {
+		return &readError{err} // whole elements only were sent: the reader can be told
 	}
-	return nil
+	return err
+}
+
+// session lets the archive write to the consumer until a context ends.
+type session struct {
+	ctx context.Context
+	f   *follower
+}
+
+func (s *session) Write(b []byte) (int, error) {
+	if s.ctx.Err() != nil {
+		s.f.lostConsumer = true
+		return 0, context.Canceled
+	}
+	return s.f.Write(b)
 }
 
 // unlock fails where a reader can be told when the wrapping key may not be used.
