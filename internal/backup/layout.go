@@ -60,6 +60,7 @@ var rules = []struct {
 	{"archive/*.db-shm", rebuilt, "as above"},
 	{"archive/keys", late, "the wrapped keys of media: those of all records that were copied"},
 	{"archive/tombstones", late, "what is dead: also what died, or lost its bytes, while it was copied"},
+	{"archive/scrub", excluded, "how far media were read again; a copy begins anew"},
 	{"archive/reserve", excluded, "room for hard times; made again"},
 	{segmentsDir + "/.*", excluded, "a segment that is being moved"},
 	{formatFile, plain, "version of the layout"},

@@ -83,3 +83,7 @@ func (f file) Allocated() (int64, error) {
 	}
 	return s.Blocks * 512, nil
 }
+
+// Forget lets the kernel drop what it keeps of a file in memory, so that reading all of it
+// once pushes nothing out that is read often.
+func Forget(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }

@@ -2,7 +2,10 @@
 
 package disk
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 // Write writes piece by piece; systems without pwritev are for development.
 func (f file) Write(pieces [][]byte, off int64) error {
@@ -24,3 +27,6 @@ func (f file) Punch(int64, int64) error { return errors.ErrUnsupported }
 
 // Allocated knows of no holes.
 func (f file) Allocated() (int64, error) { return f.Size() }
+
+// Forget does nothing: only Linux is told.
+func Forget(*os.File) {}

@@ -140,11 +140,7 @@ func (c *check) unknown(id int64, path string, l *look) error {
 	case err != nil:
 		return err
 	case h.ID != id:
-		how := refuse
-		if r, ok := c.rows[h.ID]; ok && r.Salt == h.Salt && len(c.files[h.ID]) == 0 {
-			how = rename
-		}
-		l.found(finding(how, 1, "%s says that it is segment %d", path, h.ID).on(id))
+		c.misnamed(l, h, id, path)
 	default:
 		l.found(finding(start, 14, "%s has no row", path).on(id))
 	}

@@ -3,7 +3,6 @@ package inspect
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // mend says how a finding is mended.
@@ -110,14 +109,10 @@ func (c *check) settle(ctx context.Context, at func(context.Context, *look) erro
 
 // wait lets the server go on, then reads what it may have changed.
 func (c *check) wait(ctx context.Context) error {
-	t := time.NewTimer(c.pause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return c.readJournals(ctx, nil)
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := pause(ctx, c.pause); err != nil {
+		return err
 	}
+	return c.readJournals(ctx, nil)
 }
 
 func (c *check) accept(l *look) {

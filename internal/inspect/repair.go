@@ -57,7 +57,7 @@ func (r *repair) did(format string, args ...any) {
 
 // mend does what the findings need: first the files, then the index or a start.
 func (r *repair) mend(ctx context.Context) error {
-	needed := map[mend]bool{}
+	needed, misnamed := map[mend]bool{}, []int64(nil)
 	for _, f := range r.repaired.Before.Findings {
 		needed[f.mend] = true
 		var err error
@@ -65,7 +65,7 @@ func (r *repair) mend(ctx context.Context) error {
 		case writeHead:
 			err = r.writeHead(ctx, f.Segment)
 		case rename:
-			err = r.rename(f.Segment)
+			misnamed = append(misnamed, f.Segment)
 		case oneFolder:
 			err = r.oneFolder(f.Segment)
 		case cutEnd:
@@ -75,6 +75,9 @@ func (r *repair) mend(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := r.rename(misnamed); err != nil {
+		return err
 	}
 	if needed[rewriteKeys] {
 		if err := r.rewriteKeys(); err != nil {
@@ -145,26 +148,43 @@ func (r *repair) writeHead(ctx context.Context, id int64) error {
 	})
 }
 
-// rename gives a file the name that its head says.
-func (r *repair) rename(id int64) error {
-	path, err := r.file(id)
-	if err != nil {
-		return err
+// aside is behind the name of a file that is getting its right one. It is no name of a
+// temporary file, which a start would remove.
+const aside = ".renamed"
+
+// rename gives files the names that their heads say. They may have each other's.
+func (r *repair) rename(ids []int64) error {
+	right := map[string]string{}
+	for _, id := range ids {
+		path, err := r.file(id)
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(filepath.Clean(path))
+		if err != nil {
+			return err
+		}
+		h, err := segment.ReadHead(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		right[path] = filepath.Join(filepath.Dir(path), segment.FileName(h.ID))
 	}
-	f, err := os.Open(filepath.Clean(path))
-	if err != nil {
-		return err
+	for path := range right {
+		if err := os.Rename(path, path+aside); err != nil {
+			return err
+		}
 	}
-	h, err := segment.ReadHead(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+	for path, to := range right {
+		if _, err := os.Lstat(to); err == nil {
+			return fmt.Errorf("%s should be %s, and there is such a file", path+aside, to)
+		}
+		r.did("%s was renamed to %s", path, filepath.Base(to))
+		if err := errors.Join(os.Rename(path+aside, to), disk.System{}.SyncDir(filepath.Dir(path))); err != nil {
+			return err
+		}
 	}
-	to := filepath.Join(filepath.Dir(path), segment.FileName(h.ID))
-	if _, err := os.Lstat(to); err == nil {
-		return fmt.Errorf("%s says that it is %s, and there is such a file", path, to)
-	}
-	r.did("%s was renamed to %s", path, filepath.Base(to))
-	return errors.Join(os.Rename(path, to), disk.System{}.SyncDir(filepath.Dir(path)))
+	return nil
 }
 
 // cutEnd cuts what is behind the last fragment or header record. The start that follows

@@ -123,6 +123,10 @@ func (s *inspection) run(ctx context.Context) (err error) {
 	if err != nil || !known {
 		return err
 	}
+	if s.head.ID != s.row.ID {
+		s.misnamed(s.look, s.head, s.row.ID, s.name)
+		return nil
+	}
 	if err := s.scan(ctx); err != nil {
 		return err
 	}
@@ -168,26 +172,29 @@ func unreadable(err error) bool {
 	return errors.Is(err, segment.ErrNoSegment) || isShort(err)
 }
 
-// compareHead compares head, name and row. Where the records answer to the rows of
+// compareHead compares head and row. Where the records answer to the rows of
 // fragments although heads differ, the row of the segment is what is wrong.
 func (s *inspection) compareHead() {
 	m := refuse
 	if s.matched == s.row.live {
 		m = rebuild
 	}
-	h, r, id := s.head, s.row, s.row.ID
-	if h.ID != id {
-		how := refuse
-		if m == rebuild && len(s.files[h.ID]) == 0 {
-			how = rename
-		}
-		s.look.found(finding(how, 1, "%s says that it is segment %d", s.name, h.ID).on(id))
-	}
-	if h.Salt != r.Salt {
+	switch id := s.row.ID; {
+	case s.head.Salt != s.row.Salt:
 		s.look.found(finding(m, 1, "%s is not the file that its row knows: the salts differ", s.name).on(id))
-	} else if h.ID == id && h != r.Head {
-		s.look.found(finding(m, 1, "the head of %s and its row differ: %+v and %+v", s.name, h, r.Head).on(id))
+	case s.head != s.row.Head:
+		s.look.found(finding(m, 1, "the head of %s and its row differ: %+v and %+v", s.name, s.head, s.row.Head).on(id))
 	}
+}
+
+// misnamed reports a file that is another segment than its name says. If the row of that
+// segment knows it, nothing else may have the name.
+func (c *check) misnamed(l *look, h segment.Head, id int64, name string) {
+	how := refuse
+	if r, ok := c.rows[h.ID]; ok && r.Salt == h.Salt {
+		how = rename
+	}
+	l.found(finding(how, 1, "%s says that it is segment %d", name, h.ID).on(id))
 }
 
 // scan reads the heads of all records below the length that the index stands for.

@@ -41,8 +41,12 @@ type Set struct {
 	ForwardedBytes   prometheus.Counter
 	MovedBytes       prometheus.Counter
 	DamagedRecords   prometheus.Counter
-	DataKeys         prometheus.Counter
-	KeyErrors        *prometheus.CounterVec
+
+	ScrubBytes   prometheus.Counter
+	ScrubSeconds prometheus.Gauge // of the last round
+	ScrubDamaged prometheus.Gauge // in the last round
+	DataKeys     prometheus.Counter
+	KeyErrors    *prometheus.CounterVec
 
 	LimitBreaches     *prometheus.CounterVec // by limit
 	LimitWaits        *prometheus.CounterVec // by limit
@@ -90,6 +94,9 @@ func (s *Set) addArchive() {
 	s.ArchiveFailures = s.counter("millrace_archive_failures_total", "Fragments that could not be made durable.")
 	s.addUpkeep()
 	s.DamagedRecords = s.counter("millrace_archive_damaged_records_total", "Stored records found with a wrong checksum.")
+	s.ScrubBytes = s.counter("millrace_scrub_bytes_total", "Bytes of stored records read again in the background and compared with their checksums.")
+	s.ScrubSeconds = s.gauge("millrace_scrub_round_seconds", "How long it took to read all stored records again, the last time; 0 when that has not happened since the start.")
+	s.ScrubDamaged = s.gauge("millrace_scrub_round_damaged", "Damaged records among all stored ones, when they were read the last time.")
 	s.DataKeys = s.counter("millrace_data_keys_total", "Data keys made: one per stream and day.")
 	s.KeyErrors = s.counterVec("millrace_wrapping_key_errors_total", "Times that a wrapping key could not be used, by the reason.", "reason")
 }

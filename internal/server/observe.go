@@ -43,6 +43,16 @@ func (o observer) Moved(bytes int64) { o.m.MovedBytes.Add(float64(bytes)) }
 
 func (o observer) Damaged() { o.m.DamagedRecords.Inc() }
 
+// scrubObserver turns what the scrub does into measurements.
+type scrubObserver struct{ m *metrics.Set }
+
+func (o scrubObserver) Scrubbed(bytes int64) { o.m.ScrubBytes.Add(float64(bytes)) }
+func (o scrubObserver) Damaged()             { o.m.DamagedRecords.Inc() }
+func (o scrubObserver) Round(took time.Duration, damaged int) {
+	o.m.ScrubSeconds.Set(took.Seconds())
+	o.m.ScrubDamaged.Set(float64(damaged))
+}
+
 // evicted measures what leaves the live buffer.
 func (s *Server) evicted(why live.Reason, bytes int64) {
 	s.metrics.Evicted.WithLabelValues(string(why)).Inc()

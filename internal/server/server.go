@@ -221,6 +221,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var behind errgroup.Group
 	behind.Go(func() error { return s.archive.Run(rooms) })
 	behind.Go(func() error { return s.ring.Run(rooms) })
+	behind.Go(func() error { return s.scrubber().Run(rooms) })
 	behind.Go(func() error { return s.live.Run(rooms) })
 	behind.Go(func() error { return s.watchMemory(rooms) })
 	behind.Go(func() error { return s.keys.Run(rooms) })

@@ -1,0 +1,356 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/segment"
+)
+
+// ScrubFile is where a scrub notes in the archive's folder how far it is.
+const ScrubFile = "scrub"
+
+// ScrubOptions say what is scrubbed, and how fast. Dir is needed.
+type ScrubOptions struct {
+	Dir, Warm string // as in [Options]
+	Rate      int64  // bytes read in a second; 0 = there is no scrub
+
+	Observer ScrubObserver    // nil = nobody looks
+	Logger   *slog.Logger     // nil = silent
+	Now      func() time.Time // nil = time.Now
+}
+
+// ScrubObserver is told what a scrub does, for metrics. Its methods must be quick.
+type ScrubObserver interface {
+	// Scrubbed: so many bytes of live records were read.
+	Scrubbed(bytes int64)
+	// Damaged: a record was found that is not what was stored; each is told once.
+	Damaged()
+	// Round: all sealed segments were read once, in so long, with so many damaged records.
+	Round(took time.Duration, damaged int)
+}
+
+// Scrubber reads the live records of all sealed segments again and again, slowly, and
+// compares them with their checksums, which needs no key: what rots is known before it is
+// asked for, and while a backup has it still. Make it with [NewScrubber].
+type Scrubber struct {
+	ScrubOptions
+	index *index
+	known map[place]bool // damage that was told
+	state scrubState
+	due   time.Time // the next byte may be read
+}
+
+// freshFor is how long the bytes of a segment may be in memory for those who follow a
+// stream; older ones are dropped behind the scrub.
+const freshFor = time.Hour
+
+// scrubState is what [ScrubFile] holds.
+type scrubState struct {
+	Segment int64     `json:"segment"` // the last one that was read
+	Began   time.Time `json:"began"`   // when the round did
+	Damaged int       `json:"damaged"` // in this round
+}
+
+// maxKnown bounds what is remembered of damage. What is found beyond it may be told again.
+const maxKnown = 10_000
+
+// idle is the time between two looks when there is nothing to read.
+const idle = time.Minute
+
+// NewScrubber makes a scrubber; nothing happens before Run.
+func NewScrubber(o ScrubOptions) *Scrubber {
+	s := &Scrubber{ScrubOptions: o, known: map[place]bool{}}
+	s.Logger = cmp.Or(s.Logger, slog.New(slog.DiscardHandler))
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	return s
+}
+
+// Run scrubs until ctx ends. It goes on where the last process stopped.
+func (s *Scrubber) Run(ctx context.Context) error {
+	if s.Rate <= 0 {
+		return nil
+	}
+	s.load()
+	for {
+		more, err := s.step(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			s.Logger.Warn("scrub interrupted; it goes on in a minute", "error", err)
+		}
+		if err != nil || !more {
+			if pause(ctx, idle) != nil {
+				return nil
+			}
+		}
+	}
+}
+
+// load reads how far the scrub was; what cannot be read begins a new round.
+func (s *Scrubber) load() {
+	text, err := os.ReadFile(filepath.Join(s.Dir, ScrubFile))
+	if err != nil || json.Unmarshal(text, &s.state) != nil {
+		s.state = scrubState{}
+	}
+}
+
+// pause waits.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// step reads the next segment, or ends the round and reports false.
+func (s *Scrubber) step(ctx context.Context) (more bool, err error) {
+	x, err := openIndex(ctx, filepath.Join(s.Dir, indexFile))
+	if err != nil {
+		return false, err
+	}
+	s.index = x
+	defer func() { err = errors.Join(err, x.close()) }()
+	rows, err := x.segments(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		if id <= s.state.Segment || !rows[id].sealed || rows[id].live == 0 {
+			continue
+		}
+		if s.state.Began.IsZero() {
+			s.state.Began = s.Now()
+		}
+		if err := s.scrub(ctx, rows[id]); err != nil {
+			return false, err
+		}
+		s.state.Segment = id
+		return true, s.save()
+	}
+	if !s.state.Began.IsZero() && s.Observer != nil {
+		s.Observer.Round(s.Now().Sub(s.state.Began), s.state.Damaged)
+	}
+	s.state = scrubState{}
+	return false, s.save()
+}
+
+func (s *Scrubber) save() error {
+	text, err := json.Marshal(s.state)
+	if err != nil {
+		return err
+	}
+	return disk.WriteFile(filepath.Join(s.Dir, ScrubFile), append(text, '\n'), 0o600)
+}
+
+// scrub reads the live records of a segment.
+func (s *Scrubber) scrub(ctx context.Context, row segmentRow) error {
+	c := &check{Options: Options{Dir: s.Dir, Warm: s.Warm}}
+	f, err := c.open(row)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it expired, or was moved; the check of files is not ours
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read from
+	if s.Now().Sub(row.Created.Time()) > freshFor {
+		defer disk.Forget(f)
+	}
+	h, err := segment.ReadHead(f)
+	if unreadable(err) {
+		h, err = row.Head, nil // the records say what is left
+	}
+	if err != nil {
+		return err
+	}
+	g := &scrubbing{Scrubber: s, file: f, head: h, row: row, paced: &paced{s: s, ctx: ctx, r: f}, headers: map[int64]bool{}}
+	listed, err := segment.ReadFooter(f, h, row.length, func(at int64, rec *segment.Record) error { return g.add(ctx, at, rec) })
+	if err == nil && !listed { // version 1, or a damaged footer
+		err = g.scan(ctx)
+	}
+	if err == nil {
+		err = g.flush(ctx)
+	}
+	return err
+}
+
+// scrubbing is the reading of one segment.
+type scrubbing struct {
+	*Scrubber
+	file    *os.File
+	head    segment.Head
+	row     segmentRow
+	paced   *paced
+	batch   []item
+	headers map[int64]bool // those that were read
+}
+
+// scrubBatch is how many records are looked up at once. Reading them takes long: their rows
+// must not be held meanwhile.
+const scrubBatch = 256
+
+func (g *scrubbing) add(ctx context.Context, at int64, rec *segment.Record) error {
+	i := item{Record: *rec, position: at}
+	i.Facts.Tracks = nil
+	if g.batch = append(g.batch, i); len(g.batch) < scrubBatch {
+		return nil
+	}
+	return g.flush(ctx)
+}
+
+// scan finds the records of a segment that has no list of them.
+func (g *scrubbing) scan(ctx context.Context) error {
+	g.batch = g.batch[:0]
+	s := segment.NewScanner(g.paced, g.head, segment.HeadSize, g.row.length, false)
+	for {
+		ok, err := s.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if s.Finding != segment.Garbage && s.Record.Kind == segment.FragmentRecord {
+			if err := g.add(ctx, s.Position, &s.Record); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// flush reads those of the batch that live.
+func (g *scrubbing) flush(ctx context.Context) error {
+	live := make([]bool, len(g.batch))
+	err := g.index.at(ctx, func(v view) error {
+		for i := range g.batch {
+			var err error
+			if live[i], err = g.lives(ctx, v, &g.batch[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for i := range g.batch {
+		if err != nil {
+			break
+		}
+		if live[i] {
+			err = g.read(ctx, &g.batch[i])
+		}
+	}
+	g.batch = g.batch[:0]
+	return err
+}
+
+func (g *scrubbing) lives(ctx context.Context, v view, i *item) (bool, error) {
+	r, ok, err := v.fragment(ctx, fragmentID{i.Fragment.Stream, i.Fragment.Number.N})
+	return ok && r.segment == g.row.ID && r.position == i.position, err
+}
+
+// read reads a record and its header record. A record that died meanwhile may have lost
+// its bytes: only one that lives still is damaged.
+func (g *scrubbing) read(ctx context.Context, i *item) error {
+	wrong := g.wrong(i)
+	if err := ctx.Err(); err != nil || wrong == "" {
+		return err
+	}
+	var lives bool
+	err := g.index.at(ctx, func(v view) (err error) {
+		lives, err = g.lives(ctx, v, i)
+		return err
+	})
+	if err != nil || !lives {
+		return err
+	}
+	g.state.Damaged++
+	p := place{4, g.row.ID, fragmentID{i.Fragment.Stream, i.Fragment.Number.N}}
+	if g.known[p] {
+		return nil
+	}
+	if len(g.known) >= maxKnown {
+		clear(g.known)
+	}
+	g.known[p] = true
+	g.Logger.Error("a stored fragment is damaged; it cannot be read as a whole", "stream", int64(i.Fragment.Stream),
+		"fragment", i.Fragment.Number.String(), "segment", segment.FileName(g.row.ID), "position", i.position, "found", wrong)
+	if g.Observer != nil {
+		g.Observer.Damaged()
+	}
+	return nil
+}
+
+// wrong says what is wrong with a record, "" for nothing.
+func (g *scrubbing) wrong(i *item) string {
+	rec, ok, err := segment.ReadRecord(g.paced, g.head, i.position, g.row.length)
+	switch {
+	case err != nil:
+		return err.Error()
+	case !ok || rec.Fragment != i.Fragment:
+		return "its head is damaged"
+	}
+	if whole, err := segment.Verify(g.paced, i.position, &rec); err != nil || !whole {
+		return fmt.Sprint("its bytes do not fit their checksums", suffix(err))
+	}
+	if g.headers[rec.Header] {
+		return ""
+	}
+	h, ok, err := segment.ReadRecord(g.paced, g.head, rec.Header, g.row.length)
+	if err == nil && ok {
+		ok, err = segment.Verify(g.paced, rec.Header, &h)
+	}
+	if err != nil || !ok {
+		return fmt.Sprintf("its header record at byte %d is damaged%s", rec.Header, suffix(err))
+	}
+	if len(g.headers) < maxHeaders {
+		g.headers[rec.Header] = true
+	}
+	return ""
+}
+
+func suffix(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}
+
+// paced reads no faster than the rate.
+type paced struct {
+	s   *Scrubber
+	ctx context.Context //nolint:containedctx // io.ReaderAt has none
+	r   io.ReaderAt
+}
+
+func (p *paced) ReadAt(b []byte, off int64) (int, error) {
+	now := time.Now()
+	if wait := p.s.due.Sub(now); wait > 0 {
+		if err := pause(p.ctx, wait); err != nil {
+			return 0, err
+		}
+	} else if wait < -time.Second || p.s.due.IsZero() {
+		p.s.due = now // what was not used is not saved up
+	}
+	n, err := p.r.ReadAt(b, off)
+	p.s.due = p.s.due.Add(time.Duration(float64(n) / float64(p.s.Rate) * float64(time.Second)))
+	if p.s.Observer != nil {
+		p.s.Observer.Scrubbed(int64(n))
+	}
+	return n, err
+}
