@@ -28,7 +28,7 @@ ListRejections ([operations of our own](admin.md#listrejections)). How acknowled
 other is said in [From bytes to acknowledgements](../design/ingest-acks.md).
 
 An error that belongs to no fragment has the timecode -1 and an empty number, and ends the session.
-The numbers 4500 to 4506 (keys of KMS) are not sent by this version.
+The numbers 4500 to 4506 are about the wrapping key of a stream, as in [secure](../guide/secure.md#encryption-at-rest).
 `)
 	last := ingest.Code(0)
 	for _, c := range ingest.Cases() {
