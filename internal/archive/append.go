@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
@@ -41,6 +42,11 @@ type Record struct {
 // The queue is bounded. While it is full Append waits for the batch being written, so
 // that a slow disk slows producers down and memory stays bounded.
 func (a *Archive) Append(r Record, done func(error)) {
+	if err := a.pressure.refused(); err != nil {
+		a.observer.Failed(1)
+		done(err)
+		return
+	}
 	p, err := prepare(r, done)
 	if err != nil {
 		done(err)
@@ -65,7 +71,8 @@ type pending struct {
 	body    net.Buffers
 	media   int64 // bytes of body
 	frames  []byte
-	salt    [16]byte // of the record
+	salt    [16]byte  // of the record
+	since   time.Time // it was appended
 	done    func(error)
 	err     error
 }
@@ -73,7 +80,7 @@ type pending struct {
 // prepare does what can be done outside the writer.
 func prepare(r Record, done func(error)) (pending, error) {
 	p := pending{shelf: shelfOf(classOf(r.Retention), segment.TierOf(r.Tier)), key: r.Key,
-		content: r.Header, body: r.Body, frames: r.Frames, done: done}
+		content: r.Header, body: r.Body, frames: r.Frames, since: time.Now(), done: done}
 	p.Fragment, p.Timecode, p.Facts.Tracks = r.Fragment, r.Timecode, r.Tracks
 	for _, b := range r.Body {
 		p.media += int64(len(b))
@@ -122,7 +129,8 @@ type queue struct {
 	mu      sync.Mutex
 	space   sync.Cond // signalled when the queue was taken or closed
 	waiting []pending
-	bytes   int64 // that are held until they are written, headers included
+	bytes   int64     // that are held until they are written, headers included
+	storing time.Time // since when the oldest of those taken has waited; zero = none is left
 	closed  bool
 }
 
@@ -161,6 +169,10 @@ func (q *queue) take(spare []pending) []pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	taken := q.waiting
+	q.storing = time.Time{}
+	if len(taken) > 0 {
+		q.storing = taken[0].since
+	}
 	q.waiting, q.bytes = spare[:0], 0
 	q.space.Broadcast()
 	return taken
@@ -172,6 +184,20 @@ func (q *queue) close() {
 	defer q.mu.Unlock()
 	q.closed = true
 	q.space.Broadcast()
+}
+
+// oldest returns how long the oldest fragment has waited, or is being stored.
+func (q *queue) oldest(now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	since := q.storing
+	if since.IsZero() && len(q.waiting) > 0 {
+		since = q.waiting[0].since
+	}
+	if since.IsZero() {
+		return 0
+	}
+	return now.Sub(since)
 }
 
 // length returns how many fragments and bytes wait.

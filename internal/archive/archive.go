@@ -58,6 +58,10 @@ type Options struct {
 	// 0 = 256 MiB. One batch may go beyond it.
 	SegmentBytes int64
 
+	// Reserve is how many bytes of the disk are kept in a file, to be given back when it is
+	// full; 0 = none.
+	Reserve int64
+
 	Observer Observer         // nil = nobody looks
 	Now      func() time.Time // nil = time.Now
 	Logger   *slog.Logger     // nil = silent
@@ -88,9 +92,10 @@ type Observer interface {
 
 // Stats are figures at one moment.
 type Stats struct {
-	Queued       int   // fragments that wait to be written
-	QueuedBytes  int64 // their bytes
-	Segments     int   // files, open ones included
+	Queued       int           // fragments that wait to be written
+	QueuedBytes  int64         // their bytes
+	OldestWait   time.Duration // since the oldest fragment that is not stored yet was appended
+	Segments     int           // files, open ones included
 	OpenSegments int
 	Fragments    int64 // stored now
 	Bytes        int64 // bytes of their records
@@ -126,8 +131,9 @@ type Archive struct {
 
 	tombstones *journal.Journal
 
-	queue   *queue
-	longest atomic.Int64 // no stored fragment lasts longer, in milliseconds
+	queue    *queue
+	pressure pressure
+	longest  atomic.Int64 // no stored fragment lasts longer, in milliseconds
 
 	// maintenance is held while something is removed or moved to another place. It is
 	// taken before mu.
@@ -160,6 +166,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 		policy:       o.Policy,
 		expireEvery:  cmp.Or(o.ExpireEvery, time.Minute),
 		queue:        newQueue(),
+		pressure:     pressure{dir: o.Dir, reserve: o.Reserve, expire: make(chan struct{}, 1)},
 		upkeep:       newUpkeep(),
 		sums:         tally.NewBook(rememberedStreams),
 		stage:        staging.New(staging.Size),
@@ -222,6 +229,7 @@ func (a *Archive) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { a.expireLoop(ctx) })
+	wg.Go(func() { a.guard(ctx) })
 	a.write(ctx)
 	return nil
 }
@@ -259,6 +267,7 @@ func (a *Archive) Close() error {
 func (a *Archive) Stats(ctx context.Context) (Stats, error) {
 	var s Stats
 	s.Queued, s.QueuedBytes = a.queue.length()
+	s.OldestWait = a.queue.oldest(time.Now())
 	var open, live, bytes sql.NullInt64
 	err := a.index.db.Read().QueryRowContext(ctx,
 		`SELECT COUNT(*), COUNT(*) - SUM(sealed), SUM(live), SUM(bytes) FROM segments`).

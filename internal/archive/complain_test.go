@@ -23,7 +23,7 @@ func TestAFullDiskDoesNotFillTheLog(t *testing.T) {
 	}
 	a.complain([]pending{{}})
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	if len(lines) != 3 || !strings.Contains(lines[0], "fragments=2 ") || !strings.Contains(lines[1], "fragments=20 ") {
+	if len(lines) != 4 || !strings.Contains(lines[3], "stored again") || !strings.Contains(lines[3], "=8") || !strings.Contains(lines[0], "fragments=2 ") || !strings.Contains(lines[1], "fragments=20 ") {
 		t.Errorf("got %d lines:\n%s", len(lines), log.String())
 	}
 }

@@ -22,6 +22,7 @@ func (a *Archive) expireLoop(ctx context.Context) {
 	for {
 		select {
 		case <-t.C:
+		case <-a.pressure.expire:
 		case <-ctx.Done():
 			return
 		}

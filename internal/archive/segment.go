@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"time"
@@ -113,10 +114,10 @@ func (a *Archive) begin(ctx context.Context, s *active) error {
 		return err
 	}
 	if err := s.f.Sync(); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUnsynced, err)
 	}
 	if err := a.disk.SyncDir(a.dir); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUnsynced, err)
 	}
 	return a.index.addSegment(ctx, segmentRow{Head: s.Head, length: s.end})
 }

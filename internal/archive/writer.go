@@ -38,6 +38,7 @@ type run struct {
 	end     int64          // of the segment once the run is written
 	longest int64
 	linked  bool // some stream has records in another run too
+	drawn   bool // it failed because another one did
 	out     staging.Run
 	err     error
 }
@@ -58,11 +59,20 @@ func (a *Archive) store(batch []pending) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ctx := context.Background()
+	if err := a.pressure.refused(); err != nil { // since they were appended
+		for i := range batch {
+			batch[i].err = err
+		}
+		a.finish(ctx, batch, nil)
+		a.report(batch, 0, 0)
+		return
+	}
 	start := time.Now()
 	runs := a.plan(ctx, batch)
 	a.writeRuns(runs)
 	synced := time.Now()
 	a.commit(ctx, runs)
+	a.weigh(runs)
 	a.finish(ctx, batch, runs)
 	a.report(batch, synced.Sub(start), time.Since(synced))
 }
@@ -221,7 +231,7 @@ func (a *Archive) writeRuns(runs []*run) {
 	// If a record of a stream is lost, later ones are too, wherever they went.
 	for _, r := range runs {
 		if r.linked && r.err == nil {
-			r.err = linked
+			r.err, r.drawn = linked, linked != nil
 		}
 	}
 }
@@ -302,6 +312,7 @@ func (a *Archive) finish(ctx context.Context, batch []pending, runs []*run) {
 type complaint struct {
 	last      time.Time
 	fragments int // not stored since
+	failing   bool
 }
 
 // complain logs what a batch lost: at once, then at most once a second with the sum.
@@ -313,10 +324,15 @@ func (a *Archive) complain(batch []pending) {
 			cause = batch[i].err
 		}
 	}
+	c, now := &a.complaint, a.now()
 	if failed == 0 {
+		if c.failing {
+			a.log.Info("fragments are stored again", "not_stored_since_the_last_line", c.fragments)
+			c.fragments, c.failing = 0, false
+		}
 		return
 	}
-	c, now := &a.complaint, a.now()
+	c.failing = true
 	c.fragments += failed
 	if since := now.Sub(c.last); since >= 0 && since < time.Second {
 		return

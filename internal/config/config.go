@@ -96,6 +96,7 @@ type Archive struct {
 	SegmentBytes Size          `yaml:"segment_bytes"` // a segment file is closed at this size
 	ExpireEvery  time.Duration `yaml:"expire_every"`  // time between two looks for expired fragments
 	ScrubRate    Size          `yaml:"scrub_rate"`    // bytes of stored media read again in a second, 0 = none
+	Reserve      Size          `yaml:"reserve"`       // room that is given back when the disk is full
 }
 
 // GetMedia says how consumers are served.
@@ -110,7 +111,7 @@ func Default() Config {
 		Data: "millrace-data", HTTP: "127.0.0.1:8080", HTTPS: ":8443", Profile: quota.Open, Regions: []string{"us-east-1"},
 		TLS:      TLS{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory", Challenge: HTTP01, HTTP: ":80"}},
 		Log:      Log{Level: "info", Format: "text"},
-		Archive:  Archive{SegmentBytes: 256 << 20, ExpireEvery: time.Minute, ScrubRate: 8 << 20},
+		Archive:  Archive{SegmentBytes: 256 << 20, ExpireEvery: time.Minute, ScrubRate: 8 << 20, Reserve: 64 << 20},
 		GetMedia: GetMedia{Idle: 3 * time.Second, WriteTimeout: 2 * time.Minute},
 		Shutdown: 10 * time.Second,
 		Clock:    5 * time.Minute,
@@ -124,6 +125,7 @@ func (c *Config) ForDev() {
 	c.HTTP, c.HTTPS = "127.0.0.1:8080", "127.0.0.1:8443"
 	c.Account = DevAccount
 	c.Archive.ExpireEvery = time.Second // the clock may run fast
+	c.Archive.Reserve = 0               // nobody counts on the media
 	c.Regions = []string{"us-east-1"}
 }
 

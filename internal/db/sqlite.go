@@ -151,6 +151,9 @@ func IsDamaged(err error) bool {
 	return code == codes.SQLITE_NOTADB || code == codes.SQLITE_CORRUPT
 }
 
+// IsFull reports whether err says that the disk has no room.
+func IsFull(err error) bool { return primaryCode(err) == codes.SQLITE_FULL }
+
 // IsConflict reports whether err says that a row with the same key exists already.
 func IsConflict(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)

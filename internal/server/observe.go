@@ -59,16 +59,22 @@ func (s *Server) evicted(why live.Reason, bytes int64) {
 	s.metrics.EvictedBytes.WithLabelValues(string(why)).Add(float64(bytes))
 }
 
+// one is the value of a gauge that says yes.
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
 //go:generate go test -run ^TestMetricsPage$ -update .
 
 // measure registers what is read when it is asked for.
 func (s *Server) measure() {
 	s.measureHost()
+	s.measureArchive()
 	s.metrics.Func("millrace_reload_failed", "1 when the last reload of the settings failed and those before stayed in force.", func() float64 {
-		if s.reloadFailed.Load() {
-			return 1
-		}
-		return 0
+		return one(s.reloadFailed.Load())
 	})
 	s.metrics.Func("millrace_certificate_expires_seconds", "When the TLS certificate ends, in seconds since 1970; 0 without one.", func() float64 {
 		if s.certs == nil {
@@ -102,13 +108,6 @@ func (s *Server) measure() {
 		return s.budget.Figures().Waited.Seconds()
 	})
 	s.metrics.Func("millrace_live_streams", "Streams with live fragments, readers or writers.", func() float64 { return float64(s.live.Streams()) })
-	s.metrics.Func("millrace_archive_queue", "Fragments that wait to be made durable.", func() float64 {
-		st, err := s.archive.Stats(context.Background())
-		if err != nil {
-			return -1
-		}
-		return float64(st.Queued)
-	})
 	s.metrics.Func("millrace_backup_last_success_timestamp_seconds", "The moment that the last backup of this data directory is of; 0 = there is none.", func() float64 {
 		last, err := backup.Last(s.data.root)
 		if err != nil {
@@ -118,14 +117,36 @@ func (s *Server) measure() {
 	})
 }
 
+// measureArchive registers how the archive gets on with its disk.
+func (s *Server) measureArchive() {
+	s.metrics.Func("millrace_archive_queue", "Fragments that wait to be made durable.", func() float64 {
+		st, err := s.archive.Stats(context.Background())
+		if err != nil {
+			return -1
+		}
+		return float64(st.Queued)
+	})
+	s.metrics.Func("millrace_archive_oldest_wait_seconds", "How long the fragment has waited that waits for the disk for the longest time.", func() float64 {
+		st, err := s.archive.Stats(context.Background())
+		if err != nil {
+			return -1
+		}
+		return st.OldestWait.Seconds()
+	})
+	s.metrics.Func("millrace_archive_read_only", "1 while nothing is stored because the disk fails.", func() float64 {
+		return one(s.archive.Health().ReadOnly != "")
+	})
+	s.metrics.Func("millrace_archive_disk_full", "1 from the moment the disk was full until the reserve is made again.", func() float64 {
+		return one(s.archive.Health().Full)
+	})
+}
+
 // measureHost registers what is known of the program and of the machine.
 func (s *Server) measureHost() {
 	s.metrics.Info("millrace_build_info", "1, with the version of the program.", "version", version())
 	s.metrics.Func("millrace_ready", "1 when /readyz answers 200.", func() float64 {
-		if _, ready := s.ready(context.Background()); ready {
-			return 1
-		}
-		return 0
+		_, ready := s.ready(context.Background())
+		return one(ready)
 	})
 	s.metrics.Func("millrace_disk_free_bytes", "Room that is left on the disk of the data directory.", func() float64 {
 		free, _, _ := room(s.data.root)

@@ -54,7 +54,7 @@ func newPlant(t *testing.T, change func(*config.Config)) *plant {
 	t.Helper()
 	c := config.Default()
 	c.Data, c.HTTP, c.HTTPS, c.Account = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0", config.DevAccount
-	c.GetMedia.Idle = 0
+	c.GetMedia.Idle, c.Archive.Reserve = 0, 0
 	if change != nil {
 		change(&c)
 	}

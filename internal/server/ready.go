@@ -117,6 +117,9 @@ func (s *Server) tell(check string, err error) {
 }
 
 func (s *Server) checkArchive(ctx context.Context) error {
+	if why := s.archive.Health().ReadOnly; why != "" {
+		return fmt.Errorf("the archive is read-only: %s", why)
+	}
 	if s.appends.failing(time.Now()) {
 		return errors.New("the last fragments could not be stored")
 	}

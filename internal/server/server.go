@@ -188,7 +188,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 func (s *Server) openArchive(ctx context.Context, policies *keep.Policies) (err error) {
 	s.archive, err = archive.Open(ctx, archive.Options{
 		Dir: s.data.path("archive"), Keys: s.ring, Policy: policies.Policy, ExpireEvery: s.config.Archive.ExpireEvery,
-		SegmentBytes: int64(s.config.Archive.SegmentBytes), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
+		SegmentBytes: int64(s.config.Archive.SegmentBytes), Reserve: int64(s.config.Archive.Reserve), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
 	})
 	return err
 }
