@@ -257,7 +257,8 @@ func (r *recovery) dropHeadless(dir string, id int64, f disk.File, cause error) 
 }
 
 // replay puts the fragments behind row.length into the index and seals the segment.
-// The file is synced first: what the index points to must not be only in memory.
+// The file is synced first: what the index points to must not be only in memory. It is
+// written again for that, because the process before may have died of a sync that failed.
 func (r *recovery) replay(ctx context.Context, f disk.File, row segmentRow) error {
 	size, err := f.Size()
 	if err != nil {
@@ -266,6 +267,11 @@ func (r *recovery) replay(ctx context.Context, f disk.File, row segmentRow) erro
 	if size < row.length {
 		r.log.Error("segment is shorter than the index knows it; fragments are lost", "segment", row.ID, "bytes", size, "expected", row.length)
 		return r.index.sealSegment(ctx, row.ID, row.length)
+	}
+	if _, known := r.rows[row.ID]; known { // without a row there was no other process just before
+		if err := disk.Renew(f, row.length, size); err != nil {
+			return err
+		}
 	}
 	if err := f.Sync(); err != nil {
 		return err

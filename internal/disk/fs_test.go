@@ -110,3 +110,29 @@ func TestPunch(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Renew changes nothing that can be read.
+func TestRenew(t *testing.T) {
+	f, err := System{}.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Repeat([]byte("renew"), 150_000)
+	if err := f.Write([][]byte{bytes.Clone(want)}, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range [][2]int64{{0, int64(len(want))}, {17, 300_000}, {5, 5}, {9, 3}} {
+		if err := Renew(f, r[0], r[1]); err != nil {
+			t.Errorf("%v: %v", r, err)
+		}
+	}
+	if err := Renew(f, 10, int64(len(want))+1); err == nil {
+		t.Error("more than there is")
+	}
+	if !bytes.Equal(content(t, f), want) {
+		t.Error("other bytes")
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -33,6 +33,10 @@ type Journal struct {
 	unsure bool // the name may be lost in a power failure
 }
 
+// renewBytes is how much of the end is written again before it is believed; no Append is
+// as long.
+const renewBytes = 1 << 20
+
 // Open opens the journal at path and calls each for its entries in order, with their
 // position and without their checksum; the slice is valid during the call only. An error
 // of each ends it. A missing journal is made. A file that does not begin like a journal of
@@ -68,7 +72,7 @@ func (j *Journal) open(each func(at int64, payload []byte) error) error {
 		return err
 	}
 	// First of all: an entry that is read must not be only in memory.
-	if err := errors.Join(j.f.Sync(), j.settleName()); err != nil {
+	if err := errors.Join(disk.Renew(j.f, max(size-renewBytes, 0), size), j.f.Sync(), j.settleName()); err != nil {
 		return err
 	}
 	intact := int64(headSize)
