@@ -197,6 +197,8 @@ func (r *recovery) segment(ctx context.Context, id int64, p place) error {
 		return r.dropHeadless(dir, id, f, err)
 	case err != nil:
 		return err
+	case h.ID != id && !known: // a block of an older file may show where nothing was synced
+		return r.dropHeadless(dir, id, f, fmt.Errorf("its head is that of segment %d", h.ID))
 	case h.ID != id, known && h.Salt != row.Salt:
 		return errors.New("the file is not the one the index knows; move index.db* away and it is rebuilt from the segments")
 	case !known:
