@@ -54,6 +54,9 @@ type Options struct {
 	// ExpireEvery is the time between two expiry passes of Run; 0 = one minute.
 	ExpireEvery time.Duration
 
+	// FreeDisk is how much of the disks of Dir and WarmDir stays free.
+	FreeDisk FreeDisk
+
 	// SegmentBytes is the size at which a segment is sealed and the next one begun;
 	// 0 = 256 MiB. One batch may go beyond it.
 	SegmentBytes int64
@@ -124,6 +127,7 @@ type Archive struct {
 	segmentBytes int64
 	policy       func(context.Context, kvs.StreamID) (Policy, error)
 	expireEvery  time.Duration
+	freeDisk     FreeDisk
 
 	index   index
 	queries *queries
@@ -165,6 +169,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 		segmentBytes: cmp.Or(o.SegmentBytes, 256<<20),
 		policy:       o.Policy,
 		expireEvery:  cmp.Or(o.ExpireEvery, time.Minute),
+		freeDisk:     o.FreeDisk,
 		queue:        newQueue(),
 		pressure:     pressure{dir: o.Dir, reserve: o.Reserve, expire: make(chan struct{}, 1)},
 		upkeep:       newUpkeep(),

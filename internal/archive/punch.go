@@ -1,12 +1,16 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 
+	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
 
@@ -70,4 +74,303 @@ func (a *Archive) allocated(path string) int64 {
 	defer f.Close() // only looked at
 	n, _ := f.Allocated()
 	return n
+}
+
+// The least that is newly dead in a segment before holes are punched: this much, or this
+// part of its length.
+const (
+	punchBytes = 4 << 20
+	punchPart  = 8
+)
+
+// punchHoles gives back what is dead in sealed segments that go on living.
+func (a *Archive) punchHoles(ctx context.Context) error {
+	if a.upkeep.solid {
+		return nil
+	}
+	rows, err := a.index.segments(ctx)
+	if err != nil {
+		return err
+	}
+	a.findFresh(rows)
+	var errs []error
+	for id, dead := range a.upkeep.fresh {
+		row, ok := rows[id]
+		switch {
+		case !ok:
+			delete(a.upkeep.fresh, id)
+		case row.live > 0 && row.sealed && row.Version > 1 && dead >= min(punchBytes, row.length/punchPart):
+			errs = append(errs, a.punch(ctx, row))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// findFresh takes all that is dead for newly dead once after a start, when nobody knows
+// what was punched before.
+func (a *Archive) findFresh(rows map[int64]segmentRow) {
+	if a.upkeep.known {
+		return
+	}
+	a.upkeep.known = true
+	for id, row := range rows {
+		path, ok := a.path(row)
+		if !ok || !row.sealed || row.Version < 2 || row.total == row.bytes {
+			continue
+		}
+		a.upkeep.fresh[id] = a.allocated(path) - (row.length - (row.total - row.bytes))
+	}
+}
+
+// stretch is a range of bytes of a file: from at up to, not including, end.
+type stretch struct{ at, end int64 }
+
+// punch gives back the whole pages of a segment that hold nothing that is needed. While
+// somebody reads the segment it waits for the next pass.
+func (a *Archive) punch(ctx context.Context, row segmentRow) error {
+	path, ok := a.path(row)
+	if !ok {
+		return nil
+	}
+	f, err := a.disk.Open(path)
+	if err != nil {
+		return fmt.Errorf("segment %d: %w", row.ID, err)
+	}
+	defer f.Close() // a hole that is not there the next time takes nothing away
+	needed, err := a.needed(ctx, f, row)
+	if err != nil {
+		return fmt.Errorf("segment %d: %w", row.ID, err)
+	}
+	before, _ := f.Allocated()
+	quiet, err := a.files.exclusive(row.ID, func() error {
+		for _, hole := range between(needed) {
+			if err := f.Punch(hole.at, hole.end-hole.at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errors.ErrUnsupported) {
+		a.upkeep.solid = true
+		a.log.Info("the disk takes no holes: space comes back when whole segments are dead, or little of one is left")
+		return nil
+	}
+	if err != nil || !quiet {
+		return err
+	}
+	delete(a.upkeep.fresh, row.ID)
+	if after, err := f.Allocated(); err == nil && after < before {
+		a.observer.Freed(0, before-after)
+	}
+	return nil
+}
+
+// between returns what lies between stretches that are in order and may overlap.
+func between(needed []stretch) (holes []stretch) {
+	end := int64(0)
+	for _, s := range needed {
+		if s.at > end {
+			holes = append(holes, stretch{end, s.at})
+		}
+		end = max(end, s.end)
+	}
+	return holes
+}
+
+// needed returns what must stay of a sealed segment of version 2: its head, live records
+// and the header records they need, footer and end record. It is an error when that is
+// not sure.
+func (a *Archive) needed(ctx context.Context, f disk.File, row segmentRow) ([]stretch, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	footer, sealed, err := segment.EndsSealed(f, row.Head, size)
+	if err != nil {
+		return nil, err
+	}
+	live, err := a.liveRows(ctx, f, row, size)
+	if err != nil {
+		return nil, err
+	}
+	if !sealed || int64(len(live)) != row.live {
+		return nil, fmt.Errorf("%d rows point to it, its footer (intact: %v) leads to %d: not punched; see millrace check", row.live, sealed, len(live))
+	}
+	needed := []stretch{{0, segment.HeadSize}, {footer, size}}
+	headers := map[int64]bool{}
+	for i := range live {
+		s := &live[i]
+		needed = append(needed, stretch{s.position, s.position + s.length})
+		if headers[s.header] {
+			continue
+		}
+		headers[s.header] = true
+		rec, ok, err := segment.ReadRecord(f, row.Head, s.header, size)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || rec.Kind != segment.HeaderRecord {
+			return nil, fmt.Errorf("the header record at %d is damaged: not punched; see millrace check", s.header)
+		}
+		needed = append(needed, stretch{s.header, s.header + rec.Size()})
+	}
+	slices.SortFunc(needed, func(a, b stretch) int { return cmp.Compare(a.at, b.at) })
+	return needed, nil
+}
+
+// reach is the numbers that a stream has in a segment, from the first to the last.
+type reach struct{ first, last int64 }
+
+// liveRows returns the rows that point to a sealed segment, by position. The index has no
+// order by segments, so the file is asked which streams and numbers it has.
+func (a *Archive) liveRows(ctx context.Context, f disk.File, row segmentRow, size int64) (live []Stored, err error) {
+	reaches, err := reachesOf(f, row.Head, size)
+	if err != nil {
+		return nil, err
+	}
+	for id, r := range reaches {
+		some, err := a.selectRows(ctx, `SELECT `+columns+` FROM fragments WHERE stream = $1 AND n >= $2 AND n <= $3 AND segment = $4`,
+			int64(id), r.first, r.last, row.ID)
+		if err != nil {
+			return nil, err
+		}
+		live = append(live, some...)
+	}
+	slices.SortFunc(live, func(a, b Stored) int { return cmp.Compare(a.position, b.position) })
+	return live, nil
+}
+
+// reachesOf reads which numbers of which streams a segment has: from its footer, or from
+// the heads of its records where there is none.
+func reachesOf(f disk.File, h segment.Head, size int64) (map[kvs.StreamID]reach, error) {
+	all := map[kvs.StreamID]reach{}
+	note := func(rec *segment.Record) {
+		n := rec.Fragment.Number.N
+		r, ok := all[rec.Fragment.Stream]
+		if !ok {
+			r = reach{n, n}
+		}
+		all[rec.Fragment.Stream] = reach{min(r.first, n), max(r.last, n)}
+	}
+	ok, err := segment.ReadFooter(f, h, size, func(_ int64, rec *segment.Record) error {
+		note(rec)
+		return nil
+	})
+	if err != nil || ok {
+		return all, err
+	}
+	for s := segment.NewScanner(f, h, segment.HeadSize, size, false); ; {
+		ok, err := s.Next()
+		if err != nil || !ok {
+			return all, err
+		}
+		if s.Finding != segment.Garbage && s.Record.Kind == segment.FragmentRecord {
+			note(&s.Record)
+		}
+	}
+}
+
+// FreeDisk is how much of a disk stays free: the greater of both. The zero value asks for
+// nothing.
+type FreeDisk struct {
+	Bytes   int64
+	Percent float64 // of the disk
+}
+
+// lack returns how many bytes a disk is short of it.
+func (d FreeDisk) lack(free, total int64) int64 {
+	return max(d.Bytes, int64(d.Percent/100*float64(total))) - free
+}
+
+// keepFree removes the oldest fragments of all streams, segment by segment, while a disk
+// has less free than it should, but none that is on hold.
+func (a *Archive) keepFree(ctx context.Context) error {
+	if a.freeDisk == (FreeDisk{}) || a.policy == nil {
+		return nil
+	}
+	var errs []error
+	for _, dir := range a.dirs() {
+		free, total, err := a.disk.Free(dir)
+		if lack := a.freeDisk.lack(free, total); err == nil && lack > 0 {
+			err = a.sacrifice(ctx, dir, lack)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// sacrifice removes what sealed segments of a folder hold, the oldest first, until so many
+// bytes should be free.
+func (a *Archive) sacrifice(ctx context.Context, dir string, lack int64) error {
+	rows, err := a.index.segments(ctx)
+	if err != nil {
+		return err
+	}
+	all := slices.SortedFunc(maps.Values(rows), func(a, b segmentRow) int {
+		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.ID, b.ID))
+	})
+	gone, asked := int64(0), lack
+	for _, row := range all {
+		path, ok := a.path(row)
+		if lack <= 0 || ctx.Err() != nil {
+			break
+		}
+		if !ok || filepath.Dir(path) != dir || !row.sealed || row.live == 0 {
+			continue
+		}
+		n, bytes, err := a.empty(ctx, path, row)
+		if err != nil {
+			return fmt.Errorf("make room on the disk of %s: segment %d: %w", dir, row.ID, err)
+		}
+		gone += n
+		lack -= bytes
+	}
+	if gone > 0 {
+		a.log.Warn("the disk is too full: the oldest fragments of all streams are removed", "folder", dir, "bytes-lacking", asked, "fragments", gone)
+	} else if lack > 0 {
+		a.log.Warn("the disk is too full, and nothing can be removed: all is on hold or was just written", "folder", dir, "bytes-lacking", asked)
+	}
+	return errors.Join(a.removeDead(ctx), ctx.Err())
+}
+
+// empty removes what a segment holds and no hold covers, and returns how many fragments
+// and bytes that was.
+func (a *Archive) empty(ctx context.Context, path string, row segmentRow) (fragments, bytes int64, err error) {
+	f, err := a.disk.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close() // only read from
+	size, err := f.Size()
+	if err != nil {
+		return 0, 0, err
+	}
+	live, err := a.liveRows(ctx, f, row, size)
+	if err != nil {
+		return 0, 0, err
+	}
+	policies := map[kvs.StreamID]Policy{}
+	var victims []victim
+	for i := range live {
+		s := &live[i]
+		p, ok := policies[s.Stream]
+		if !ok {
+			if p, _, _, err = a.lookup(ctx, s.Stream); err != nil {
+				return 0, 0, err
+			}
+			policies[s.Stream] = p
+		}
+		if p.held(&s.Fragment) {
+			continue
+		}
+		victims = append(victims, victim{s.Stream, s.Number.N, row.ID, s.length, limited})
+		bytes += s.length
+	}
+	if len(victims) == len(live) {
+		bytes, _ = f.Allocated() // all of the file goes
+	}
+	return int64(len(victims)), bytes, a.bury(ctx, victims)
 }

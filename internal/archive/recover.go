@@ -88,7 +88,7 @@ func (r *recovery) places() (map[int64]place, error) {
 				p := places[id]
 				places[id] = place{p.hot || dir == r.dir, p.warm || dir != r.dir}
 				r.lastID = max(r.lastID, id)
-			case dir != r.dir && strings.HasPrefix(name, ".") && r.isMove(name):
+			case strings.HasPrefix(name, ".") && r.isMove(name):
 				if err := r.disk.Remove(filepath.Join(dir, name)); err != nil {
 					return nil, err
 				}
@@ -100,7 +100,8 @@ func (r *recovery) places() (map[int64]place, error) {
 	return places, nil
 }
 
-// isMove reports whether a file of the warm folder is an unfinished copy.
+// isMove reports whether a file is an unfinished copy, of a segment or of what is left of
+// some.
 func (r *recovery) isMove(name string) bool {
 	_, ok := segment.ParseFileName(name[1:])
 	return ok

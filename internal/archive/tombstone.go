@@ -119,10 +119,12 @@ func noteBuried(ctx context.Context, tx *sql.Tx, salt uint64, position int64) er
 // [Archive.maintenance] may use it.
 type upkeep struct {
 	cursors map[kvs.StreamID]cursor
-	buried  int64         // rows are removed that tombstones before this position name
-	entries map[int64]int // tombstones by segment
-	ghosts  bool          // a file may exist whose fragments have copies elsewhere
-	fresh   map[int64]int64
+	buried  int64                // rows are removed that tombstones before this position name
+	entries map[int64]int        // tombstones by segment
+	stray   string               // a file may exist that holds copies nobody knows of; "" = none
+	ghosts  bool                 // a file may exist whose fragments have copies elsewhere
+	fresh   map[int64]int64      // bytes by segment that died since holes were punched last
+	known   bool                 // fresh has what died before the start, too
 	thin    map[int64]kvs.Millis // segments of which little is left, and since when
 	solid   bool                 // the disk takes no holes
 }
@@ -163,6 +165,9 @@ func (a *Archive) bury(ctx context.Context, victims []victim) error {
 // removed, and no file is left whose fragments have copies. A tombstone of the copy would
 // bring the original back.
 func (a *Archive) settleTombstones(ctx context.Context) error {
+	if err := a.removeStray(); err != nil {
+		return err
+	}
 	if a.upkeep.ghosts {
 		if err := a.removeDead(ctx); err != nil {
 			return err

@@ -23,7 +23,7 @@ func TestHoldsKeepTheirStream(t *testing.T) {
 	s := r.create("cam")
 	e := r.entry(s.ID)
 	first, second := r.hold(s.ID, 10, 20), r.hold(s.ID, 0, kvs.MaxMillis)
-	if first.ID == second.ID || first.When != kvs.Millis(r.clock.now) {
+	if first.ID == second.ID || first.When != r.clock.now {
 		t.Errorf("%+v, %+v", first, second)
 	}
 	if !e.Stream().Held || !r.byName("cam").Held || r.byName("cam").Version != s.Version {
@@ -104,7 +104,7 @@ func TestErasuresAreRemembered(t *testing.T) {
 		}
 		want = append(want, e)
 	}
-	if want[0].Name != "cam" || want[0].When != kvs.Millis(r.clock.now) {
+	if want[0].Name != "cam" || want[0].When != r.clock.now {
 		t.Errorf("%+v", want[0])
 	}
 	list := func(id kvs.StreamID, after int64, limit int, want ...Erasure) {

@@ -9,6 +9,12 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 )
 
+// Identity is [Identity] of this catalog.
+func (c *Catalog) Identity(ctx context.Context) (string, error) {
+	id, _, err := Identity(ctx, c.db.Read())
+	return id, err
+}
+
 // Identity tells installations apart: it is made with a catalog and stays with its
 // copies. pool may be a copy of a catalog's database, or the one that another process is
 // using. The number of streams comes along.

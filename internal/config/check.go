@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +55,7 @@ func (c *Config) check() (wrong Mistakes) {
 	if c.Account != "" && !isAccount(c.Account) {
 		add("account", fmt.Errorf("%q: an account is a number of twelve digits", c.Account))
 	}
+	add("archive.warm_dir", checkWarmDir(c.Archive.WarmDir, c.Data))
 	for _, a := range []struct{ name, addr string }{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}} {
 		add(a.name, checkAddr(a.addr, c.Dev))
 	}
@@ -128,6 +130,31 @@ func (l Log) ParseLevel() (level slog.Level, err error) {
 		return level, fmt.Errorf("%q: use debug, info, warn or error", l.Level)
 	}
 	return level, nil
+}
+
+// checkWarmDir refuses a folder that is not apart from the data directory.
+func checkWarmDir(warm, data string) error {
+	if warm == "" || data == "" {
+		return nil
+	}
+	a, err := filepath.Abs(warm)
+	if err != nil {
+		return err
+	}
+	b, err := filepath.Abs(data)
+	if err != nil {
+		return err
+	}
+	if within(a, b) || within(b, a) {
+		return fmt.Errorf("%q and the data directory lie in each other: name a folder elsewhere", warm)
+	}
+	return nil
+}
+
+// within reports whether a is b or in it.
+func within(a, b string) bool {
+	rel, err := filepath.Rel(b, a)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
 func (c *Config) checkListeners() error {

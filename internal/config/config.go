@@ -97,6 +97,8 @@ type Archive struct {
 	ExpireEvery  time.Duration `yaml:"expire_every"`  // time between two looks for expired fragments
 	ScrubRate    Size          `yaml:"scrub_rate"`    // bytes of stored media read again in a second, 0 = none
 	Reserve      Size          `yaml:"reserve"`       // room that is given back when the disk is full
+	WarmDir      string        `yaml:"warm_dir"`      // folder for streams of the tier WARM, "" = none
+	FreeDisk     Room          `yaml:"free_disk"`     // how much of the disk stays free
 }
 
 // GetMedia says how consumers are served.
@@ -111,7 +113,7 @@ func Default() Config {
 		Data: "millrace-data", HTTP: "127.0.0.1:8080", HTTPS: ":8443", Profile: quota.Open, Regions: []string{"us-east-1"},
 		TLS:      TLS{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory", Challenge: HTTP01, HTTP: ":80"}},
 		Log:      Log{Level: "info", Format: "text"},
-		Archive:  Archive{SegmentBytes: 256 << 20, ExpireEvery: time.Minute, ScrubRate: 8 << 20, Reserve: 64 << 20},
+		Archive:  Archive{SegmentBytes: 256 << 20, ExpireEvery: time.Minute, ScrubRate: 8 << 20, Reserve: 64 << 20, FreeDisk: "0"},
 		GetMedia: GetMedia{Idle: 3 * time.Second, WriteTimeout: 2 * time.Minute},
 		Shutdown: 10 * time.Second,
 		Clock:    5 * time.Minute,

@@ -44,3 +44,42 @@ func (s Size) MarshalText() ([]byte, error) {
 	}
 	return []byte(strconv.FormatInt(int64(s), 10)), nil
 }
+
+// Room is a part of a disk: a [Size], or a percentage such as 5%. 0 is none.
+type Room string
+
+// UnmarshalText reads a size or a percentage.
+func (r *Room) UnmarshalText(text []byte) error {
+	_, _, err := Room(text).parse()
+	if err == nil {
+		*r = Room(strings.TrimSpace(string(text)))
+	}
+	return err
+}
+
+// MarshalText writes it as it was given.
+func (r Room) MarshalText() ([]byte, error) { return []byte(r), nil }
+
+// Bytes returns the size, 0 for a percentage.
+func (r Room) Bytes() int64 {
+	s, _, _ := r.parse()
+	return int64(s)
+}
+
+// Percent returns the percentage, 0 for a size.
+func (r Room) Percent() float64 {
+	_, p, _ := r.parse()
+	return p
+}
+
+func (r Room) parse() (s Size, percent float64, err error) {
+	number, isPercent := strings.CutSuffix(strings.TrimSpace(string(r)), "%")
+	if !isPercent {
+		return s, 0, s.UnmarshalText([]byte(r))
+	}
+	percent, err = strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil || !(percent >= 0 && percent <= 90) {
+		return 0, 0, fmt.Errorf("%q: write a percentage from 0%% to 90%%, or a size such as 20GB", string(r))
+	}
+	return 0, percent, nil
+}

@@ -12,20 +12,23 @@ import (
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
 )
 
 // Policies tells the archive what streams keep. It reads all of them at once and again
 // after a while, because the archive asks for one after another.
 type Policies struct {
 	catalog *catalog.Catalog
+	book    *quota.Book
 
 	mu   sync.Mutex
 	kept map[kvs.StreamID]catalog.Kept
 	read time.Time
 }
 
-// NewPolicies returns the policies of the streams of a catalog.
-func NewPolicies(c *catalog.Catalog) *Policies { return &Policies{catalog: c} }
+// NewPolicies returns the policies of the streams of a catalog, with the limits of a
+// book; nil = there are none.
+func NewPolicies(c *catalog.Catalog, b *quota.Book) *Policies { return &Policies{catalog: c, book: b} }
 
 // policyAge is how old a policy may be before it is read again.
 const policyAge = 5 * time.Second
@@ -58,6 +61,9 @@ func (p *Policies) Policy(ctx context.Context, id kvs.StreamID) (archive.Policy,
 		return archive.Policy{}, kvs.Errorf(kvs.NotFound, "The stream %d is deleted.", id)
 	}
 	a := archive.Policy{Hours: k.Retention, Tier: k.Tier}
+	if p.book != nil {
+		a.Bytes = p.book.View(k.Account, id).Bytes(quota.StreamBytes)
+	}
 	for _, h := range k.Holds {
 		a.Holds = append(a.Holds, archive.Hold{Clock: h.Clock, Range: h.Range})
 	}

@@ -17,6 +17,11 @@ var AccountStreams = count(Limit{Name: "account.streams", Scope: Account, AWS: 1
 var StreamTags = count(Limit{Name: "stream.tags", Scope: Stream, Open: 50, AWS: 50, Hard: true, Section: "6", Operation: "TagStream", Room: "catalog", Most: 50,
 	Breach: "TagsPerResourceExceededLimitException", Help: "tags of a stream"})
 
+// StreamBytes is how much of a stream is stored. Its breach is seen by nobody's call: the
+// archive looks once in a while.
+var StreamBytes = bytes(Limit{Name: "stream.bytes", Scope: Stream, Room: "archive",
+	Breach: "the oldest fragments are removed, but not those on hold", Help: "what is stored of a stream, sealed and with its index of frames"})
+
 var _ = rates("2.1", Stream, []perOperation{
 	{"CreateStream", 50, 0},
 	{"DeleteEdgeConfiguration", 10, 1},

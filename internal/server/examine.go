@@ -37,6 +37,7 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 		}
 	}
 	add("data", examineData(c.Data, c.Dev))
+	add("archive.warm_dir", keep.ExamineFolder(c.Data, c.Archive.WarmDir))
 	if c.TLS.ACME.CA != "" {
 		_, err := os.ReadFile(c.TLS.ACME.CA)
 		add("tls.acme.ca", err)
@@ -281,6 +282,7 @@ func reopen(ctx context.Context, d *dataDir, c config.Config) (err error) {
 		if s.archive != nil {
 			err = errors.Join(err, s.archive.Close())
 		}
+		err = errors.Join(err, s.warm.Close())
 		if s.ring != nil {
 			err = errors.Join(err, s.ring.Close())
 		}
@@ -293,5 +295,5 @@ func reopen(ctx context.Context, d *dataDir, c config.Config) (err error) {
 			return err
 		}
 	}
-	return s.openArchive(ctx, keep.NewPolicies(s.catalog))
+	return s.openArchive(ctx, keep.NewPolicies(s.catalog, nil))
 }

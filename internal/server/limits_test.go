@@ -27,6 +27,7 @@ type proof func(h *hall, l *quota.Limit)
 var proofs = map[string]proof{
 	"account.streams":                   tooManyStreams,
 	"stream.tags":                       tooManyTags,
+	"stream.bytes":                      tooMuchStored,
 	"PutMedia.sessions":                 newestWins,
 	"PutMedia.bandwidth":                slowIn,
 	"PutMedia.fragment-rate":            fewIn,

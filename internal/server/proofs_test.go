@@ -428,3 +428,19 @@ func tooManyStrangers(shared *hall, l *quota.Limit) {
 		h.test.Error("the oldest connection was not closed")
 	}
 }
+
+// tooMuchStored: the oldest fragments go.
+func tooMuchStored(h *hall, l *quota.Limit) {
+	s := h.own(24)
+	numbers := h.film(s, 10, 20_000)
+	slices.Sort(numbers)
+	h.set(s, l.Name, "200kB")
+	if err := h.archive.Expire(h.test.Context()); err != nil {
+		h.test.Fatal(err)
+	}
+	got := h.list(s.Name)
+	slices.Sort(got)
+	if !slices.Equal(got, numbers[7:]) { // 60 kB each, and what sealing adds
+		h.test.Errorf("%d of %d are left: %v", len(got), len(numbers), got)
+	}
+}

@@ -57,6 +57,7 @@ type Server struct {
 	live      *live.Store
 	archive   *archive.Archive
 	keeper    *keep.Keeper
+	warm      *keep.Folder // nil = none
 	ingest    *ingest.Ingest
 	rejected  *rejection.Book
 	player    *playback.Player
@@ -168,7 +169,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	s.budget = quota.NewBudget(MemoryBudget(s.config), reserve)
 	s.sessions = sessions.New(maxListed, s.config.Real)
 	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Real, Evicted: s.evicted})
-	policies := keep.NewPolicies(s.catalog)
+	policies := keep.NewPolicies(s.catalog, s.book)
 	if err := s.openArchive(ctx, policies); err != nil {
 		return err
 	}
@@ -186,8 +187,16 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 }
 
 func (s *Server) openArchive(ctx context.Context, policies *keep.Policies) (err error) {
+	id, err := s.catalog.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if s.warm, err = keep.OpenFolder(s.data.root, s.config.Archive.WarmDir, id); err != nil {
+		return err
+	}
 	s.archive, err = archive.Open(ctx, archive.Options{
 		Dir: s.data.path("archive"), Keys: s.ring, Policy: policies.Policy, ExpireEvery: s.config.Archive.ExpireEvery,
+		WarmDir: s.config.Archive.WarmDir, FreeDisk: archive.FreeDisk{Bytes: s.config.Archive.FreeDisk.Bytes(), Percent: s.config.Archive.FreeDisk.Percent()},
 		SegmentBytes: int64(s.config.Archive.SegmentBytes), Reserve: int64(s.config.Archive.Reserve), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
 	})
 	return err
@@ -292,6 +301,7 @@ func (s *Server) shut() error {
 	if s.ring != nil {
 		errs = append(errs, s.ring.Close())
 	}
+	errs = append(errs, s.warm.Close())
 	for i := len(s.rows) - 1; i >= 0; i-- {
 		errs = append(errs, s.rows[i].Close())
 	}

@@ -1,0 +1,129 @@
+package keep
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/millrace/millrace/internal/disk"
+)
+
+// The files that tie a folder for warm segments to its installation.
+const (
+	ownerFile = "millrace"    // in the folder: whose it is; locked while a server has it
+	notedFile = "warm-folder" // in the data directory: the folder was used, and where it was
+)
+
+// Folder is the locked folder for segments of the tier WARM.
+type Folder struct{ owner *os.File }
+
+// OpenFolder takes the folder for the installation with this identity. Two installations
+// never share one. It returns nil for none, and refuses to do without one that was used:
+// without it, or when its disk is not mounted, the archive would forget what lies there.
+func OpenFolder(data, warm, identity string) (*Folder, error) {
+	if err := ExamineFolder(data, warm); err != nil || warm == "" {
+		return nil, wrapFolder(err)
+	}
+	// Opened by its name and not replaced: a lock is on the file, not on the name.
+	f, err := os.OpenFile(filepath.Join(warm, ownerFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, wrapFolder(err)
+	}
+	disk.Give(f)
+	folder := &Folder{f}
+	if err := folder.take(identity); err != nil {
+		return nil, wrapFolder(errors.Join(err, f.Close()))
+	}
+	path, err := filepath.Abs(warm)
+	if err == nil {
+		err = disk.WriteFile(filepath.Join(data, notedFile), []byte(path+"\n"), 0o600)
+	}
+	if err != nil {
+		return nil, wrapFolder(errors.Join(err, f.Close()))
+	}
+	return folder, nil
+}
+
+func wrapFolder(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("archive.warm_dir: %w", err)
+}
+
+// take locks the folder and marks it.
+func (f *Folder) take(identity string) error {
+	if err := syscall.Flock(int(f.owner.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("%s is in use by another millrace", filepath.Dir(f.owner.Name()))
+		}
+		return fmt.Errorf("lock %s: %w", f.owner.Name(), err)
+	}
+	text, err := os.ReadFile(f.owner.Name())
+	if err != nil {
+		return err
+	}
+	switch owner := strings.TrimSpace(string(text)); owner {
+	case identity:
+		return nil
+	case "":
+		_, err := f.owner.WriteAt([]byte(identity+"\n"), 0)
+		return errors.Join(err, f.owner.Sync())
+	default:
+		return fmt.Errorf("%s is the folder of another installation (%s, this one is %s): name another folder", filepath.Dir(f.owner.Name()), owner, identity)
+	}
+}
+
+// Close gives the folder up.
+func (f *Folder) Close() error {
+	if f == nil {
+		return nil
+	}
+	return f.owner.Close()
+}
+
+// ExamineFolder looks whether a server on the data directory could use the folder, and
+// changes nothing.
+func ExamineFolder(data, warm string) error {
+	noted, err := os.ReadFile(filepath.Join(data, notedFile))
+	used := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		return err
+	}
+	was := strings.TrimSpace(string(noted))
+	if warm == "" {
+		if used {
+			return fmt.Errorf("is not set, but media of this data directory lie in %s: set it again; to give up what lies there, remove %s", was, filepath.Join(data, notedFile))
+		}
+		return nil
+	}
+	info, err := os.Stat(warm)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no folder %s: make it, or mount its disk", warm)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a folder", warm)
+	}
+	if _, err := os.Stat(filepath.Join(warm, ownerFile)); used && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is empty, but media of this data directory lie in %s: mount its disk, or move them; to give up what lies there, remove %s", warm, was, filepath.Join(data, notedFile))
+	}
+	return tryWriting(warm)
+}
+
+// tryWriting makes and removes a file.
+func tryWriting(dir string) error {
+	f, err := os.CreateTemp(dir, ".millrace-check-*")
+	if err != nil {
+		if wrong, ok := errors.AsType[*fs.PathError](err); ok { // the name of the try says nothing
+			err = wrong.Err
+		}
+		return fmt.Errorf("nothing can be written to %s: %w", dir, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
