@@ -107,9 +107,9 @@ func announceRoot(w io.Writer, data string, k *iam.RootKey) {
 
 func sealed(w io.Writer, data string) {
 	fmt.Fprintf(w, `
-Secrets are stored sealed under %s. Losing that file loses
-everything sealed under it: no key of this installation can be used again, and
-backups do not hold it. Keep a copy elsewhere:
+Secrets and media are stored sealed under %s. Losing that file loses
+everything sealed under it: no key of this installation can be used and no stored
+fragment read again, and backups do not hold it. Keep a copy elsewhere:
 
   millrace key-file export FILE --data %s
 `, filepath.Join(data, server.KeyFile), data)

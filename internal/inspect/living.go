@@ -26,7 +26,9 @@ func (s *inspection) living(ctx context.Context, i *item, id fragmentID) error {
 			on(s.row.ID).of(id).losing(1))
 		return nil
 	}
-	s.key(i.Key, id)
+	if err := s.key(ctx, i.Key, id); err != nil {
+		return err
+	}
 	h, err := s.headerOf(ctx, i)
 	if err != nil {
 		return err
@@ -47,12 +49,19 @@ func (s *inspection) living(ctx context.Context, i *item, id fragmentID) error {
 	return nil
 }
 
-// key checks that a data key is there and belongs to the stream.
-func (s *inspection) key(key uint64, id fragmentID) {
+// key checks that a data key is there and belongs to the stream. Those of a deleted
+// stream go before its rows.
+func (s *inspection) key(ctx context.Context, key uint64, id fragmentID) error {
 	if key == 0 {
-		return
+		return nil
 	}
 	there, at := s.keys.belongs(key, id.stream)
+	if there && at > 0 {
+		return nil
+	}
+	if gone, err := s.isDeleted(ctx, id.stream); gone || err != nil {
+		return err
+	}
 	switch {
 	case !there:
 		s.look.found(finding(refuse, 12, "data key %d of fragment %d of stream %d is not in keys", key, id.n, id.stream).on(s.row.ID).of(id).losing(1))
@@ -60,6 +69,7 @@ func (s *inspection) key(key uint64, id fragmentID) {
 		s.look.found(finding(refuse, 12, "data key %d of fragment %d of stream %d belongs to another stream", key, id.n, id.stream).
 			on(s.row.ID).of(id).losing(1))
 	}
+	return nil
 }
 
 // headerOf checks the header record of a fragment.
@@ -93,7 +103,9 @@ func (s *inspection) headerOf(ctx context.Context, i *item) (*header, error) {
 	if h.wrong != nil {
 		return h, nil
 	}
-	s.key(rec.Key, fragmentID{i.Fragment.Stream, i.Fragment.Number.N})
+	if err := s.key(ctx, rec.Key, fragmentID{i.Fragment.Stream, i.Fragment.Number.N}); err != nil {
+		return nil, err
+	}
 	if s.Deep {
 		wrong, err := s.bytes(ctx, i.Header, &rec)
 		if err != nil {

@@ -108,17 +108,19 @@ func TestPurgeUnused(t *testing.T) {
 		g.current(t, 2, d*day)
 	}
 	g.current(t, 3, 0)
-	failed := errors.New("no answer")
-	oldest := func(s kvs.StreamID) (kvs.Millis, bool, error) {
+	g.current(t, 4, 0)
+	needed := func(s kvs.StreamID) (kvs.Millis, error) {
 		switch s {
 		case 1:
-			return 2*day + 5, true, nil // sealed with the third key
+			return 2*day + 5, nil // sealed with the third key
 		case 2:
-			return 0, false, failed
+			return 0, errors.New("no answer")
+		case 3:
+			return 99 * day, nil
 		}
-		return 0, false, nil
+		return 0, kvs.Errorf(kvs.NotFound, "deleted")
 	}
-	if err := g.PurgeUnused(oldest); err != nil {
+	if err := g.PurgeUnused(needed); err != nil {
 		t.Fatal(err)
 	}
 	g.reopen(t)
@@ -132,12 +134,12 @@ func TestPurgeUnused(t *testing.T) {
 		t.Errorf("%d keys stay", n)
 	}
 	before := g.contents(t)
-	if err := g.PurgeUnused(oldest); err != nil || !bytes.Equal(before, g.contents(t)) {
+	if err := g.PurgeUnused(needed); err != nil || !bytes.Equal(before, g.contents(t)) {
 		t.Errorf("the file was written anew for nothing, %v", err)
 	}
-	none := func(kvs.StreamID) (kvs.Millis, bool, error) { return 0, false, nil }
-	if err := g.PurgeUnused(none); err != nil || len(g.Entries()) != 2+2+1 {
-		t.Errorf("without any fragment %d keys stay, %v", len(g.Entries()), err)
+	all := func(kvs.StreamID) (kvs.Millis, error) { return 99 * day, nil }
+	if err := g.PurgeUnused(all); err != nil || len(g.Entries()) != 2+2+1 {
+		t.Errorf("where nothing is kept %d keys stay, %v", len(g.Entries()), err)
 	}
 }
 

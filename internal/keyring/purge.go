@@ -30,25 +30,23 @@ func (r *Ring) Purge(keep func(Entry) bool) error {
 	return r.rewrite(kept)
 }
 
-// PurgeUnused drops the keys that no stored fragment can name. oldest returns the server
-// timestamp of a stream's oldest stored fragment, false if it has none; a stream of
-// which it returns an error keeps its keys.
+// PurgeUnused drops the keys that no stored fragment can name. needed returns the server
+// timestamp before which a stream keeps nothing; with an error of kind NotFound the
+// stream is gone and all its keys go, with any other they stay.
 //
-// A key seals fragments of 24 hours of server time, so those that ended before the
-// oldest fragment are not needed. Fragments that are arriving are not stored yet: they
-// have the newest key, or, where the day changed under way, the one before.
-func (r *Ring) PurgeUnused(oldest func(kvs.StreamID) (kvs.Millis, bool, error)) error {
+// A key seals fragments of 24 hours of server time, so those that ended before needed are
+// not needed. Fragments that are arriving are not stored yet: they have the newest key,
+// or, where the day changed under way, the one before.
+func (r *Ring) PurgeUnused(needed func(kvs.StreamID) (kvs.Millis, error)) error {
 	unused := map[uint64]bool{}
 	for stream, of := range r.byStream() {
-		if len(of) <= 2 {
+		at, err := needed(stream)
+		gone := kvs.KindOf(err) == kvs.NotFound
+		if err != nil && !gone {
 			continue
 		}
-		at, any, err := oldest(stream)
-		if err != nil {
-			continue
-		}
-		for _, e := range of[:len(of)-2] {
-			if !any || e.Created+period < at {
+		for i, e := range of {
+			if gone || i < len(of)-2 && e.Created+period < at {
 				unused[e.ID] = true
 			}
 		}

@@ -163,13 +163,17 @@ func (r *Ring) Current(ctx context.Context, stream kvs.StreamID, at kvs.Millis) 
 }
 
 // Key returns a data key for reading. An error of the key provider is an [*Error]; a key
-// that is not in the file, or another stream's, is an error of kind Internal.
+// that is not in the file, or another stream's, is an error of kind Internal, or
+// NotFound when the stream was deleted.
 func (r *Ring) Key(ctx context.Context, stream kvs.StreamID, id uint64) (segment.DataKey, error) {
 	if k, ok := r.cache.get(stream, id); ok {
 		return k, nil
 	}
 	e, ok := r.entry(stream, id)
 	if !ok {
+		if _, err := r.owner(ctx, stream); kvs.KindOf(err) == kvs.NotFound {
+			return segment.DataKey{}, err // the stream went, and its keys with it
+		}
 		return segment.DataKey{}, &kvs.Error{Kind: kvs.Internal, Message: "the stored fragment cannot be decrypted",
 			Cause: fmt.Errorf("data key %d of stream %d is not in the file keys", id, stream)}
 	}

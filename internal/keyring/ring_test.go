@@ -259,6 +259,10 @@ func TestForget(t *testing.T) {
 	if _, err := g.Key(t.Context(), 1, k.ID); kvs.KindOf(err) != kvs.Internal {
 		t.Errorf("forgotten: %v", err)
 	}
+	g.gone[1] = true
+	if _, err := g.Key(t.Context(), 1, k.ID); kvs.KindOf(err) != kvs.NotFound {
+		t.Errorf("of a deleted stream: %v", err)
+	}
 	if same, err := g.Key(t.Context(), 2, other.ID); err != nil || same.Secret != other.Secret {
 		t.Errorf("another stream's: %v", err)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,11 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/keyfile"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/keyring/keyringtest"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/rekey"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/mkv"
@@ -285,5 +288,74 @@ func TestRotateTheKeyFile(t *testing.T) {
 	}
 	if !strings.Contains(q.log.String(), "was interrupted") {
 		t.Error("the log does not tell of it")
+	}
+}
+
+// A deleted stream's data keys are gone from disk with it; those of others are not.
+func TestDeletedStreamsLeaveNoKeys(t *testing.T) {
+	p := newPlant(t, nil)
+	arns := map[string]string{}
+	for _, stream := range []string{"yard", "gate"} {
+		arns[stream] = p.create(stream, 24)
+		if got := p.sent(stream, 0); got != 0 {
+			t.Fatal(got)
+		}
+	}
+	before := p.ring.Entries()
+	p.ask("DeleteStream", &wire.DeleteStreamInput{StreamARN: new(arns["yard"])}, nil)
+	p.until("the keys are gone", func() bool { return len(p.ring.Entries()) == 1 })
+	text, err := os.ReadFile(filepath.Join(p.config.Data, "archive", "keys"))
+	if err != nil || len(before) != 2 || bytes.Contains(text, before[0].Wrapped) || !bytes.Contains(text, before[1].Wrapped) {
+		t.Errorf("%d keys before, %v", len(before), err)
+	}
+	if got := p.viewed("gate"); got != 0 {
+		t.Error(got)
+	}
+}
+
+// Data keys go when what they sealed has expired for a day, and not while a fragment is
+// kept, for whatever reason.
+func TestOldKeysAreDropped(t *testing.T) {
+	p := devPlant(t, "2030-01-01@0")
+	p.create("yard", 24)
+	p.create("held", 24)
+	days := func(n int) {
+		for range n {
+			for _, stream := range []string{"yard", "held"} {
+				if got := p.sent(stream, 0); got != 0 {
+					t.Fatal(got)
+				}
+			}
+			if err := p.config.Emulate.Clock.Set("+24h"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	days(1)
+	e, err := p.catalog.ByName(t.Context(), config.DevAccount, "held")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.keeper.AddHold(t.Context(), catalog.Hold{Stream: e.ID, Clock: kvs.ServerClock,
+		Range: kvs.TimeRange{Start: 0, End: kvs.MillisOf(p.config.Emulate.Clock.Now())}}); err != nil {
+		t.Fatal(err)
+	}
+	days(5)
+	p.until("fragments expire", func() bool {
+		s, err := p.archive.Stats(t.Context())
+		return err == nil && s.Fragments <= 2+2
+	})
+	if err := p.dropKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	count := map[kvs.StreamID]int{}
+	for _, k := range p.ring.Entries() {
+		count[k.Stream]++
+	}
+	if yard := 12 - len(p.ring.Entries()); count[e.ID] != 6 || yard < 3 || yard > 4 {
+		t.Errorf("keys by stream: %v; that of the hold is %d", count, e.ID)
+	}
+	if got := p.viewed("held"); got != 0 {
+		t.Errorf("what is held: %d", got)
 	}
 }

@@ -47,6 +47,10 @@ func (s *Server) purgeDeleted(ctx context.Context) error {
 }
 
 func (s *Server) purgeStream(ctx context.Context, id kvs.StreamID) error {
+	// The keys go first: what they sealed is gone with them, wherever its bytes are.
+	if err := s.ring.Forget(id); err != nil {
+		return err
+	}
 	if err := s.archive.DeleteStream(ctx, id); err != nil {
 		return err
 	}
@@ -54,6 +58,52 @@ func (s *Server) purgeStream(ctx context.Context, id kvs.StreamID) error {
 		return err
 	}
 	return s.catalog.Purged(ctx, id)
+}
+
+// keyPass is the time between two looks for data keys that nothing needs.
+const keyPass = time.Hour
+
+// purgeKeys drops data keys that nothing needs any more, until ctx ends.
+func (s *Server) purgeKeys(ctx context.Context) error {
+	again := time.NewTicker(keyPass)
+	defer again.Stop()
+	for {
+		if err := s.dropKeys(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("data keys that nothing needs not removed yet", "error", err)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// dropKeys drops the data keys of fragments that the policy of their stream let go a day
+// ago or more, and that are not in the index: neither of them alone destroys a key.
+func (s *Server) dropKeys(ctx context.Context) error {
+	kept, err := s.catalog.Kept(ctx)
+	if err != nil {
+		return err
+	}
+	now := kvs.MillisOf(s.config.Now())
+	return s.ring.PurgeUnused(func(id kvs.StreamID) (kvs.Millis, error) {
+		k, ok := kept[id]
+		if !ok { // newer than the list, or deleted
+			_, err := s.catalog.Open(ctx, id)
+			return 0, err
+		}
+		if len(k.Holds) > 0 {
+			return 0, nil
+		}
+		const day = 24 * 3_600_000
+		needed := kvs.Stream{Retention: k.Retention}.Horizon(now) - day
+		oldest, ok, err := s.archive.Next(ctx, id, kvs.FragmentNumber{}, 0)
+		if ok {
+			needed = min(needed, oldest.Number.Server)
+		}
+		return needed, err
+	})
 }
 
 // deleted is called by the control plane when a stream is gone from the catalog.
