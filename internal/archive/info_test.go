@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"testing"
+
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // What a program that copies an archive is told is what lies there, and a row that points
@@ -27,8 +29,8 @@ func TestSegmentsForCopies(t *testing.T) {
 		if err != nil || size != s.Length {
 			t.Errorf("segment %d has %d bytes, want %d (%v)", s.ID, size, s.Length, err)
 		}
-		if id, salt, err := Identify(f); err != nil || id != s.ID || salt != s.Salt {
-			t.Errorf("segment %d says it is %d, %x (%v); want salt %x", s.ID, id, salt, err, s.Salt)
+		if h, err := segment.ReadHead(f); err != nil || h.ID != s.ID || h.Salt != s.Salt {
+			t.Errorf("segment %d says it is %+v (%v); want salt %x", s.ID, h, err, s.Salt)
 		}
 	}
 	astray := func(want int64) {

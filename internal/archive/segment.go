@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"time"
 
@@ -216,17 +215,4 @@ func (a *Archive) settle(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// SegmentName is the name of a segment's file, in the folder segments of an archive.
-func SegmentName(id int64) string { return segment.FileName(id) }
-
-// SegmentID reads a name made by [SegmentName] and reports false for any other.
-func SegmentID(name string) (id int64, ok bool) { return segment.ParseFileName(name) }
-
-// Identify reads the head of a segment's file: which segment it is. The error says that
-// it is none.
-func Identify(r io.ReaderAt) (id int64, salt uint64, err error) {
-	h, err := segment.ReadHead(r)
-	return h.ID, h.Salt, err
 }

@@ -28,6 +28,7 @@ import (
 type Options struct {
 	Data string // the data directory, with or without a server at work
 	Dir  string // the folder of backups; made if missing
+	Warm string // the folder for streams of the tier WARM, "" = there is none
 
 	Keep        int   // backups that stay, this one counted; 0 = all
 	Rate        int64 // bytes of media copied in a second; 0 = as fast as it goes

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // maxSnapshots is how often the index is taken again because a segment that it needs
@@ -126,7 +127,7 @@ func (j *job) expired(ctx context.Context, missing []archive.SegmentInfo) (bool,
 	}
 	for _, s := range missing {
 		if s.Fragments > 0 {
-			j.warn("segment %s is missing: its %d fragments cannot be read, here and in the backup", archive.SegmentName(s.ID), s.Fragments)
+			j.warn("segment %s is missing: its %d fragments cannot be read, here and in the backup", segment.FileName(s.ID), s.Fragments)
 		}
 	}
 	return false, nil
@@ -156,8 +157,8 @@ func (j *job) uncommitted(rows []archive.SegmentInfo) ([]archive.SegmentInfo, er
 		if err != nil {
 			return nil, err
 		}
-		if _, salt, err := archive.Identify(f); err == nil {
-			rows = append(rows, archive.SegmentInfo{ID: id, Salt: salt, Length: info.Size()})
+		if h, err := segment.ReadHead(f); err == nil {
+			rows = append(rows, archive.SegmentInfo{ID: id, Salt: h.Salt, Length: info.Size()})
 		}
 	}
 	return rows, nil

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -17,6 +18,14 @@ const (
 	chunks    = 16       // are in memory at most
 	syncEvery = 16 << 20 // keeps the kernel from having much to write at once, which slows others
 )
+
+// sparse is a file that can have holes.
+type sparse interface {
+	io.Seeker
+	Truncate(size int64) error
+}
+
+var zeros = make([]byte, chunk)
 
 // copier copies bytes, at most rate of them in a second, and tells how far it is.
 type copier struct {
@@ -131,10 +140,18 @@ func (w *writing) run(f sink) {
 	}
 }
 
-// put writes b, which begins at byte at, if there is a file.
+// put writes b, which begins at byte at, if there is a file. A chunk of zeros is left out
+// where the file can have holes, as segments do: they take no room in the copy either.
 func put(f sink, b []byte, at int64) error {
 	if f == nil {
 		return nil
+	}
+	if s, ok := f.(sparse); ok && len(b) == chunk && bytes.Equal(b, zeros) {
+		if err := s.Truncate(at + chunk); err != nil {
+			return err
+		}
+		_, err := s.Seek(at+chunk, io.SeekStart)
+		return err
 	}
 	if _, err := f.Write(b); err != nil {
 		return err

@@ -30,7 +30,7 @@ type treatment int
 const (
 	unknown  treatment = iota // nobody said; left out with a warning
 	index                     // the archive's index, taken first
-	segment                   // media, shared between backups
+	media                     // of segments, shared between backups
 	database                  // taken at one moment with [db.Snapshot]
 	plain                     // small and replaced as a whole if ever: copied
 	late                      // a journal: copied behind the media, so that it is younger than they are
@@ -51,7 +51,7 @@ var rules = []struct {
 	{"acme/*/.*", excluded, "as above"},
 	{"archive/.*", excluded, "as above"},
 	{indexFile, index, "where each fragment is"},
-	{segmentsDir + "/*.seg", segment, "media"},
+	{segmentsDir + "/*.seg", media, "segments"},
 	{catalogFile, database, "streams and the counters of their fragments"},
 	{"*.db", database, "keys, limits and what else has rows"},
 	{"*.db-wal", rebuilt, "the log of a database: a snapshot has it in"},

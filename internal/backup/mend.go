@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // mend reads all media of the folder again, if that is wanted, and copies again what is
@@ -50,7 +50,7 @@ func (j *job) mendOne(ctx context.Context, p pooled, ids []string) error {
 	if j.pool[p.part()] == p {
 		delete(j.pool, p.part())
 	}
-	name := archive.SegmentName(p.id)
+	name := segment.FileName(p.id)
 	if ok, err = j.replace(ctx, p); err != nil {
 		return err
 	}

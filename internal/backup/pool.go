@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // poolDir holds the segments of all backups in a repository.
@@ -38,12 +38,12 @@ func (p pooled) part() part { return part{p.id, p.salt, p.size} }
 
 // file is the name in the pool.
 func (p pooled) file() string {
-	return fmt.Sprintf("%s-%016x-%d-%s.seg", strings.TrimSuffix(archive.SegmentName(p.id), ".seg"), p.salt, p.size, p.sha256)
+	return fmt.Sprintf("%s-%016x-%d-%s.seg", strings.TrimSuffix(segment.FileName(p.id), ".seg"), p.salt, p.size, p.sha256)
 }
 
 // segment is how a manifest has it.
 func (p pooled) segment() Segment {
-	return Segment{Name: archive.SegmentName(p.id), File: p.file(), Size: p.size, SHA256: p.sha256}
+	return Segment{Name: segment.FileName(p.id), File: p.file(), Size: p.size, SHA256: p.sha256}
 }
 
 var pooledName = regexp.MustCompile(`^([0-9]{12,})-([0-9a-f]{16})-([0-9]+)-([0-9a-f]{64})\.seg$`)
@@ -54,7 +54,7 @@ func parsePooled(name string) (p pooled, ok bool) {
 	if m == nil {
 		return p, false
 	}
-	id, ok := archive.SegmentID(m[1] + ".seg")
+	id, ok := segment.ParseFileName(m[1] + ".seg")
 	salt, err := strconv.ParseUint(m[2], 16, 64)
 	size, err2 := strconv.ParseInt(m[3], 10, 64)
 	p = pooled{id: id, salt: salt, size: size, sha256: m[4]}

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // segments lists the segments of the index in use.
@@ -37,9 +39,25 @@ func segments(ctx context.Context, path string, pool *sql.DB, err error) ([]arch
 	return rows, nil
 }
 
-// open opens a segment of the source.
-func (j *job) open(id int64) (*os.File, error) {
-	return os.Open(filepath.Join(j.Data, segmentsDir, archive.SegmentName(id)))
+// roots are the folders of the source that hold segments.
+func (j *job) roots() []string {
+	roots := []string{filepath.Join(j.Data, segmentsDir)}
+	if j.Warm != "" {
+		roots = append(roots, filepath.Join(j.Warm, path.Base(segmentsDir)))
+	}
+	return roots
+}
+
+// open opens a segment of the source. While one moves to the warm folder its file is in
+// both, then in the other one: so the first is looked at once more.
+func (j *job) open(id int64) (f *os.File, err error) {
+	roots := j.roots()
+	for _, root := range append(roots, roots[0]) {
+		if f, err = os.Open(filepath.Join(root, segment.FileName(id))); !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+	}
+	return nil, err
 }
 
 // aheadRounds bounds copyAhead, and aheadEnough says when what is left is little.
@@ -99,11 +117,11 @@ func (j *job) fetchSealed(ctx context.Context, s archive.SegmentInfo) (fresh boo
 // fetch copies the beginning of a segment that the index stands for into the pool. A file
 // that is shorter than it should be is taken as it is.
 func (j *job) fetch(ctx context.Context, f *os.File, s archive.SegmentInfo) (pooled, error) {
-	id, salt, err := archive.Identify(f)
+	h, err := segment.ReadHead(f)
 	switch {
 	case err != nil:
-		j.warn("segment %s cannot be read, here and in the backup: %v", archive.SegmentName(s.ID), err)
-	case id != s.ID || salt != s.Salt:
+		j.warn("segment %s cannot be read, here and in the backup: %v", segment.FileName(s.ID), err)
+	case h.ID != s.ID || h.Salt != s.Salt:
 		return pooled{}, fmt.Errorf("%s is not the file that the index knows; the server would not start with it either", f.Name())
 	}
 	draft := j.repo.path(poolDir, ".new-segment")
@@ -116,7 +134,7 @@ func (j *job) fetch(ctx context.Context, f *os.File, s archive.SegmentInfo) (poo
 	}
 	if size < s.Length {
 		j.warn("segment %s has %d bytes, the index knows %d: what is missing cannot be read, here and in the backup",
-			archive.SegmentName(s.ID), size, s.Length)
+			segment.FileName(s.ID), size, s.Length)
 	}
 	p := pooled{id: s.ID, salt: s.Salt, size: size, sha256: digest}
 	if err := j.volume.Rename(draft, j.repo.path(poolDir, p.file())); err != nil {
@@ -147,12 +165,24 @@ func (j *job) remark(format string, args ...any) {
 // pin opens every segment that is not in the pool, so that it can be read to its end even
 // if it expires. A process that dies lets go of them.
 func (j *job) pin() error {
-	entries, err := os.ReadDir(filepath.Join(j.Data, segmentsDir))
-	if err != nil {
-		return err
+	for _, root := range j.roots() {
+		entries, err := os.ReadDir(root)
+		if errors.Is(err, fs.ErrNotExist) && root != j.roots()[0] {
+			continue // nothing was moved there yet
+		}
+		if err != nil {
+			return err
+		}
+		if err := j.pinAll(entries); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (j *job) pinAll(entries []os.DirEntry) error {
 	for _, e := range entries {
-		id, ok := archive.SegmentID(e.Name())
+		id, ok := segment.ParseFileName(e.Name())
 		if !ok || j.ready[id] || j.pins[id] != nil {
 			continue
 		}

@@ -93,7 +93,7 @@ func (s *source) open() {
 	if s.ring, err = openRing(s.data); err != nil {
 		s.t.Fatal(err)
 	}
-	s.archive, err = archive.Open(ctx, archive.Options{Dir: filepath.Join(s.data, "archive"), Keys: s.ring, SegmentBytes: s.segment,
+	s.archive, err = archive.Open(ctx, archive.Options{Dir: filepath.Join(s.data, "archive"), WarmDir: s.warm(), Keys: s.ring, SegmentBytes: s.segment,
 		ExpireEvery: 24 * time.Hour, Policy: s.policy, Now: now})
 	if err != nil {
 		s.t.Fatal(err)
@@ -119,6 +119,9 @@ func (s *source) open() {
 	}
 	s.t.Cleanup(func() { s.stop() })
 }
+
+// warm is the folder for warm segments.
+func (s *source) warm() string { return filepath.Join(filepath.Dir(s.data), "warm") }
 
 func (s *source) rows(o db.Options) *db.DB {
 	s.t.Helper()
@@ -232,7 +235,7 @@ func (s *source) contents() map[kvs.StreamID]map[int64]kvs.Fragment {
 
 // options are those of a backup of the source into a folder of the test.
 func (s *source) options() Options {
-	return Options{Data: s.data, Dir: filepath.Join(filepath.Dir(s.data), "backups"), Program: "test"}
+	return Options{Data: s.data, Warm: s.warm(), Dir: filepath.Join(filepath.Dir(s.data), "backups"), Program: "test"}
 }
 
 func (s *source) backup(o Options) *Report {

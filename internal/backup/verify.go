@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 // Summary is a backup as a list shows it.
@@ -209,8 +210,8 @@ func (k *checker) consistent(ctx context.Context, m *Manifest) error {
 		sizes[s.Name] = s.Size
 	}
 	for _, s := range rows {
-		if size, ok := sizes[archive.SegmentName(s.ID)]; s.Fragments > 0 && (!ok || size < s.Length) && len(m.Warnings) == 0 {
-			k.damage("backup %s: its index needs %d bytes of segment %s, it has %d", m.ID, s.Length, archive.SegmentName(s.ID), size)
+		if size, ok := sizes[segment.FileName(s.ID)]; s.Fragments > 0 && (!ok || size < s.Length) && len(m.Warnings) == 0 {
+			k.damage("backup %s: its index needs %d bytes of segment %s, it has %d", m.ID, s.Length, segment.FileName(s.ID), size)
 		}
 	}
 	pool, err := db.OpenCopy(path)
