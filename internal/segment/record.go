@@ -63,14 +63,6 @@ func (r *Record) sealedSize(n int64) int64 {
 	return n + chunksOf(n)*tagSize
 }
 
-// headSize is the length of the record up to its facts.
-func (r *Record) headSize() int64 {
-	if r.Version == 1 {
-		return headSize1
-	}
-	return RecordHeadSize
-}
-
 // factsSize is the length of the facts.
 func (r *Record) factsSize() int64 {
 	switch {

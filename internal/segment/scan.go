@@ -44,8 +44,14 @@ type Scanner struct {
 	deep    bool
 	small   []byte                 // for heads
 	large   []byte                 // for looking for heads
-	headers map[int64]kvs.StreamID // header records known to be intact
-	footer  int64                  // end of an intact footer right behind Good
+	headers map[int64]headerState // by position
+	footer  int64                 // end of an intact footer right behind Good
+}
+
+// headerState is what was found out about a header record.
+type headerState struct {
+	intact bool
+	stream kvs.StreamID
 }
 
 // maxHeaders bounds what is remembered of the header records. Beyond it they are
@@ -64,7 +70,7 @@ func NewScanner(r io.ReaderAt, h Head, from, size int64, deep bool) *Scanner {
 	return &Scanner{
 		End: from, Good: from,
 		r: r, head: h, size: size, deep: deep,
-		small: make([]byte, usualHead), headers: make(map[int64]kvs.StreamID),
+		small: make([]byte, usualHead), headers: make(map[int64]headerState),
 	}
 }
 
@@ -125,7 +131,7 @@ func (s *Scanner) judge() (Finding, error) {
 	}
 	switch {
 	case rec.Kind == HeaderRecord && s.deep:
-		s.remember(s.Position, rec.Fragment.Stream)
+		s.remember(s.Position, headerState{true, rec.Fragment.Stream})
 	case rec.Kind == FragmentRecord:
 		ok, err := s.headerIntact()
 		if err != nil || !ok {
@@ -138,29 +144,34 @@ func (s *Scanner) judge() (Finding, error) {
 // headerIntact checks the header record of the current fragment.
 func (s *Scanner) headerIntact() (bool, error) {
 	at := s.Record.Header
-	stream, known := s.headers[at]
-	if !known {
-		if at >= s.Position {
-			return false, nil
-		}
-		h, ok, err := ReadRecord(s.r, s.head, at, s.Position)
-		if err != nil || !ok || h.Kind != HeaderRecord {
-			return false, err
-		}
-		if ok, err := Verify(s.r, at, &h); err != nil || !ok {
-			return false, err
-		}
-		stream = h.Fragment.Stream
-		s.remember(at, stream)
+	if at >= s.Position {
+		return false, nil
 	}
-	return s.head.Version == 1 || stream == s.Record.Fragment.Stream, nil
+	h, known := s.headers[at]
+	if !known {
+		var err error
+		if h, err = s.verifyHeader(at); err != nil {
+			return false, err
+		}
+		s.remember(at, h)
+	}
+	return h.intact && (s.head.Version == 1 || h.stream == s.Record.Fragment.Stream), nil
 }
 
-func (s *Scanner) remember(at int64, stream kvs.StreamID) {
+func (s *Scanner) verifyHeader(at int64) (headerState, error) {
+	h, ok, err := ReadRecord(s.r, s.head, at, s.Position)
+	if err != nil || !ok || h.Kind != HeaderRecord {
+		return headerState{}, err
+	}
+	ok, err = Verify(s.r, at, &h)
+	return headerState{ok, h.Fragment.Stream}, err
+}
+
+func (s *Scanner) remember(at int64, h headerState) {
 	if len(s.headers) >= maxHeaders {
 		clear(s.headers)
 	}
-	s.headers[at] = stream
+	s.headers[at] = h
 }
 
 // resync looks behind Position for the next valid head and puts End there, or at the
