@@ -163,12 +163,12 @@ func (a *Archive) choose(ctx context.Context, h *harvest, id kvs.StreamID) (whol
 	}
 	defer func() { h.seen[id] = c }()
 	if gone {
-		if whole, err = a.take(ctx, h, id, &p, &c, deleted, func(*Stored) bool { return true }); err == nil && whole {
+		if whole, err = a.take(ctx, h, id, &p, &c, deleted, horizon, everyRow); err == nil && whole {
 			h.gone = append(h.gone, id)
 		}
 		return whole, err
 	}
-	whole, err = a.take(ctx, h, id, &p, &c, expired, func(s *Stored) bool { return s.Number.Server < horizon })
+	whole, err = a.take(ctx, h, id, &p, &c, expired, horizon, everyRow)
 	if err != nil || !whole || p.Bytes == 0 {
 		return whole, err
 	}
@@ -176,7 +176,7 @@ func (a *Archive) choose(ctx context.Context, h *harvest, id kvs.StreamID) (whol
 	if err != nil || over <= 0 {
 		return true, err
 	}
-	return a.take(ctx, h, id, &p, &c, limited, func(s *Stored) bool {
+	return a.take(ctx, h, id, &p, &c, limited, math.MaxInt64, func(s *Stored) bool {
 		goes := over > 0
 		if !p.held(&s.Fragment) {
 			over -= s.length
@@ -200,11 +200,15 @@ func (a *Archive) beyond(ctx context.Context, h *harvest, id kvs.StreamID, limit
 	return over - limit, err
 }
 
-// take adds the rows behind a cursor, oldest first, until one is to stay, and moves the
-// cursor. What is on hold is stepped over. whole is false when the harvest is full.
-func (a *Archive) take(ctx context.Context, h *harvest, id kvs.StreamID, p *Policy, c *cursor, why reason, goes func(*Stored) bool) (whole bool, err error) {
+// everyRow is what take is given when time alone decides.
+func everyRow(*Stored) bool { return true }
+
+// take adds the rows behind a cursor and before a server timestamp, oldest first, until
+// one is to stay, and moves the cursor. What is on hold is stepped over. whole is false
+// when the harvest is full.
+func (a *Archive) take(ctx context.Context, h *harvest, id kvs.StreamID, p *Policy, c *cursor, why reason, before kvs.Millis, goes func(*Stored) bool) (whole bool, err error) {
 	for len(h.victims) < maxVictims {
-		page, err := a.oldest(ctx, id, c.at)
+		page, err := a.oldest(ctx, id, c.at, before)
 		if err != nil {
 			return true, err
 		}
@@ -225,16 +229,23 @@ func (a *Archive) take(ctx context.Context, h *harvest, id kvs.StreamID, p *Poli
 	return false, nil
 }
 
-// oldest returns the rows of a stream behind a position, by server time.
-func (a *Archive) oldest(ctx context.Context, id kvs.StreamID, after Position) (page []Stored, err error) {
+// placeColumns are those of columns that say where a fragment is: without its facts.
+const (
+	placeColumns = factColumns + `, timecode, segment, position, length, header`
+	placeCount   = factCount + 5
+)
+
+// oldest returns the rows of a stream behind a position and before a server timestamp, in
+// the order of these.
+func (a *Archive) oldest(ctx context.Context, id kvs.StreamID, after Position, before kvs.Millis) (page []Stored, err error) {
 	if after == (Position{}) {
 		after = Position{Time: math.MinInt64, N: math.MinInt64}
 	}
-	return a.selectRows(ctx, `SELECT `+columns+` FROM fragments WHERE stream = $1 AND (server, n) > ($2, $3) ORDER BY server, n LIMIT $4`,
-		int64(id), int64(after.Time), after.N, maxDeletes)
+	return a.selectRows(ctx, `SELECT `+placeColumns+` FROM fragments WHERE stream = $1 AND (server, n) > ($2, $3) AND server < $4
+		ORDER BY server, n LIMIT $5`, int64(id), int64(after.Time), after.N, int64(before), maxDeletes)
 }
 
-// selectRows reads whole rows.
+// selectRows reads rows of placeColumns.
 func (a *Archive) selectRows(ctx context.Context, query string, args ...any) (page []Stored, err error) {
 	rows, err := a.index.db.Read().QueryContext(ctx, query, args...)
 	if err != nil {
@@ -243,7 +254,7 @@ func (a *Archive) selectRows(ctx context.Context, query string, args ...any) (pa
 	defer rows.Close()
 	for c := newCells(); rows.Next(); {
 		var s Stored
-		if err := c.scan(rows, &s, len(c.dest)); err != nil {
+		if err := c.scan(rows, &s, placeCount); err != nil {
 			return nil, err
 		}
 		page = append(page, s)
@@ -268,7 +279,7 @@ func (a *Archive) deleteSome(ctx context.Context, id kvs.StreamID) (whole bool, 
 	a.maintenance.Lock()
 	defer a.maintenance.Unlock()
 	h := &harvest{}
-	whole, err = a.take(ctx, h, id, &Policy{}, &cursor{}, deleted, func(*Stored) bool { return true })
+	whole, err = a.take(ctx, h, id, &Policy{}, &cursor{}, deleted, math.MaxInt64, everyRow)
 	if err == nil {
 		err = a.bury(ctx, h.victims)
 	}
@@ -289,12 +300,13 @@ func (a *Archive) forgetKeys(ids []kvs.StreamID) error {
 }
 
 // sealAged seals open segments past their class's age; nothing else would, once their
-// streams are silent.
+// streams are silent. Those that something was erased from are sealed, too: in an open
+// one no hole can be punched.
 func (a *Archive) sealAged(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.open {
-		if s != nil && s.full(a.segmentBytes, a.now()) {
+		if s != nil && (s.full(a.segmentBytes, a.now()) || a.upkeep.wiped[s.ID]) {
 			a.seal(ctx, s)
 		}
 	}
@@ -408,7 +420,21 @@ func (a *Archive) Erase(ctx context.Context, id kvs.StreamID, e Erasure) (toll T
 		toll.Fragments += taken.rows
 		toll.Bytes += taken.bytes
 	}
+	if toll.Fragments > 0 {
+		a.wipe(ctx)
+	}
 	return toll, err
+}
+
+// wipe gives the bytes of what was erased back to the disk. What does not work now, the
+// next pass does.
+func (a *Archive) wipe(ctx context.Context) {
+	for _, step := range []func(context.Context) error{a.sealAged, a.removeDead, a.punchHoles} {
+		if err := a.maintain(ctx, step); err != nil {
+			a.log.Warn("what was erased is not off the disk yet; the next expiry pass goes on", "error", err)
+			return
+		}
+	}
 }
 
 // page returns the next rows that may lie in the range of an erasure, in order of their
@@ -418,7 +444,7 @@ func (a *Archive) page(ctx context.Context, id kvs.StreamID, e Erasure, after Po
 	if first := e.Range.Start - kvs.Millis(a.longest.Load()); after.Time < first {
 		after = Position{Time: first, N: math.MinInt64}
 	}
-	page, err = a.selectRows(ctx, `SELECT `+columns+` FROM fragments WHERE stream = $1 AND (`+column+`, n) > ($2, $3) AND `+column+` <= $4
+	page, err = a.selectRows(ctx, `SELECT `+placeColumns+` FROM fragments WHERE stream = $1 AND (`+column+`, n) > ($2, $3) AND `+column+` <= $4
 		ORDER BY `+column+`, n LIMIT $5`, int64(id), int64(after.Time), after.N, int64(e.Range.End), maxDeletes)
 	if len(page) > 0 {
 		s := &page[len(page)-1]

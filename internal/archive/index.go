@@ -67,6 +67,11 @@ func (x *index) dead(ctx context.Context) (map[int64]segmentRow, error) {
 	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments WHERE sealed = 1 AND live = 0`)
 }
 
+// segmentsWhere returns the rows of the segments that fulfil a condition.
+func (x *index) segmentsWhere(ctx context.Context, condition string) (map[int64]segmentRow, error) {
+	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments WHERE `+condition)
+}
+
 func selectSegments(ctx context.Context, pool *sql.DB, query string) (map[int64]segmentRow, error) {
 	rows, err := pool.QueryContext(ctx, query)
 	if err != nil {

@@ -23,14 +23,11 @@ func (a *Archive) moveWarm(ctx context.Context) error {
 	if a.warmDir == "" {
 		return nil
 	}
-	rows, err := a.index.segments(ctx)
+	rows, err := a.index.segmentsWhere(ctx, `sealed = 1 AND warm = 0 AND tier = 1 AND live > 0`)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		if !row.sealed || row.warm || row.Tier != segment.Warm || row.live == 0 {
-			continue
-		}
 		if err := a.moveOne(ctx, row); err != nil { // mostly the folder's fault: the next would fail, too
 			return fmt.Errorf("move segment %d to the warm folder: %w", row.ID, err)
 		}
@@ -136,28 +133,21 @@ func pagesOf(b []byte) (all []stretch) {
 	return all
 }
 
-// thinPart: a sealed segment is thin when less than this part of its records' bytes is
-// alive.
-const thinPart = 4
-
 // forwardAll writes what is left of thin segments to new ones, so that their files can go.
+// A sealed segment is thin when less than a quarter of its records' bytes is alive.
 //
 // A segment whose streams have one retention is thin for a while before it is dead; to
 // copy it would be work for nothing. So it has to be thin for as long as its class lets
 // segments be open: by then all of it would be gone. Where the disk takes no holes
 // nothing else gives space back, and it goes at once.
 func (a *Archive) forwardAll(ctx context.Context) error {
-	rows, err := a.index.segments(ctx)
+	rows, err := a.index.segmentsWhere(ctx, `sealed = 1 AND version > 1 AND live > 0 AND bytes * 4 < total`)
 	if err != nil {
 		return err
 	}
 	now := kvs.MillisOf(a.now())
 	var due [shelves][]segmentRow
 	for id, row := range rows {
-		if !row.sealed || row.Version < 2 || row.live == 0 || row.bytes >= row.total/thinPart {
-			delete(a.upkeep.thin, id)
-			continue
-		}
 		since, ok := a.upkeep.thin[id]
 		if !ok {
 			since = now

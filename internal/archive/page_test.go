@@ -284,7 +284,7 @@ func drawnArchive(t *testing.T) (dir string, kept, dead []Record) {
 	o := Options{Dir: t.TempDir(), SegmentBytes: 150_000}
 	for n, size := range []int{10, 0, 65536, 65537, 200_000, 1, 1000, 100_000} {
 		kept = append(kept, withFacts(sample(1, int64(n+1), size)))
-		dead = append(dead, withFacts(sample(2, int64(n+1), size/2)))
+		dead = append(dead, withFacts(sample(2, int64(n+1), min(size/2, 100+n))))
 	}
 	a := start(t, o)
 	for i := range kept {

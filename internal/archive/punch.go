@@ -56,6 +56,7 @@ func (a *Archive) removeDead(ctx context.Context) (err error) {
 	for _, id := range gone {
 		err = errors.Join(err, a.index.removeSegment(ctx, id))
 		delete(a.upkeep.fresh, id)
+		delete(a.upkeep.wiped, id)
 		delete(a.upkeep.thin, id)
 	}
 	if len(gone) > 0 {
@@ -77,7 +78,7 @@ func (a *Archive) allocated(path string) int64 {
 }
 
 // The least that is newly dead in a segment before holes are punched: this much, or this
-// part of its length.
+// part of its length. After an erasure it does not matter how much it is.
 const (
 	punchBytes = 4 << 20
 	punchPart  = 8
@@ -85,7 +86,7 @@ const (
 
 // punchHoles gives back what is dead in sealed segments that go on living.
 func (a *Archive) punchHoles(ctx context.Context) error {
-	if a.upkeep.solid {
+	if a.upkeep.solid || a.upkeep.known && len(a.upkeep.fresh) == 0 {
 		return nil
 	}
 	rows, err := a.index.segments(ctx)
@@ -99,7 +100,7 @@ func (a *Archive) punchHoles(ctx context.Context) error {
 		switch {
 		case !ok:
 			delete(a.upkeep.fresh, id)
-		case row.live > 0 && row.sealed && row.Version > 1 && dead >= min(punchBytes, row.length/punchPart):
+		case row.live > 0 && row.sealed && row.Version > 1 && (dead >= min(punchBytes, row.length/punchPart) || a.upkeep.wiped[id]):
 			errs = append(errs, a.punch(ctx, row))
 		}
 		if ctx.Err() != nil {
@@ -162,6 +163,7 @@ func (a *Archive) punch(ctx context.Context, row segmentRow) error {
 		return err
 	}
 	delete(a.upkeep.fresh, row.ID)
+	delete(a.upkeep.wiped, row.ID)
 	if after, err := f.Allocated(); err == nil && after < before {
 		a.observer.Freed(0, before-after)
 	}
@@ -232,7 +234,7 @@ func (a *Archive) liveRows(ctx context.Context, f disk.File, row segmentRow, siz
 		return nil, err
 	}
 	for id, r := range reaches {
-		some, err := a.selectRows(ctx, `SELECT `+columns+` FROM fragments WHERE stream = $1 AND n >= $2 AND n <= $3 AND segment = $4`,
+		some, err := a.selectRows(ctx, `SELECT `+placeColumns+` FROM fragments WHERE stream = $1 AND n >= $2 AND n <= $3 AND segment = $4`,
 			int64(id), r.first, r.last, row.ID)
 		if err != nil {
 			return nil, err

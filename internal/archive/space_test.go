@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -178,6 +177,46 @@ func TestAReaderKeepsHolesAway(t *testing.T) {
 	}
 }
 
+// TestARowFoundBeforeItsHole leads to a fragment that has expired, not to damage.
+func TestARowFoundBeforeItsHole(t *testing.T) {
+	m := newMill(t, nil)
+	m.policies[1], m.policies[2] = Policy{Hours: 1 << 20}, Policy{Hours: 1 << 20}
+	kept := m.fill(1, 1, 2)
+	recs := m.fill(2, 3, 60)
+	stored, _, err := m.Get(t.Context(), 2, recs[1].Fragment.Number, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(m.policies, 2)
+	m.pass(61)
+	r, err := m.OpenRecord(t.Context(), stored)
+	if err == nil {
+		_, err = r.WriteTo(io.Discard)
+		_ = r.Close()
+	}
+	if kvs.KindOf(err) != kvs.NotFound {
+		t.Errorf("got %v", err)
+	}
+	wantStored(t, m.Archive, 1, kept...)
+}
+
+// TestErasedBytesLeaveTheDisk at once, also those of the segment that was open.
+func TestErasedBytesLeaveTheDisk(t *testing.T) {
+	m := newMill(t, func(o *Options) { o.SegmentBytes = 64 << 20 })
+	m.policies[1] = Policy{Hours: 1 << 20}
+	m.shop.now.Store(30 * 60_000)
+	recs := m.fill(1, 1, 30)
+	before := onDisk(t, m.o.Dir)
+	e := Erasure{Range: kvs.TimeRange{Start: recs[9].Fragment.Number.Server, End: recs[10].Fragment.Number.Server}, Through: 30}
+	if toll, err := m.Erase(t.Context(), 1, e); err != nil || toll.Fragments != 2 {
+		t.Fatalf("%+v, %v", toll, err)
+	}
+	if after := onDisk(t, m.o.Dir); after > before-20_000 {
+		t.Errorf("%d bytes before, %d after 40 kB were erased", before, after)
+	}
+	wantStored(t, m.Archive, 1, append(append([]Record{}, recs[:9]...), recs[11:]...)...)
+}
+
 // TestLittleIsCopiedForward: what is left of thin segments goes to one new segment, when
 // it was not about to die anyway; readers go on, and so does everything after a start.
 func TestLittleIsCopiedForward(t *testing.T) {
@@ -285,88 +324,6 @@ func TestCopiesAreAllOrNothing(t *testing.T) {
 			return
 		}
 	}
-}
-
-// TestWarmSegmentsMove to their folder, with their holes, while readers go on.
-func TestWarmSegmentsMove(t *testing.T) {
-	warm := t.TempDir()
-	m := newMill(t, func(o *Options) { o.WarmDir = warm })
-	m.policies[1], m.policies[2], m.policies[3] = Policy{Hours: 1 << 20, Tier: kvs.Warm}, Policy{Hours: 1 << 20}, Policy{Hours: 1 << 20, Tier: kvs.Warm}
-	var kept []Record
-	for n := int64(1); n <= 120; n++ {
-		id := kvs.StreamID(1)
-		if n%2 == 0 {
-			id = 3
-		}
-		if recs := m.fill(id, n, n); id == 1 {
-			kept = append(kept, recs...)
-		}
-	}
-	hot := m.fill(2, 1, 60)
-	stored, _, err := m.Get(t.Context(), 1, kept[0].Fragment.Number, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := m.OpenRecord(t.Context(), stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.pass(121)
-	moved := segmentFiles(t, warm)
-	if len(moved) < 2 || int64(len(moved)) != m.moves {
-		t.Errorf("%d files are there, %d moved", len(moved), m.moves)
-	}
-	for _, name := range moved {
-		if _, err := os.Stat(filepath.Join(m.o.Dir, "segments", filepath.Base(name))); !os.IsNotExist(err) {
-			t.Errorf("%s is in both folders: %v", name, err)
-		}
-	}
-	if n, err := r.WriteTo(io.Discard); n != 20_000 || err != nil {
-		t.Errorf("a reader got %d bytes, %v", n, err)
-	}
-	if err := r.Close(); err != nil {
-		t.Error(err)
-	}
-	check := func() {
-		t.Helper()
-		wantStored(t, m.Archive, 1, kept...)
-		wantStored(t, m.Archive, 2, hot...)
-	}
-	check()
-	m.again(nil)
-	check()
-	m.again(m.withoutIndex)
-	check()
-	before := onDisk(t, warm)
-	delete(m.policies, 3)
-	m.pass(122)
-	check()
-	if after := onDisk(t, warm); after > before*3/4 {
-		t.Errorf("%d bytes of %d are left", after, before)
-	}
-	delete(m.policies, 1)
-	m.pass(10_000)
-	if left := segmentFiles(t, warm); len(left) != 0 {
-		t.Errorf("left: %v", left)
-	}
-}
-
-// TestHolesMoveAsHoles.
-func TestHolesMoveAsHoles(t *testing.T) {
-	warm := t.TempDir()
-	m := newMill(t, nil)
-	m.policies[1], m.policies[2] = Policy{Hours: 1 << 20, Tier: kvs.Warm}, Policy{Hours: 1 << 20, Tier: kvs.Warm}
-	kept := m.fill(1, 1, 10)
-	m.fill(2, 11, 60)
-	delete(m.policies, 2)
-	m.pass(61)
-	before := onDisk(t, m.o.Dir)
-	m.again(func() { m.o.WarmDir = warm })
-	m.pass(62)
-	if after := onDisk(t, warm); after == 0 || after > before {
-		t.Errorf("%d bytes before, %d in the warm folder", before, after)
-	}
-	wantStored(t, m.Archive, 1, kept...)
 }
 
 // smallDisk has room for so many bytes of segments.

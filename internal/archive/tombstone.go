@@ -124,6 +124,7 @@ type upkeep struct {
 	stray   string               // a file may exist that holds copies nobody knows of; "" = none
 	ghosts  bool                 // a file may exist whose fragments have copies elsewhere
 	fresh   map[int64]int64      // bytes by segment that died since holes were punched last
+	wiped   map[int64]bool       // segments that something was erased from since
 	known   bool                 // fresh has what died before the start, too
 	thin    map[int64]kvs.Millis // segments of which little is left, and since when
 	solid   bool                 // the disk takes no holes
@@ -131,7 +132,7 @@ type upkeep struct {
 
 func newUpkeep() *upkeep {
 	return &upkeep{cursors: make(map[kvs.StreamID]cursor), entries: make(map[int64]int), ghosts: true,
-		fresh: make(map[int64]int64), thin: make(map[int64]kvs.Millis)}
+		fresh: make(map[int64]int64), wiped: make(map[int64]bool), thin: make(map[int64]kvs.Millis)}
 }
 
 // note counts tombstones.
@@ -266,6 +267,9 @@ func (a *Archive) removed(all []tombstone, taken []share) {
 	var sums [limited + 1]share
 	for i, t := range all {
 		a.upkeep.fresh[t.segment] += taken[i].bytes
+		if t.reason == erased {
+			a.upkeep.wiped[t.segment] = true
+		}
 		if t.reason > limited {
 			continue // of a newer program
 		}
