@@ -74,6 +74,9 @@ func (a *Archive) OpenRecord(ctx context.Context, s Stored) (*Reader, error) {
 		case !ok:
 			return nil, gone(err)
 		case now.segment == s.segment && now.position == s.position:
+			if a.deleted(ctx, s.Stream) { // its data keys are gone already, and its rows go soon
+				return nil, gone(err)
+			}
 			return nil, a.noted(err)
 		}
 		s = now
@@ -90,6 +93,15 @@ func (a *Archive) openRecord(ctx context.Context, s Stored) (*Reader, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// deleted reports whether a stream is known to be deleted.
+func (a *Archive) deleted(ctx context.Context, id kvs.StreamID) bool {
+	if a.policy == nil {
+		return false
+	}
+	_, err := a.policy(ctx, id)
+	return kvs.KindOf(err) == kvs.NotFound
 }
 
 // gone is the answer when the row of a fragment is no longer there.
@@ -128,8 +140,9 @@ func (r *Reader) failed(err error) error {
 	if _, ok := errors.AsType[*damage](err); !ok {
 		return err
 	}
-	_, ok, rowErr := r.archive.Get(context.Background(), r.stored.Stream, r.stored.Number, 0)
-	if rowErr == nil && !ok {
+	ctx := context.Background()
+	_, ok, rowErr := r.archive.Get(ctx, r.stored.Stream, r.stored.Number, 0)
+	if rowErr == nil && !ok || r.archive.deleted(ctx, r.stored.Stream) {
 		return gone(err)
 	}
 	return r.archive.noted(err)

@@ -200,3 +200,22 @@ func TestASegmentIsExclusiveOnlyWhileNobodyReads(t *testing.T) {
 		}
 	})
 }
+
+// The data keys of a deleted stream go before the last of its rows may.
+func TestWhatADeletedStreamLeftIsGone(t *testing.T) {
+	p := plant(t)
+	p.segment(5).put(false, sample(2, 1, 100)).sealed().save(p.o.Dir)
+	if err := p.o.Keys.Forget(2); err != nil {
+		t.Fatal(err)
+	}
+	p.o.Policy = onlyStreamOne
+	p.inOpen(func(a *Archive) {
+		s, _, err := a.Newest(context.Background(), 2, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.OpenRecord(context.Background(), s); kvs.KindOf(err) != kvs.NotFound {
+			t.Errorf("%v", err)
+		}
+	})
+}

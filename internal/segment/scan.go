@@ -42,8 +42,8 @@ type Scanner struct {
 	head    Head
 	size    int64
 	deep    bool
-	small   []byte                 // for heads
-	large   []byte                 // for looking for heads
+	small   []byte                // for heads
+	large   []byte                // for looking for heads
 	headers map[int64]headerState // by position
 	footer  int64                 // end of an intact footer right behind Good
 }
