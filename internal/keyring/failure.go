@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 )
 
 // Failure is why a wrapping key cannot be used. Its number is the one that producers
@@ -78,5 +80,28 @@ func (r *Ring) refused(keyID string, err error) error {
 		return err // the ring was closed
 	}
 	r.observer.Refused(out.Failure)
+	r.complain(out)
 	return out
+}
+
+// complainEvery is the least time between two lines about wrapping keys.
+const complainEvery = 10 * time.Second
+
+// complaint keeps a key provider that is gone from filling the log.
+type complaint struct {
+	mu     sync.Mutex
+	last   time.Time
+	failed int // since then
+}
+
+// complain logs what a provider said: those who are refused are told the failure only.
+func (r *Ring) complain(e *Error) {
+	c := &r.complaint
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed++
+	if now := time.Now(); c.last.IsZero() || now.Sub(c.last) >= complainEvery {
+		r.log.Warn("a wrapping key cannot be used", "times", c.failed, "error", e)
+		c.last, c.failed = now, 0
+	}
 }

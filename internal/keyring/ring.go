@@ -78,6 +78,8 @@ type Ring struct {
 	cache    cache
 	calls    calls
 
+	complaint complaint
+
 	file    sync.Mutex // one append or rewrite at a time; taken before mu
 	journal *journal.Journal
 

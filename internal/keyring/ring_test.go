@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -266,4 +267,22 @@ func TestForget(t *testing.T) {
 	if same, err := g.Key(t.Context(), 2, other.ID); err != nil || same.Secret != other.Secret {
 		t.Errorf("another stream's: %v", err)
 	}
+}
+
+// What a provider says is in the log, once in a while.
+func TestFailuresAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		var log strings.Builder
+		g.options.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		g.open(t)
+		g.provider.Fail(keyring.Disabled)
+		for range 30 {
+			_ = g.Ready(t.Context(), 1)
+			time.Sleep(time.Second)
+		}
+		if n := strings.Count(log.String(), "a wrapping key cannot be used"); n != 3 || !strings.Contains(log.String(), "times=10") || !strings.Contains(log.String(), "alias/mine") {
+			t.Errorf("%d lines:\n%s", n, log.String())
+		}
+	})
 }
