@@ -6,3 +6,10 @@ func (r *Ring) Unwrapped() int {
 	defer r.cache.mu.Unlock()
 	return len(r.cache.keys)
 }
+
+// Waiting returns how many new keys wait for the file.
+func (r *Ring) Waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting)
+}

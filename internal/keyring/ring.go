@@ -86,6 +86,7 @@ type Ring struct {
 	mu      sync.Mutex               // guards what follows; never held during an operation on the file
 	entries map[kvs.StreamID][]Entry // oldest first
 	last    uint64                   // no key has a greater id
+	waiting []*addition              // for the file
 }
 
 // Open reads the file at o.Path, or makes it. It starts no goroutine.
@@ -257,21 +258,50 @@ func (r *Ring) ask(ctx context.Context, stream kvs.StreamID) (secret [32]byte, w
 	return secret, wrapped, err
 }
 
-// add writes an entry with the next id. Ids grow and are never used again.
+// addition is an entry on its way into the file.
+type addition struct {
+	Entry
+	done bool // guarded by Ring.file, as is err
+	err  error
+}
+
+// add writes an entry with the next id. Ids grow and are never used again. Whoever has to
+// wait for the file is written with all others that wait: a thousand streams that begin
+// at the same time cost a few syncs.
 func (r *Ring) add(e Entry) (Entry, error) {
+	mine := &addition{Entry: e}
+	r.mu.Lock()
+	r.waiting = append(r.waiting, mine)
+	r.mu.Unlock()
 	r.file.Lock()
 	defer r.file.Unlock()
-	r.mu.Lock()
-	e.ID = max(r.last+1, uint64(max(0, r.now().UnixMilli())))
-	r.last = e.ID
-	r.mu.Unlock()
-	if err := r.journal.Append(e.append(nil)); err != nil {
-		return e, err
+	if !mine.done {
+		r.addWaiting()
 	}
+	return mine.Entry, mine.err
+}
+
+// addWaiting writes all entries that wait. The caller holds file.
+func (r *Ring) addWaiting() {
+	r.mu.Lock()
+	all := r.waiting
+	r.waiting = nil
+	payloads := make([][]byte, 0, len(all))
+	for _, a := range all {
+		a.ID = max(r.last+1, uint64(max(0, r.now().UnixMilli())))
+		r.last = a.ID
+		payloads = append(payloads, a.append(nil))
+	}
+	r.mu.Unlock()
+	err := r.journal.Append(payloads...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.entries[e.Stream] = append(r.entries[e.Stream], e)
-	return e, nil
+	for _, a := range all {
+		a.done, a.err = true, err
+		if err == nil {
+			r.entries[a.Stream] = append(r.entries[a.Stream], a.Entry)
+		}
+	}
 }
 
 // newest returns the stream's newest key.
