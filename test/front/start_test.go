@@ -114,7 +114,7 @@ type process struct {
 }
 
 // launch starts a server and waits for its first answer.
-func launch(b *testing.B, data string, dev bool) *process {
+func launch(b *testing.B, data string, dev bool, more ...string) *process {
 	b.Helper()
 	addr, https := freeAddress(b), freeAddress(b)
 	args := []string{"serve", "--http", addr, "--https", https}
@@ -124,6 +124,7 @@ func launch(b *testing.B, data string, dev bool) *process {
 	if dev {
 		args = append(args, "--dev")
 	}
+	args = append(args, more...)
 	path, err := filepath.Abs(*binary)
 	if err != nil {
 		b.Fatal(err)

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/internal/disk"
+)
+
+// BenchmarkPersisted runs 200 producers of 250 KB/s in fragments of a second, first with
+// spread phases, then all in phase, and compares PERSISTED with writing 250 KB and
+// fdatasync, which go on beside them on the same disk. PERSISTED is measured from the last
+// byte written to the acknowledgement read: longer than what the server adds.
+func BenchmarkPersisted(b *testing.B) {
+	const streams, length = 200, 40 * time.Second
+	s := startBench(b)
+	names := s.streams(b, streams, 24)
+	run := func(spread time.Duration) (persisted, synced *latencies) {
+		ctx, cancel := context.WithTimeout(context.Background(), length)
+		defer cancel()
+		var buffering latencies
+		persisted, synced = &latencies{}, &latencies{}
+		var g errgroup.Group
+		for i, name := range names {
+			src := source{frame: 10_000, rate: 25, perGroup: 25, phase: time.Duration(i) * spread / streams}
+			g.Go(func() error { return s.produce(ctx, name, src, &buffering, persisted) })
+		}
+		g.Go(func() error { return syncBeside(ctx, s.config.Data, synced) })
+		if err := g.Wait(); err != nil {
+			b.Fatal(err)
+		}
+		return persisted, synced
+	}
+	for b.Loop() {
+		persisted, synced := run(time.Second)
+		for _, q := range []struct {
+			name string
+			at   float64
+			most float64
+		}{{"p50", .5, 2.5}, {"p99", .99, 4}} {
+			b.ReportMetric(ms(persisted.at(q.at)), "persisted-"+q.name+"-ms")
+			b.ReportMetric(ms(synced.at(q.at)), "fdatasync-"+q.name+"-ms")
+			goal(b, q.name+"-ratio", float64(persisted.at(q.at))/float64(synced.at(q.at)), q.most)
+		}
+		b.ReportMetric(float64(len(persisted.all)), "fragments")
+		burst, _ := run(0)
+		b.ReportMetric(ms(burst.at(.5)), "burst-p50-ms")
+		b.ReportMetric(ms(burst.at(.99)), "burst-p99-ms")
+	}
+}
+
+// syncBeside writes 250 KB and syncs them ten times a second.
+func syncBeside(ctx context.Context, dir string, synced *latencies) error {
+	f, err := disk.System{}.Create(filepath.Join(dir, ".beside"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close(); _ = os.Remove(filepath.Join(dir, ".beside")) }()
+	b := make([]byte, 250_000)
+	_, _ = rand.Read(b)
+	start := time.Now()
+	for n := 0; waitUntil(ctx, start.Add(time.Duration(n)*100*time.Millisecond)); n++ {
+		before := time.Now()
+		if err := f.Write([][]byte{b}, int64(n)*int64(len(b))); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		if time.Since(start) > warmUp {
+			synced.add(time.Since(before))
+		}
+	}
+	return nil
+}
