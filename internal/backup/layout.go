@@ -77,6 +77,7 @@ var rules = []struct {
 	{lockFile, excluded, "belongs to the running server"},
 	{ServingFile, excluded, "as above"},
 	{StateFile, excluded, "tells of backups of this directory, not of a copy"},
+	{"warm-folder", excluded, "where warm segments lie; a restore puts them into the data directory"},
 	{"lost+found", excluded, "belongs to the file system"},
 }
 

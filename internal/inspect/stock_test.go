@@ -7,13 +7,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/segment"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,6 +28,7 @@ type stock struct {
 	count   int    // fragments of each stream
 	segment int64  // bytes at which one is sealed
 	ring    *keyring.Ring
+	now     *atomic.Int64 // of the archive's clock, milliseconds
 }
 
 var stockStreams = []kvs.StreamID{5, 6}
@@ -60,7 +64,8 @@ func (s *stock) open() (*archive.Archive, *keyring.Ring, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	a, err := archive.Open(context.Background(), archive.Options{Dir: dir, WarmDir: filepath.Join(s.dir, "warm"), SegmentBytes: s.segment, Keys: ring})
+	a, err := archive.Open(context.Background(), archive.Options{Dir: dir, WarmDir: filepath.Join(s.dir, "warm"), SegmentBytes: s.segment, Keys: ring,
+		Policy: s.policy, ExpireEvery: 24 * time.Hour, Now: func() time.Time { return time.UnixMilli(s.now.Load()) }})
 	if err != nil {
 		return nil, nil, errors.Join(err, ring.Close())
 	}
@@ -78,7 +83,8 @@ func (s *stock) reopen(context.Context) error {
 
 // newStock makes an archive of a few sealed segments and an open one.
 func newStock(t testing.TB) *stock {
-	s := &stock{t: t, dir: t.TempDir(), segment: 256 << 10}
+	s := &stock{t: t, dir: t.TempDir(), segment: 100 << 10, now: new(atomic.Int64)}
+	s.now.Store(began)
 	s.grow(40)
 	s.segment = 0
 	s.grow(8)
@@ -119,6 +125,18 @@ func (s *stock) run(do func(*archive.Archive)) {
 	}
 }
 
+// policy keeps an hour; stream 6 is warm.
+func (s *stock) policy(_ context.Context, id kvs.StreamID) (archive.Policy, error) {
+	return archive.Policy{Hours: 1, Tier: tierOf(id), Holds: s.holdOfSome()}, nil
+}
+
+func tierOf(id kvs.StreamID) kvs.StorageTier {
+	if id == 6 {
+		return kvs.Warm
+	}
+	return kvs.Hot
+}
+
 func (s *stock) put(a *archive.Archive, id kvs.StreamID, n int64) {
 	s.t.Helper()
 	answer := make(chan error, 1)
@@ -127,7 +145,7 @@ func (s *stock) put(a *archive.Archive, id kvs.StreamID, n int64) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	a.Append(archive.Record{Key: key, Retention: 24, Header: []byte{'h', byte(id)}, Body: net.Buffers{b},
+	a.Append(archive.Record{Key: key, Retention: 1, Tier: tierOf(id), Header: []byte{'h', byte(id)}, Body: net.Buffers{b}, Tracks: stockTracks(n),
 		Fragment: kvs.Fragment{Stream: id, Number: stockNumber(n),
 			Producer: kvs.Millis(n * 1000), Duration: 1000, Size: int64(len(b))}}, func(err error) { answer <- err })
 	if err := <-answer; err != nil {
@@ -139,8 +157,20 @@ func stockNumber(n int64) kvs.FragmentNumber {
 	return kvs.FragmentNumber{N: n, Server: kvs.Millis(began + n*1000), Random: 7}
 }
 
+// stockTracks are two, and once in a while so many that a footer goes over pages.
+func stockTracks(n int64) []segment.Track {
+	tracks := make([]segment.Track, 2)
+	if n%8 == 0 {
+		tracks = make([]segment.Track, 400)
+	}
+	for i := range tracks {
+		tracks[i] = segment.Track{Number: uint32(i + 1), Frames: uint32(n), Bytes: 1000 * n, Fingerprint: uint64(i) << 40}
+	}
+	return tracks
+}
+
 func stockBody(id kvs.StreamID, n int64) []byte {
-	b := make([]byte, 15_000+n%5*20_000)
+	b := make([]byte, 5_000+n%5*8_000)
 	_, _ = rand.NewChaCha8([32]byte{byte(id), byte(n)}).Read(b)
 	return b
 }

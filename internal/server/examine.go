@@ -199,6 +199,9 @@ func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Rep
 	if err := d.examineFormat(); err != nil {
 		return nil, err
 	}
+	if err := keep.ExamineFolder(c.Data, c.Archive.WarmDir); err != nil {
+		return nil, fmt.Errorf("archive.warm_dir: %w", err)
+	}
 	alone, release, err := i.reserve(ctx, d)
 	if err != nil {
 		return nil, err
@@ -209,7 +212,7 @@ func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Rep
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, streams.Close()) }()
-	o := inspect.Options{Dir: d.path("archive"), Live: !alone, Deep: i.Deep, Progress: i.Progress, Streams: (&tenants{pool: streams}).exist}
+	o := inspect.Options{Dir: d.path("archive"), Warm: c.Archive.WarmDir, Live: !alone, Deep: i.Deep, Progress: i.Progress, Streams: (&tenants{pool: streams}).exist}
 	if i.Deep {
 		wrapping, err := provider(d, &c)
 		if err != nil {
@@ -242,7 +245,7 @@ func (i Inspection) reserve(ctx context.Context, d *dataDir) (alone bool, releas
 
 // scrubber reads what is stored again in the background.
 func (s *Server) scrubber() *inspect.Scrubber {
-	return inspect.NewScrubber(inspect.ScrubOptions{Dir: s.data.path("archive"), Rate: int64(s.config.Archive.ScrubRate),
+	return inspect.NewScrubber(inspect.ScrubOptions{Dir: s.data.path("archive"), Warm: s.config.Archive.WarmDir, Rate: int64(s.config.Archive.ScrubRate),
 		Observer: scrubObserver{s.metrics}, Logger: s.log, Now: s.config.Real})
 }
 
