@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"embed"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/segment"
@@ -60,6 +62,34 @@ const segmentColumns = `id, salt, version, class, tier, created, length, sealed,
 // segments returns the rows of all segments by id.
 func (x *index) segments(ctx context.Context) (map[int64]segmentRow, error) {
 	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments`)
+}
+
+// unsealed returns the rows of segments that may have grown since.
+func (x *index) unsealed(ctx context.Context) (map[int64]segmentRow, error) {
+	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments WHERE sealed = 0`)
+}
+
+// sealed calls each for the sealed segments, and says how long the longest fragment in them
+// may be. All ids come in one cell: there may be tens of thousands.
+func (x *index) sealed(ctx context.Context, each func(id int64, warm bool)) (longest int64, err error) {
+	var ids [2]sql.NullString
+	var most sql.NullInt64
+	err = x.db.Read().QueryRowContext(ctx, `SELECT string_agg(CASE WHEN warm = 0 THEN CAST(id AS TEXT) END, ','),
+		string_agg(CASE WHEN warm = 1 THEN CAST(id AS TEXT) END, ','), MAX(longest) FROM segments WHERE sealed = 1`).Scan(&ids[0], &ids[1], &most)
+	if err != nil {
+		return 0, err
+	}
+	for i := range ids {
+		for rest, text := ids[i].String, ""; rest != ""; {
+			text, rest, _ = strings.Cut(rest, ",")
+			id, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			each(id, i == 1)
+		}
+	}
+	return most.Int64, nil
 }
 
 // dead returns the sealed segments that no row points to.

@@ -19,7 +19,7 @@ import (
 // recovery is one start. The steps are those of docs/design/archive-format.md.
 type recovery struct {
 	*Archive
-	rows map[int64]segmentRow // as the index had them
+	rows map[int64]segmentRow // of segments to look at, as the index had them
 	dead dead
 }
 
@@ -38,10 +38,6 @@ type place struct{ hot, warm bool }
 // written behind bytes of unknown origin.
 func (a *Archive) recover(ctx context.Context) error {
 	r := &recovery{Archive: a}
-	var err error
-	if r.rows, err = a.index.segments(ctx); err != nil {
-		return err
-	}
 	salt, position, err := a.index.buried(ctx)
 	if err != nil {
 		return err
@@ -55,12 +51,16 @@ func (a *Archive) recover(ctx context.Context) error {
 		a.lastID = max(a.lastID, r.dead[k].segment)
 	}
 	a.upkeep.buried = a.tombstones.End() - int64(len(behind)*tombstoneFormat.Size)
-	if len(r.rows) == 0 {
-		behind = nil // the index has no rows yet, and will get none that they name
-	}
 	places, err := r.places()
 	if err != nil {
 		return err
+	}
+	fresh, err := r.trust(ctx, places)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		behind = nil // the index has no rows yet, and will get none that they name
 	}
 	for _, id := range slices.Sorted(maps.Keys(places)) {
 		if err := r.segment(ctx, id, places[id]); err != nil {
@@ -73,13 +73,45 @@ func (a *Archive) recover(ctx context.Context) error {
 	return r.missing(ctx, places)
 }
 
+// trust takes the sealed segments out of places whose files are where the index has them:
+// they do not change. Of the others it keeps the rows. A start must not take longer for an old
+// archive, so it neither opens the files of those segments nor reads their rows one by one.
+// fresh says that the index knows no segment.
+func (r *recovery) trust(ctx context.Context, places map[int64]place) (fresh bool, err error) {
+	var elsewhere []int64
+	fresh = true
+	longest, err := r.index.sealed(ctx, func(id int64, warm bool) {
+		fresh = false
+		if places[id] == (place{hot: !warm, warm: warm}) {
+			delete(places, id)
+		} else {
+			elsewhere = append(elsewhere, id)
+		}
+	})
+	if err != nil {
+		return false, err
+	}
+	r.raiseLongest(longest)
+	if r.rows, err = r.index.unsealed(ctx); err != nil || len(elsewhere) == 0 {
+		return fresh && len(r.rows) == 0, err
+	}
+	all, err := r.index.segments(ctx)
+	for _, id := range elsewhere {
+		r.rows[id] = all[id]
+	}
+	return false, err
+}
+
 // places lists the segments of both folders.
 func (r *recovery) places() (map[int64]place, error) {
-	places := make(map[int64]place)
+	var places map[int64]place
 	for _, dir := range r.dirs() {
 		names, err := r.disk.List(dir)
 		if err != nil {
 			return nil, err
+		}
+		if places == nil {
+			places = make(map[int64]place, len(names))
 		}
 		for _, name := range names {
 			id, ok := segment.ParseFileName(name)
@@ -112,14 +144,15 @@ func (r *recovery) isMove(name string) bool {
 // is in a file, and without it none of anything. When the file comes back, as on a disk
 // that was not mounted, the next start reads it again.
 func (r *recovery) missing(ctx context.Context, places map[int64]place) error {
-	rows, err := r.index.segments(ctx)
+	maps.DeleteFunc(r.rows, func(id int64, _ segmentRow) bool { _, ok := places[id]; return ok })
+	if len(r.rows) == 0 {
+		return nil
+	}
+	rows, err := r.index.segments(ctx) // what is alive there may have changed
 	if err != nil {
 		return err
 	}
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		if _, ok := places[id]; ok {
-			continue
-		}
+	for _, id := range slices.Sorted(maps.Keys(r.rows)) {
 		r.lastID = max(r.lastID, id)
 		if n := rows[id].live; n > 0 {
 			r.log.Error("segment file is missing; what the index has of it is forgotten", "segment", id, "fragments", n)

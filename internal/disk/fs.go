@@ -62,12 +62,12 @@ func (System) MakeDir(name string) error { return MakeDir(name) }
 
 // List returns the names in a folder.
 func (System) List(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		names = append(names, e.Name())
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
 	}
-	return names, err
+	defer func() { _ = d.Close() }()
+	return d.Readdirnames(-1)
 }
 
 // Create makes a file that does not exist.

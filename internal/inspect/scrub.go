@@ -85,6 +85,9 @@ func (s *Scrubber) Run(ctx context.Context) error {
 	if s.Rate <= 0 {
 		return nil
 	}
+	if pause(ctx, idle) != nil { // a server that has just started has better things to read
+		return nil
+	}
 	s.load()
 	for {
 		more, err := s.step(ctx)

@@ -139,7 +139,8 @@ func ParseFileName(name string) (id int64, ok bool) {
 		return 0, false
 	}
 	id, err := strconv.ParseInt(digits, 10, 64)
-	return id, err == nil && id > 0 && FileName(id) == name
+	padded := digits[0] == '0'
+	return id, err == nil && id > 0 && digits[0] != '+' && padded == (len(digits) == 12 && id < 1e11)
 }
 
 // readFull fills b from off on. A file that ends before is an error here, because its

@@ -236,7 +236,7 @@ func BenchmarkStartAfterKill(b *testing.B) {
 		got := median(took[deep]) / median(took[few])
 		b.ReportMetric(got, "ratio")
 		if got > goal {
-			b.Errorf("GOAL MISSED: a start takes %.2f times as long with %d rows as with %d, at most %v are wanted", got, deepRows.Rows(), fewRows.Rows(), goal)
+			b.Errorf("GOAL MISSED: a start takes %.0f ms, %.2f times as long with %d rows as with %d, at most %v are wanted", median(took[deep]), got, deepRows.Rows(), fewRows.Rows(), goal)
 		}
 	}
 }
