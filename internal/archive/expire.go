@@ -299,6 +299,17 @@ func (a *Archive) forgetKeys(ids []kvs.StreamID) error {
 	return a.keys.Forget(ids...)
 }
 
+// unlessDeleted is the error of a data key, or that its stream is gone: then keys are
+// forgotten while fragments that were on their way may still have rows.
+func (a *Archive) unlessDeleted(ctx context.Context, id kvs.StreamID, err error) error {
+	if a.policy != nil {
+		if _, _, deleted, _ := a.lookup(ctx, id); deleted {
+			return gone(err)
+		}
+	}
+	return err
+}
+
 // sealAged seals open segments past their class's age; nothing else would, once their
 // streams are silent. Those that something was erased from are sealed, too: in an open
 // one no hole can be punched.

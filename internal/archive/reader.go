@@ -201,7 +201,7 @@ func (r *Reader) parts(ctx context.Context, rec *segment.Record, position int64)
 	}
 	key, err := r.archive.keys.Key(ctx, r.stored.Stream, rec.Key)
 	if err != nil {
-		return body, frames, err
+		return body, frames, r.archive.unlessDeleted(ctx, r.stored.Stream, err)
 	}
 	body.opener, err = segment.NewOpener(key, rec)
 	frames.opener = body.opener
