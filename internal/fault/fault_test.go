@@ -155,6 +155,7 @@ func TestMistakes(t *testing.T) {
 		"GetMedia:cut=9999999999GB":    "write before",
 		"GetMedia:ack=4009":            "only PutMedia",
 		"PutMedia:ack=4099":            "4000 to 4013",
+		"PutMedia:ack=4507":            "4500 to 4506",
 		"PutMedia:withhold=IDLE":       "BUFFERING, RECEIVED, PERSISTED",
 		"PutMedia:delay=1s":            "BUFFERING, RECEIVED, PERSISTED",
 		"PutMedia:delay=PERSISTED":     "write a duration",

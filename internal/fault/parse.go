@@ -181,8 +181,8 @@ func parseCut(text string) (int64, error) {
 // parseCode reads the ErrorId of an acknowledgement (errors sheet, section 5.1).
 func parseCode(text string) (int, error) {
 	n, err := strconv.Atoi(text)
-	if err != nil || (n < 4000 || n > 4013) && n != 5000 && n != 5001 {
-		return 0, fmt.Errorf("%q: write a code of ERROR acknowledgements: 4000 to 4013, 5000 or 5001", text)
+	if err != nil || (n < 4000 || n > 4013) && (n < 4500 || n > 4506) && n != 5000 && n != 5001 {
+		return 0, fmt.Errorf("%q: write a code of ERROR acknowledgements: 4000 to 4013, 4500 to 4506, 5000 or 5001", text)
 	}
 	return n, nil
 }
