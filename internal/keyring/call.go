@@ -38,19 +38,23 @@ type calls struct {
 }
 
 type call struct {
-	late context.Context // ends when it took too long
-	done chan struct{}   // closed when the rest is set
+	late chan struct{} // closed when the provider took too long
+	done chan struct{} // closed when the rest is set
 	key  segment.DataKey
 	err  error
 }
 
+// work is what a call does. It calls answered when the provider has answered: what comes
+// then, such as waiting for a slow disk, does not count as the provider's.
+type work func(ctx context.Context, answered func()) (segment.DataKey, error)
+
 // do returns what f returns, or that it takes too long. The call goes on when ctx ends,
 // because others may wait for it too.
-func (c *calls) do(ctx context.Context, t task, f func(context.Context) (segment.DataKey, error)) (segment.DataKey, error) {
+func (c *calls) do(ctx context.Context, t task, f work) (segment.DataKey, error) {
 	k := c.join(t, f)
 	select {
 	case <-k.done:
-	case <-k.late.Done():
+	case <-k.late:
 		select {
 		case <-k.done: // it ended in time; both are ready
 		default:
@@ -63,7 +67,7 @@ func (c *calls) do(ctx context.Context, t task, f func(context.Context) (segment
 }
 
 // join returns the call for a task, begun now if there is none.
-func (c *calls) join(t task, f func(context.Context) (segment.DataKey, error)) *call {
+func (c *calls) join(t task, f work) *call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.going[t]; k != nil {
@@ -72,15 +76,17 @@ func (c *calls) join(t task, f func(context.Context) (segment.DataKey, error)) *
 	if c.going == nil {
 		c.going = map[task]*call{}
 	}
-	late, cancel := context.WithTimeout(c.base, c.limit)
-	k := &call{late: late, done: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(c.base, c.limit)
+	k := &call{late: make(chan struct{}), done: make(chan struct{})}
+	tooLate := context.AfterFunc(ctx, func() { close(k.late) })
 	c.going[t] = k
 	c.all.Go(func() {
-		k.key, k.err = f(late)
+		k.key, k.err = f(ctx, func() { tooLate() })
 		c.mu.Lock()
 		delete(c.going, t)
 		c.mu.Unlock()
 		close(k.done)
+		tooLate()
 		cancel()
 	})
 	return k

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace/millrace/internal/disk"
@@ -286,4 +287,22 @@ func TestAnEntryOfANewerProgram(t *testing.T) {
 	if r, err := keyring.Open(g.options); err == nil {
 		t.Errorf("opened, with %d keys", len(r.Entries()))
 	}
+}
+
+// A disk that is slow is no provider that does not answer.
+func TestASlowDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disktest.Faulty{FS: disktest.NewCrash("/d")}
+		g := newRigOn(t, d)
+		d.Fail(func(o disktest.Op) error {
+			if o.Kind == disktest.Sync {
+				time.Sleep(time.Minute)
+			}
+			return nil
+		})
+		start := time.Now()
+		if _, err := g.Current(t.Context(), 1, 0); err != nil || time.Since(start) != time.Minute {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
 }

@@ -156,8 +156,8 @@ func (r *Ring) Current(ctx context.Context, stream kvs.StreamID, at kvs.Millis) 
 		if e, ok := r.newest(stream); ok && at-e.Created < period {
 			return r.unwrapped(ctx, e)
 		}
-		_, err := r.calls.do(ctx, task{stream: stream, kind: generating}, func(ctx context.Context) (segment.DataKey, error) {
-			return r.generate(ctx, stream, at)
+		_, err := r.calls.do(ctx, task{stream: stream, kind: generating}, func(ctx context.Context, answered func()) (segment.DataKey, error) {
+			return r.generate(ctx, stream, at, answered)
 		})
 		if err != nil {
 			return segment.DataKey{}, err
@@ -194,7 +194,7 @@ func (r *Ring) Ready(ctx context.Context, stream kvs.StreamID) error {
 	if _, ok := r.cache.get(stream, probed); ok {
 		return nil
 	}
-	_, err := r.calls.do(ctx, task{stream: stream, kind: probing}, func(ctx context.Context) (segment.DataKey, error) {
+	_, err := r.calls.do(ctx, task{stream: stream, kind: probing}, func(ctx context.Context, _ func()) (segment.DataKey, error) {
 		_, _, err := r.ask(ctx, stream)
 		if err == nil {
 			r.cache.put(stream, segment.DataKey{ID: probed})
@@ -209,7 +209,7 @@ func (r *Ring) unwrapped(ctx context.Context, e Entry) (segment.DataKey, error) 
 	if k, ok := r.cache.get(e.Stream, e.ID); ok {
 		return k, nil
 	}
-	return r.calls.do(ctx, task{e.Stream, unwrapping, e.ID}, func(ctx context.Context) (segment.DataKey, error) {
+	return r.calls.do(ctx, task{e.Stream, unwrapping, e.ID}, func(ctx context.Context, _ func()) (segment.DataKey, error) {
 		o, err := r.owner(ctx, e.Stream)
 		if err != nil {
 			return segment.DataKey{}, err
@@ -224,7 +224,7 @@ func (r *Ring) unwrapped(ctx context.Context, e Entry) (segment.DataKey, error) 
 }
 
 // generate makes the stream's next data key durable, unless somebody was faster.
-func (r *Ring) generate(ctx context.Context, stream kvs.StreamID, at kvs.Millis) (segment.DataKey, error) {
+func (r *Ring) generate(ctx context.Context, stream kvs.StreamID, at kvs.Millis, answered func()) (segment.DataKey, error) {
 	if e, ok := r.newest(stream); ok && at-e.Created < period {
 		return segment.DataKey{}, nil // the caller looks again
 	}
@@ -232,6 +232,7 @@ func (r *Ring) generate(ctx context.Context, stream kvs.StreamID, at kvs.Millis)
 	if err != nil {
 		return segment.DataKey{}, err
 	}
+	answered()
 	e, err := r.add(Entry{Stream: stream, Created: at, Wrapped: wrapped})
 	if err != nil {
 		return segment.DataKey{}, &kvs.Error{Kind: kvs.Internal, Message: "the new data key could not be stored", Cause: err}
