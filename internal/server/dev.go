@@ -106,6 +106,9 @@ func (s *Server) reset(ctx context.Context, a kvs.AccountID) (int, error) {
 		g.SetLimit(resetting)
 		for _, st := range page {
 			g.Go(func() error {
+				if err := s.release(ctx, st); err != nil {
+					return err
+				}
 				err := s.catalog.Delete(ctx, st.ID, "")
 				if err == nil {
 					s.deleted(st.ID)
@@ -123,6 +126,18 @@ func (s *Server) reset(ctx context.Context, a kvs.AccountID) (int, error) {
 	}
 	s.config.Emulate.Clock.Restart()
 	return deleted, errors.Join(s.moved(ctx), s.book.Reset(ctx, quota.Target{Account: a}, ""))
+}
+
+// release removes the holds of a stream.
+func (s *Server) release(ctx context.Context, st kvs.Stream) error {
+	if !st.Held {
+		return nil
+	}
+	all, err := s.catalog.Holds(ctx, st.ID)
+	for _, h := range all {
+		err = errors.Join(err, s.catalog.RemoveHold(ctx, st.ID, h.ID))
+	}
+	return err
 }
 
 // Empty removes what a development server keeps in a data directory: streams, media,

@@ -180,3 +180,15 @@ func TestErasuresAreCarriedOutAgain(t *testing.T) {
 		t.Errorf("%+v", records)
 	}
 }
+
+// A reset of a development server takes streams on hold, too.
+func TestAResetTakesHeldStreams(t *testing.T) {
+	p := devPlant(t, "2030-01-01@0")
+	p.create("yard", 24)
+	yard := "yard"
+	p.do("AddHold", admin.AddHoldInput{Stream: admin.Stream{StreamName: &yard}}, nil)
+	p.do("Reset", nil, nil)
+	if _, err := p.catalog.ByName(t.Context(), config.DevAccount, yard); kvs.KindOf(err) != kvs.NotFound {
+		t.Error(err)
+	}
+}
