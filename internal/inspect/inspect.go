@@ -33,8 +33,8 @@ type Options struct {
 	// Deep reads media, too, and compares them with their checksums.
 	Deep bool
 
-	// Streams returns the streams that exist, nil = all do. It is asked again when a
-	// record has no row.
+	// Streams returns the streams that exist, nil = all do. It is asked when
+	// something of a stream is missing, beside a server more than once.
 	Streams func(context.Context) (map[kvs.StreamID]bool, error)
 	// Unwrap unwraps a data key of a stream; with it a deep check unseals what it reads.
 	// nil = checksums alone are compared.
@@ -109,6 +109,8 @@ type check struct {
 	miscounted map[int64]bool // segments with another number of rows than they say
 	explained  map[fragmentID]bool
 	unwrapped  map[uint64]segment.DataKey
+	exist      map[kvs.StreamID]bool // the streams, when they were asked for
+	asked      time.Time
 }
 
 // Check looks at a whole archive. Findings are in the report; an error says that it could

@@ -150,6 +150,9 @@ func (s *inspection) bytes(ctx context.Context, position int64, rec *segment.Rec
 	}
 	key, err := s.unwrap(ctx, rec.Fragment.Stream, rec.Key)
 	if err != nil {
+		if gone, catalogErr := s.isDeleted(ctx, rec.Fragment.Stream); gone || catalogErr != nil {
+			return "", catalogErr
+		}
 		s.sealedFor(rec, err)
 		return "", ctx.Err()
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
@@ -261,6 +262,12 @@ func (c *check) isDeleted(ctx context.Context, stream kvs.StreamID) (bool, error
 	if c.Streams == nil {
 		return false, nil
 	}
-	exist, err := c.Streams(ctx)
-	return err == nil && !exist[stream], err
+	if c.asked.IsZero() || c.Live && time.Since(c.asked) > time.Second {
+		var err error
+		if c.exist, err = c.Streams(ctx); err != nil {
+			return false, err
+		}
+		c.asked = time.Now()
+	}
+	return !c.exist[stream], nil
 }

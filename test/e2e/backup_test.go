@@ -183,6 +183,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	f.more(t, 500)
 	all := []taken{f.backup(t, s, dir)}
 	f.more(t, 500)
+	s.check(t, "--deep") // beside all that
 	killBackup(t, s, dir)
 	all = append(all, f.backup(t, s, dir))
 	f.more(t, 500)
@@ -213,6 +214,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		r.passing(t)
 		t.Logf("backup %s: %d fragments acknowledged before are there", b.id, checked)
 		r.stop(t)
+		r.check(t, "--deep")
 	}
 }
 

@@ -98,8 +98,10 @@ func TestKilledUnderProducers(t *testing.T) {
 		s.kill()
 		cancel()
 		wg.Wait()
+		s.check(t) // what a crash leaves is nothing wrong
 		s = s.again(t)
 	}
+	s.check(t, "--deep")
 	verified := 0
 	for _, p := range all {
 		verified += p.verify(t, s)
@@ -148,4 +150,10 @@ func (p *crashProducer) verify(t *testing.T, s *server) int {
 		}
 	}
 	return len(p.durable)
+}
+
+// check fails unless the archive of the server obeys its rules.
+func (s *server) check(t *testing.T, flags ...string) {
+	t.Helper()
+	run(t, environment(), program(t), append([]string{"check", "--data", s.data}, flags...)...)
 }
