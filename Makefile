@@ -8,6 +8,8 @@
 #   make fuzz     every fuzz target for FUZZTIME each
 #   make bench    the benchmarks of docs/design/performance.md
 #   make bench-front   what a call and a start cost, against their goals
+#   make bench-archive   what ten million fragments cost, against the goals; the first run makes
+#                        their rows (minutes, 4 GB in the user's cache directory)
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared
@@ -26,7 +28,7 @@ LINT         := bin/golangci-lint-$(LINT_VERSION)
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build test race lint gen fuzz bench bench-front soak-memory release release-check install-test e2e clean
+.PHONY: all run build test race lint gen fuzz bench bench-front bench-archive soak-memory release release-check install-test e2e clean
 
 all: test build
 
@@ -78,7 +80,11 @@ bench:
 # test/front follows the versions of this module by itself (-mod=mod).
 bench-front: build
 	$(GO) test -run '^$$' -bench FrontLimit -benchmem ./internal/quota
-	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench . -benchtime 1x -timeout 30m .
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench . -skip 'ListFragments|StartAfterKill' -benchtime 1x -timeout 30m .
+
+bench-archive: build
+	$(GO) test -run '^$$' -bench 'Scale|LostIndex' -benchtime 1x -timeout 60m ./internal/archive
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench 'ListFragments|StartAfterKill' -benchtime 1x -timeout 60m .
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256

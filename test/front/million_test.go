@@ -42,7 +42,7 @@ const (
 // fragments, stored by the archive itself.
 func millionForDev(b *testing.B) string {
 	b.Helper()
-	return kept(b, "million-dev-2", func(dir string) {
+	return kept(b, "million-dev", func(dir string) {
 		layOut(b, dir)
 		store(b, dir, createStreams(b, dir, "million-%02d", millionStreams))
 	})
@@ -53,25 +53,38 @@ func millionForDev(b *testing.B) string {
 func millionFragments(b *testing.B) string {
 	b.Helper()
 	source := millionForDev(b)
-	return kept(b, "million-2", func(dir string) {
+	return kept(b, "million", func(dir string) {
 		if out, err := exec.Command("cp", "-a", source, dir).CombinedOutput(); err != nil {
 			b.Fatalf("%v: %s", err, out)
 		}
 	})
 }
 
-// kept returns a directory of the user's cache directory, made once; the number in its
-// name changes with the format.
+// keptVersion is part of the names of kept directories; it changes with the format.
+const keptVersion = "3"
+
+// kept returns a directory of the user's cache directory, made once. Those of other formats
+// are removed.
 func kept(b *testing.B, name string, fill func(dir string)) string {
 	b.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		b.Fatal(err)
 	}
-	dir := filepath.Join(cache, "millrace-bench", name)
+	base := filepath.Join(cache, "millrace-bench", name)
+	dir := base + "-" + keptVersion
 	whole := dir + ".whole"
 	if _, err := os.Stat(whole); err == nil {
 		return dir
+	}
+	old, err := filepath.Glob(base + "-[0-9]*")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range old {
+		if err := os.RemoveAll(name); err != nil {
+			b.Fatal(err)
+		}
 	}
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Dir(dir), 0o700)); err != nil {
 		b.Fatal(err)

@@ -53,7 +53,8 @@ const Begin kvs.Millis = 1_763_769_600_000
 func (s Shape) End() kvs.Millis { return Begin + kvs.Millis(s.Each)*millis }
 
 // Put gives the archive without fragments in dir, which must be closed, the rows and the
-// segments of the shape. The rows are made once and kept in the user's cache directory.
+// segments of the shape. The rows are made once and kept in the user's cache directory;
+// those of other versions are removed.
 func Put(b testing.TB, s Shape, dir string) {
 	b.Helper()
 	cache, err := os.UserCacheDir()
@@ -64,7 +65,11 @@ func Put(b testing.TB, s Shape, dir string) {
 	source := filepath.Join(kept, fmt.Sprintf("index-%v-%d.db", s, version))
 	if _, err := os.Stat(source); err != nil {
 		fresh, start := source+".new", time.Now()
-		err := errors.Join(os.MkdirAll(kept, 0o700), copyFile(fresh, index), fill(b.Context(), fresh, s), os.Rename(fresh, source))
+		old, err := filepath.Glob(filepath.Join(kept, fmt.Sprintf("index-%v-*", s)))
+		for _, name := range old {
+			err = errors.Join(err, os.Remove(name))
+		}
+		err = errors.Join(err, os.MkdirAll(kept, 0o700), copyFile(fresh, index), fill(b.Context(), fresh, s), os.Rename(fresh, source))
 		if err != nil {
 			b.Fatal(err)
 		}
