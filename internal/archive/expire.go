@@ -73,11 +73,12 @@ const (
 	erased
 	limited
 	torn // found damaged behind what the index knew, at a start
+	past // nothing is removed: the stream had this number (see keepTops)
 )
 
 // String names the reason as measurements do.
 func (r reason) String() string {
-	return [...]string{"", "expired", "deleted", "erased", "limit", "torn"}[r]
+	return [...]string{"", "expired", "deleted", "erased", "limit", "torn", "past"}[r]
 }
 
 // maxVictims is about how many rows are chosen before they are removed: one sync covers

@@ -148,6 +148,9 @@ func (r *recovery) missing(ctx context.Context, places map[int64]place) error {
 	if len(r.rows) == 0 {
 		return nil
 	}
+	if err := r.markMissing(ctx); err != nil {
+		return err
+	}
 	rows, err := r.index.segments(ctx) // what is alive there may have changed
 	if err != nil {
 		return err

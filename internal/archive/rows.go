@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
@@ -189,8 +191,9 @@ type growth struct {
 // has it. Behind so many it is as good to begin anew.
 const maxUncounted = 1000
 
-// sums reads what the fragments of a stream add up to.
-func (x *index) sums(ctx context.Context, id kvs.StreamID) (*tally.Stream, error) {
+// sums reads what the fragments of a stream add up to. A row that is removed meanwhile is
+// among the tops before it goes.
+func (x *index) sums(ctx context.Context, id kvs.StreamID, tops *tops) (*tally.Stream, error) {
 	rows, err := x.db.Read().QueryContext(ctx, `SELECT `+columns+` FROM fragments WHERE stream = $1 ORDER BY n DESC LIMIT $2`, int64(id), maxUncounted)
 	if err != nil {
 		return nil, err
@@ -207,13 +210,13 @@ func (x *index) sums(ctx context.Context, id kvs.StreamID) (*tally.Stream, error
 			first, any = s, true
 		}
 		if s.Facts.LiveSeq > 0 {
-			return tally.Resume(s.Fragment, s.Facts, first.Number.N), nil
+			return tally.Resume(s.Fragment, s.Facts, first.Number.N, tops.of(id)), nil
 		}
 	}
 	if err := rows.Err(); err != nil || !any {
 		return &tally.Stream{}, err
 	}
-	return tally.Resume(first.Fragment, segment.Facts{}, first.Number.N), nil
+	return tally.Resume(first.Fragment, segment.Facts{}, first.Number.N, tops.of(id)), nil
 }
 
 // has reports whether a fragment of the stream has this number.
@@ -272,4 +275,114 @@ func (t totals) count(ctx context.Context, tx *sql.Tx) error {
 func forgetEmpty(ctx context.Context, tx *sql.Tx, id kvs.StreamID) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM streams WHERE stream = $1 AND fragments = 0`, int64(id))
 	return err
+}
+
+// nowhere is the segment of tombstones that only say that a stream had a number.
+const nowhere = 0
+
+// tops are the greatest counters by stream that tombstones name. The numbers of a playlist
+// go on behind the newest fragment, and must not go back when that is removed: a
+// tombstone tells of it whatever happens to the index. The zero value knows none.
+type tops struct {
+	mu sync.Mutex
+	n  map[kvs.StreamID]int64
+}
+
+// raise takes note of tombstones, before rows go.
+func (t *tops) raise(all []tombstone) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == nil {
+		t.n = make(map[kvs.StreamID]int64)
+	}
+	for _, s := range all {
+		if n, ok := t.n[s.stream]; !ok || n < s.last {
+			t.n[s.stream] = s.last
+		}
+	}
+}
+
+// replace forgets all but these.
+func (t *tops) replace(all []tombstone) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.n = make(map[kvs.StreamID]int64)
+	for _, s := range all {
+		t.n[s.stream] = max(t.n[s.stream], s.last)
+	}
+}
+
+// of returns the greatest counter of a stream that was removed, as far as it matters.
+func (t *tops) of(id kvs.StreamID) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n, ok := t.n[id]; ok {
+		return n
+	}
+	return math.MinInt64
+}
+
+// keepTops returns what is to be kept of tombstones whose segments are gone: one for each
+// stream whose newest fragment has a smaller number than they name. A stream without any
+// fragment begins its numbers anew, above all that it had.
+func (a *Archive) keepTops(ctx context.Context, all []tombstone, there map[int64]segmentRow) (marks []tombstone, err error) {
+	var gone tops
+	for _, t := range all {
+		if _, ok := there[t.segment]; !ok {
+			gone.raise([]tombstone{t})
+		}
+	}
+	for id, n := range gone.n {
+		newest, _, ok, err := a.index.newest(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if ok && newest < n {
+			marks = append(marks, pastNumber(id, n))
+		}
+	}
+	return marks, nil
+}
+
+// pastNumber is the tombstone that only says that a stream had a number.
+func pastNumber(id kvs.StreamID, n int64) tombstone {
+	return tombstone{segment: nowhere, stream: id, first: n, last: n, reason: past}
+}
+
+// newest returns the greatest counter of a stream's rows, and the segment of that one.
+func (x *index) newest(ctx context.Context, id kvs.StreamID) (n, segment int64, ok bool, err error) {
+	err = x.db.Read().QueryRowContext(ctx, `SELECT n, segment FROM fragments WHERE stream = $1 ORDER BY n DESC LIMIT 1`, int64(id)).Scan(&n, &segment)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, 0, false, nil
+	}
+	return n, segment, err == nil, err
+}
+
+// markMissing keeps in mind which streams have their newest fragment in a missing file: its
+// row goes without a tombstone, because it may come back.
+func (r *recovery) markMissing(ctx context.Context) error {
+	var marks []tombstone
+	var payloads [][]byte
+	for id, more := kvs.StreamID(math.MinInt64), true; more; {
+		next, ok, err := r.index.nextStream(ctx, id)
+		if err != nil {
+			return err
+		}
+		if id, more = next, ok; !more {
+			break
+		}
+		n, segment, _, err := r.index.newest(ctx, id)
+		if err != nil {
+			return err
+		}
+		if _, missing := r.rows[segment]; missing {
+			marks = append(marks, pastNumber(id, n))
+			payloads = append(payloads, marks[len(marks)-1].append(nil))
+		}
+	}
+	if err := r.tombstones.Append(payloads...); err != nil {
+		return err
+	}
+	r.upkeep.note(marks)
+	return r.catchUp(ctx, nil)
 }

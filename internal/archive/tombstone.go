@@ -121,6 +121,7 @@ type upkeep struct {
 	cursors map[kvs.StreamID]cursor
 	buried  int64                // rows are removed that tombstones before this position name
 	entries map[int64]int        // tombstones by segment
+	tops    tops                 // guarded by itself
 	stray   string               // a file may exist that holds copies nobody knows of; "" = none
 	ghosts  bool                 // a file may exist whose fragments have copies elsewhere
 	fresh   map[int64]int64      // bytes by segment that died since holes were punched last
@@ -137,6 +138,7 @@ func newUpkeep() *upkeep {
 
 // note counts tombstones.
 func (u *upkeep) note(all []tombstone) {
+	u.tops.raise(all)
 	for _, t := range all {
 		u.entries[t.segment]++
 	}
@@ -345,6 +347,9 @@ func (a *Archive) thinTombstones(ctx context.Context) error {
 	}
 	total, gone := 0, 0
 	for id, n := range a.upkeep.entries {
+		if id == nowhere {
+			continue
+		}
 		total += n
 		if _, ok := there[id]; !ok {
 			gone += n
@@ -360,8 +365,12 @@ func (a *Archive) thinTombstones(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	marks, err := a.keepTops(ctx, all, there)
+	if err != nil {
+		return err
+	}
 	all = slices.DeleteFunc(all, func(t tombstone) bool { _, ok := there[t.segment]; return !ok })
-	return a.rewriteTombstones(ctx, joined(all))
+	return a.rewriteTombstones(ctx, joined(append(all, marks...)))
 }
 
 // joined sorts tombstones and joins those that touch.
@@ -397,6 +406,7 @@ func (a *Archive) rewriteTombstones(ctx context.Context, all []tombstone) error 
 	}
 	// With an error, too, it is the new file that goes on.
 	clear(a.upkeep.entries)
+	a.upkeep.tops.replace(all)
 	a.upkeep.note(all)
 	a.upkeep.buried = a.tombstones.End()
 	return errors.Join(err, a.index.db.Write(ctx, func(tx *sql.Tx) error {

@@ -158,7 +158,7 @@ func (a *Archive) sumsOf(ctx context.Context, id kvs.StreamID) (*tally.Stream, e
 	if s := a.sums.Get(id); s != nil {
 		return s, nil
 	}
-	s, err := a.index.sums(ctx, id)
+	s, err := a.index.sums(ctx, id, &a.upkeep.tops)
 	if err == nil {
 		a.sums.Put(id, s)
 	}

@@ -30,14 +30,27 @@ type state struct {
 	greatest int64 // number, counter part
 	facts    segment.Facts
 	ends     [2]kvs.Millis // of the last fragment, per clock
+	behind   bool          // others were counted behind it, and are gone
 }
 
 // Resume goes on behind the last stored fragment that has a LiveSeq, f. greatest is the
 // greatest counter of all that are stored. Without any that has a LiveSeq facts are zero.
-func Resume(f kvs.Fragment, facts segment.Facts, greatest int64) *Stream {
+//
+// top is the greatest counter known of fragments that were removed. When it is above
+// greatest, what was given to these is not known any more, and nothing may go back behind
+// it: each counter after f may have been a change and a gap, which is the most there was.
+func Resume(f kvs.Fragment, facts segment.Facts, greatest, top int64) *Stream {
 	s := &Stream{given: facts.LiveSeq}
+	behind := top > greatest && facts.LiveSeq > 0
+	if behind {
+		lost := uint32(top - f.Number.N)
+		facts.Changes += lost
+		facts.ServerGaps += lost
+		facts.ProducerGaps += lost
+	}
 	s.stored.set(f, facts)
-	s.stored.greatest = max(s.stored.greatest, greatest)
+	s.stored.greatest = max(s.stored.greatest, greatest, top)
+	s.stored.behind = behind
 	s.placed.copy(&s.stored)
 	return s
 }
@@ -45,7 +58,7 @@ func Resume(f kvs.Fragment, facts segment.Facts, greatest int64) *Stream {
 // set makes f the last fragment.
 func (s *state) set(f kvs.Fragment, facts segment.Facts) {
 	tracks := append(s.facts.Tracks[:0], facts.Tracks...)
-	s.any, s.greatest, s.facts = true, f.Number.N, facts
+	s.any, s.greatest, s.facts, s.behind = true, f.Number.N, facts, false
 	s.facts.Tracks = tracks
 	for c := range s.ends {
 		s.ends[c] = f.At(kvs.Clock(c)) + kvs.Millis(f.Duration)
@@ -69,10 +82,11 @@ func (s *Stream) Place(f kvs.Fragment, tracks []segment.Track) segment.Facts {
 		return segment.Facts{Tracks: tracks}
 	}
 	facts := s.placed.next(&f, tracks)
-	// A stream that keeps nothing may have had fragments. In milliseconds since 1970 it
-	// never starts below a number that was given before.
-	if s.given == 0 {
-		s.given = int64(f.Number.Server) - 1
+	// A stream that keeps nothing may have had fragments, or the last ones are gone. In
+	// milliseconds since 1970 it never goes on below a number that was given before: it
+	// began so, and no stream stores a thousand fragments in each second.
+	if s.given == 0 || s.placed.behind {
+		s.given = max(s.given, int64(f.Number.Server)-1)
 	}
 	s.given++
 	facts.LiveSeq = s.given
@@ -85,6 +99,9 @@ func (s *state) next(f *kvs.Fragment, tracks []segment.Track) segment.Facts {
 	n := s.facts
 	n.Tracks = tracks
 	n.Millis += f.Duration
+	if s.behind {
+		n.Millis += max(0, int64(f.Number.Server-s.ends[kvs.ServerClock]))
+	}
 	if !s.any || s.facts.LiveSeq == 0 { // nothing that was counted came before
 		return n
 	}

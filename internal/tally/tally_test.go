@@ -77,7 +77,7 @@ func TestWhatIsLostIsNotCounted(t *testing.T) {
 }
 
 func TestAStreamGoesOnAfterAStart(t *testing.T) {
-	s := Resume(at(5, 10_000, 0), segment.Facts{LiveSeq: 900, Changes: 3, ServerGaps: 4, ProducerGaps: 5, Millis: 6, Tracks: []segment.Track{video}}, 5)
+	s := Resume(at(5, 10_000, 0), segment.Facts{LiveSeq: 900, Changes: 3, ServerGaps: 4, ProducerGaps: 5, Millis: 6, Tracks: []segment.Track{video}}, 5, 5)
 	if !s.Late(5) || s.Late(6) {
 		t.Error("the greatest number is not 5")
 	}
@@ -86,10 +86,43 @@ func TestAStreamGoesOnAfterAStart(t *testing.T) {
 		t.Errorf("%+v, want %+v", of(got), want)
 	}
 	// Fragments of the first form have no facts: counting begins behind them.
-	s = Resume(at(5, 10_000, 0), segment.Facts{}, 5)
+	s = Resume(at(5, 10_000, 0), segment.Facts{}, 5, 0)
 	got = s.Place(at(6, 23_000, 2000), []segment.Track{changed})
 	if want := (facts{23_000, 0, 0, 0, 2000}); of(got) != want {
 		t.Errorf("%+v, want %+v", of(got), want)
+	}
+}
+
+// When the last fragments are gone nothing goes back behind what they may have been given.
+func TestAStreamGoesOnBehindWhatIsGone(t *testing.T) {
+	last := segment.Facts{LiveSeq: 10_004, Changes: 1, ServerGaps: 2, ProducerGaps: 3, Millis: 9000, Tracks: []segment.Track{video}}
+	s := Resume(at(5, 18_000, 0), last, 6, 11) // to 20,000
+	if !s.Late(11) || s.Late(12) {
+		t.Error("the greatest number is not 11")
+	}
+	for range 2 {
+		got := s.Place(at(12, 50_000, 30_000), []segment.Track{changed})
+		if want := (facts{got.LiveSeq, 8, 9, 10, 41_000}); of(got) != want || got.LiveSeq < 50_000 {
+			t.Errorf("%+v, want %+v", of(got), want)
+		}
+		s.Lost()
+	}
+	s.Place(at(12, 50_000, 30_000), []segment.Track{changed}) // 50,002
+	s.Stored()
+	got := s.Place(at(13, 60_000, 40_000), []segment.Track{changed})
+	if want := (facts{50_003, 8, 10, 11, 43_000}); of(got) != want {
+		t.Errorf("%+v, want %+v", of(got), want)
+	}
+	// Fragments that came faster than the clock goes have used its numbers up.
+	last.LiveSeq = 70_000
+	s = Resume(at(5, 18_000, 0), last, 5, 6)
+	if got := s.Place(at(7, 50_000, 0), nil); got.LiveSeq != 70_001 {
+		t.Errorf("%+v", of(got))
+	}
+	// What is gone lies before the last one.
+	s = Resume(at(5, 18_000, 0), last, 5, 4)
+	if got := s.Place(at(7, 50_000, 0), []segment.Track{video}); of(got) != (facts{70_001, 1, 3, 4, 11_000}) {
+		t.Errorf("%+v", of(got))
 	}
 }
 
