@@ -39,11 +39,14 @@ func (a *Archive) expireLoop(ctx context.Context) {
 // the others are served.
 func (a *Archive) Expire(ctx context.Context) error {
 	errs := []error{a.expireRows(ctx)}
-	for _, step := range []func(context.Context) error{a.sealAged, a.keepFree, a.removeDead, a.punchHoles, a.forwardAll, a.removeDead, a.moveWarm, a.thinTombstones} {
+	for _, step := range []func(context.Context) error{a.sealAged, a.keepFree, a.removeDead, a.punchHoles, a.forwardAll, a.removeDead} {
 		if ctx.Err() != nil {
 			break
 		}
 		errs = append(errs, a.maintain(ctx, step))
+	}
+	if ctx.Err() == nil {
+		errs = append(errs, a.moveWarm(ctx), a.maintain(ctx, a.thinTombstones))
 	}
 	return errors.Join(append(errs, ctx.Err())...)
 }

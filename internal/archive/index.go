@@ -28,6 +28,7 @@ type segmentRow struct {
 	length  int64 // every fragment below this byte is in the index
 	sealed  bool
 	warm    bool  // the file is in the warm folder
+	both    bool  // it may be in the other folder, too
 	live    int64 // rows that point here
 	bytes   int64 // their records' bytes
 	total   int64 // bytes of all fragment records, dead ones included
@@ -38,7 +39,7 @@ func (x *index) addSegment(ctx context.Context, r segmentRow) error {
 	return x.db.Write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO segments (id, salt, version, class, tier, created, length, sealed, warm, live, bytes, total, longest)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, 0, 0, 0)`,
-			r.ID, int64(r.Salt), r.Version, r.Class, r.Tier, r.Created, r.length, r.warm)
+			r.ID, int64(r.Salt), r.Version, r.Class, r.Tier, r.Created, r.length, placeOf(r.warm, r.both))
 		return err
 	})
 }
@@ -74,8 +75,8 @@ func (x *index) unsealed(ctx context.Context) (map[int64]segmentRow, error) {
 func (x *index) sealed(ctx context.Context, each func(id int64, warm bool)) (longest int64, err error) {
 	var ids [2]sql.NullString
 	var most sql.NullInt64
-	err = x.db.Read().QueryRowContext(ctx, `SELECT string_agg(CASE WHEN warm = 0 THEN CAST(id AS TEXT) END, ','),
-		string_agg(CASE WHEN warm = 1 THEN CAST(id AS TEXT) END, ','), MAX(longest) FROM segments WHERE sealed = 1`).Scan(&ids[0], &ids[1], &most)
+	err = x.db.Read().QueryRowContext(ctx, `SELECT string_agg(CASE WHEN warm % 2 = 0 THEN CAST(id AS TEXT) END, ','),
+		string_agg(CASE WHEN warm % 2 = 1 THEN CAST(id AS TEXT) END, ','), MAX(longest) FROM segments WHERE sealed = 1`).Scan(&ids[0], &ids[1], &most)
 	if err != nil {
 		return 0, err
 	}
@@ -92,9 +93,40 @@ func (x *index) sealed(ctx context.Context, each func(id int64, warm bool)) (lon
 	return most.Int64, nil
 }
 
-// dead returns the sealed segments that no row points to.
-func (x *index) dead(ctx context.Context) (map[int64]segmentRow, error) {
-	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments WHERE sealed = 1 AND live = 0`)
+// dead returns some sealed segments behind an id that no row points to.
+func (x *index) dead(ctx context.Context, after int64, limit int) (map[int64]segmentRow, error) {
+	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments WHERE sealed = 1 AND live = 0 AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+}
+
+// The bits of the column warm.
+const (
+	placeWarm = 1 // the file is in the warm folder
+	placeBoth = 2 // it may be in the other folder, too
+)
+
+func placeOf(warm, both bool) (place int64) {
+	if warm {
+		place = placeWarm
+	}
+	if both {
+		place |= placeBoth
+	}
+	return place
+}
+
+// setPlace notes in which folder the file of a segment is, and whether it may be in both.
+func (x *index) setPlace(ctx context.Context, id int64, warm, both bool) error {
+	return x.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE segments SET warm = $2 WHERE id = $1`, id, placeOf(warm, both))
+		return err
+	})
+}
+
+// segment returns the row of one segment.
+func (x *index) segment(ctx context.Context, id int64) (row segmentRow, ok bool, err error) {
+	rows, err := selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments WHERE id = $1`, id)
+	row, ok = rows[id]
+	return row, ok, err
 }
 
 // segmentsWhere returns the rows of the segments that fulfil a condition.
@@ -102,8 +134,8 @@ func (x *index) segmentsWhere(ctx context.Context, condition string) (map[int64]
 	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments WHERE `+condition)
 }
 
-func selectSegments(ctx context.Context, pool *sql.DB, query string) (map[int64]segmentRow, error) {
-	rows, err := pool.QueryContext(ctx, query)
+func selectSegments(ctx context.Context, pool *sql.DB, query string, args ...any) (map[int64]segmentRow, error) {
+	rows, err := pool.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -111,12 +143,12 @@ func selectSegments(ctx context.Context, pool *sql.DB, query string) (map[int64]
 	segments := make(map[int64]segmentRow)
 	for rows.Next() {
 		var r segmentRow
-		var salt int64
+		var salt, place int64
 		if err := rows.Scan(&r.ID, &salt, &r.Version, &r.Class, &r.Tier, &r.Created,
-			&r.length, &r.sealed, &r.warm, &r.live, &r.bytes, &r.total, &r.longest); err != nil {
+			&r.length, &r.sealed, &place, &r.live, &r.bytes, &r.total, &r.longest); err != nil {
 			return nil, err
 		}
-		r.Salt = uint64(salt)
+		r.Salt, r.warm, r.both = uint64(salt), place&placeWarm != 0, place&placeBoth != 0
 		segments[r.ID] = r
 	}
 	return segments, rows.Err()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 
@@ -23,34 +24,77 @@ func (a *Archive) path(row segmentRow) (string, bool) {
 	return filepath.Join(dir, segment.FileName(row.ID)), dir != ""
 }
 
-// removeDead removes the files of sealed segments without rows, then their rows. In the
-// other order a crash between the two would leave a file that looks like one the index
-// has lost.
+// paths returns where a segment may have a file. whole is false when it may be in a folder
+// that is not known.
+func (a *Archive) paths(row segmentRow) (all []string, whole bool) {
+	name := segment.FileName(row.ID)
+	if !row.warm || row.both {
+		all = append(all, filepath.Join(a.dir, name))
+	}
+	if !row.warm && !row.both {
+		return all, true
+	}
+	if a.warmDir == "" {
+		return all, false
+	}
+	return append(all, filepath.Join(a.warmDir, name)), true
+}
+
+// maxGone is how many dead segments are removed before others may do something.
+const maxGone = 64
+
+// clearDead removes what [Archive.removeSome] does, of all segments, some at a time.
+func (a *Archive) clearDead(ctx context.Context) (err error) {
+	for after, more := int64(math.MinInt64), true; more && ctx.Err() == nil; {
+		a.maintenance.Lock()
+		var someErr error
+		after, more, someErr = a.removeSome(ctx, after)
+		a.maintenance.Unlock()
+		err = errors.Join(err, someErr)
+	}
+	return err
+}
+
+// removeDead is clearDead for those who hold maintenance.
 func (a *Archive) removeDead(ctx context.Context) (err error) {
-	dead, err := a.index.dead(ctx)
-	if err != nil {
-		return err
+	for after, more := int64(math.MinInt64), true; more; {
+		var someErr error
+		after, more, someErr = a.removeSome(ctx, after)
+		err = errors.Join(err, someErr)
+	}
+	a.upkeep.ghosts = err != nil
+	return err
+}
+
+// removeSome removes the files of sealed segments without rows, then their rows. In the
+// other order a crash between the two would leave a file that looks like one the index
+// has lost. more says that there may be others behind last.
+func (a *Archive) removeSome(ctx context.Context, after int64) (last int64, more bool, err error) {
+	dead, err := a.index.dead(ctx, after, maxGone)
+	if err != nil || len(dead) == 0 {
+		return after, false, err
 	}
 	var gone []int64
 	touched := map[string]bool{}
 	bytes := int64(0)
 	for _, id := range slices.Sorted(maps.Keys(dead)) {
-		path, ok := a.path(dead[id])
-		if !ok {
-			continue
+		last = id
+		paths, whole := a.paths(dead[id])
+		var removeErr error
+		for _, path := range paths {
+			bytes += a.allocated(path)
+			removeErr = errors.Join(removeErr, a.disk.Remove(path))
+			touched[filepath.Dir(path)] = true
 		}
-		bytes += a.allocated(path)
-		removeErr := a.disk.Remove(path)
 		a.files.forget(id)
 		err = errors.Join(err, removeErr)
-		if removeErr == nil {
+		if whole && removeErr == nil {
 			gone = append(gone, id)
-			touched[filepath.Dir(path)] = true
 		}
 	}
 	for dir := range touched {
 		if syncErr := a.disk.SyncDir(dir); syncErr != nil {
-			return errors.Join(err, syncErr)
+			return last, false, errors.Join(err, syncErr)
 		}
 	}
 	for _, id := range gone {
@@ -62,8 +106,7 @@ func (a *Archive) removeDead(ctx context.Context) (err error) {
 	if len(gone) > 0 {
 		a.observer.Freed(len(gone), bytes)
 	}
-	a.upkeep.ghosts = err != nil
-	return err
+	return last, len(dead) == maxGone, err
 }
 
 // allocated returns what a file takes on the disk, 0 if it cannot be told.

@@ -106,6 +106,9 @@ func (r *recovery) trust(ctx context.Context, places map[int64]place) (fresh boo
 func (r *recovery) places() (map[int64]place, error) {
 	var places map[int64]place
 	for _, dir := range r.dirs() {
+		if err := r.disk.SyncDir(dir); err != nil { // what is gone must not come back, and what is there must stay
+			return nil, err
+		}
 		names, err := r.disk.List(dir)
 		if err != nil {
 			return nil, err
@@ -255,30 +258,19 @@ func (r *recovery) segment(ctx context.Context, id int64, p place) error {
 }
 
 // settleMove ends a move to the warm folder that was begun: the file there has its name
-// only when it is whole.
+// only when it is whole. Without the folder the file there is still to be removed one day.
 func (r *recovery) settleMove(ctx context.Context, row segmentRow, p place) error {
-	if row.warm != p.warm {
-		if err := r.index.setWarm(ctx, row.ID, p.warm); err != nil {
+	if p.hot && p.warm {
+		if err := r.index.setPlace(ctx, row.ID, true, true); err != nil {
 			return err
 		}
+		return r.dropOldFile(ctx, row.ID)
 	}
-	if !p.hot || !p.warm {
+	both := r.warmDir == "" && (row.warm || row.both)
+	if row.warm == p.warm && row.both == both {
 		return nil
 	}
-	if err := r.disk.SyncDir(r.warmDir); err != nil { // the name may be in memory only
-		return err
-	}
-	if err := r.disk.Remove(filepath.Join(r.dir, segment.FileName(row.ID))); err != nil {
-		return err
-	}
-	return r.disk.SyncDir(r.dir)
-}
-
-func (x *index) setWarm(ctx context.Context, id int64, warm bool) error {
-	return x.db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE segments SET warm = $2 WHERE id = $1`, id, warm)
-		return err
-	})
+	return r.index.setPlace(ctx, row.ID, p.warm, both)
 }
 
 // dropHeadless removes a file that was being made when the process ended. A longer one

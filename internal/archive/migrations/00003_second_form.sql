@@ -15,7 +15,7 @@ CREATE TABLE segments (
     created   BIGINT  NOT NULL, -- milliseconds
     length    BIGINT  NOT NULL, -- bytes whose fragments are all in this index; recovery starts here
     sealed    INTEGER NOT NULL, -- 1: the file will not grow
-    warm      INTEGER NOT NULL, -- 1: the file is in the warm folder
+    warm      INTEGER NOT NULL, -- 1: the file is in the warm folder; 2 more: it may be in the other one, too
     live      BIGINT  NOT NULL, -- rows in fragments that point here
     bytes     BIGINT  NOT NULL, -- their records' bytes
     total     BIGINT  NOT NULL, -- bytes of all fragment records here, dead ones included
