@@ -74,6 +74,13 @@ func (k *Keeper) RemoveHold(ctx context.Context, id kvs.StreamID, hold int64, wh
 	return nil
 }
 
+// Changed is told that a retention, a tier or a limit was changed. When it returns, nothing
+// will be removed any more by what was in force before.
+func (k *Keeper) Changed(ctx context.Context) error {
+	k.o.Policies.changed()
+	return k.o.Archive.Settle(ctx)
+}
+
 // Weigh says what an erasure would remove now.
 func (k *Keeper) Weigh(ctx context.Context, id kvs.StreamID, c kvs.Clock, r kvs.TimeRange) (archive.Toll, error) {
 	e, err := k.order(ctx, id, c, r)

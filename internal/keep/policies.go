@@ -33,7 +33,7 @@ func NewPolicies(c *catalog.Catalog, b *quota.Book) *Policies { return &Policies
 // policyAge is how old a policy may be before it is read again.
 const policyAge = 5 * time.Second
 
-// changed forgets what was read: a hold must count at once.
+// changed forgets what was read: a hold, or a longer retention, must count at once.
 func (p *Policies) changed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -28,7 +28,7 @@ func (s *Server) openFront(context.Context) error {
 	}
 	var routes []api.Route
 	routes = append(routes, video.Routes(video.Options{
-		Catalog: s.catalog, Deleted: s.deleted, Endpoint: video.Endpoint{Configured: s.config.Endpoint, Names: s.names},
+		Catalog: s.catalog, Deleted: s.deleted, Kept: s.keeper.Changed, Endpoint: video.Endpoint{Configured: s.config.Endpoint, Names: s.names},
 	})...)
 	routes = append(routes, media.Routes(media.Options{
 		Catalog: s.catalog, Ingest: s.ingest, Player: s.player, Metrics: s.metrics,

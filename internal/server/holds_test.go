@@ -192,3 +192,38 @@ func TestAResetTakesHeldStreams(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A pass that read the policies a moment before a change goes by the new ones.
+func TestALongerRetentionCountsAtOnce(t *testing.T) {
+	var passed atomic.Int64
+	start := time.Now()
+	p := newPlant(t, func(c *config.Config) {
+		c.Now, c.Real = func() time.Time { return start.Add(time.Duration(passed.Load())) }, time.Now
+	})
+	p.create("yard", 1)
+	p.six("yard")
+	expire := func(after time.Duration, want int) {
+		t.Helper()
+		passed.Store(int64(after))
+		if err := p.archive.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.list("yard"); len(got) != want {
+			t.Errorf("%d fragments are there, want %d", len(got), want)
+		}
+	}
+	change := func(operation string, hours int64) {
+		t.Helper()
+		s, err := p.catalog.ByName(t.Context(), config.DevAccount, "yard")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ask("UpdateDataRetention", &wire.UpdateDataRetentionInput{StreamARN: new(p.arn("yard")), CurrentVersion: &s.Version,
+			Operation: &operation, DataRetentionChangeInHours: &hours}, nil)
+	}
+	expire(30*time.Minute, 6)
+	change("INCREASE_DATA_RETENTION", 23)
+	expire(2*time.Hour, 6)
+	change("DECREASE_DATA_RETENTION", 23)
+	expire(2*time.Hour, 0)
+}

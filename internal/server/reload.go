@@ -34,6 +34,9 @@ func (s *Server) Reload(ctx context.Context, next config.Config) (err error) {
 	if err := s.apply(&force); err != nil {
 		return err
 	}
+	if err := s.keeper.Changed(ctx); err != nil {
+		return err
+	}
 	for _, c := range taken {
 		s.log.InfoContext(ctx, "setting changed", "setting", c.Setting, "from", c.From, "to", c.To)
 	}

@@ -52,9 +52,10 @@ type ResetLimitInput struct {
 // lift holds nobody.
 const onlyRoot = "Only the root key of the server may; others get NotAuthorizedException."
 
-// Limits makes the routes that show and change the limits in force.
-func Limits(book *quota.Book) []Route {
-	l := limits{book}
+// Limits makes the routes that show and change the limits in force. changed is told of
+// every change before the call is answered.
+func Limits(book *quota.Book, changed func(context.Context) error) []Route {
+	l := limits{book, changed}
 	return []Route{
 		OnStream("ListLimits", "Lists the limits in force for the account, or for one of its streams.", LimitsOutput{}, l.list),
 		OnStream("SetLimit", "Sets a limit for the account, or for one of its streams. It holds at once, open sessions included, and until it is reset. The answer is the limit that is in force then. "+onlyRoot, Limit{}, l.set),
@@ -62,7 +63,10 @@ func Limits(book *quota.Book) []Route {
 	}
 }
 
-type limits struct{ book *quota.Book }
+type limits struct {
+	book    *quota.Book
+	changed func(context.Context) error
+}
 
 func (l limits) list(_ context.Context, c *api.Call, _ *LimitsInput) (any, error) {
 	return l.inForce(c, ""), nil
@@ -105,7 +109,7 @@ func (l limits) set(ctx context.Context, c *api.Call, in *SetLimitInput) (any, e
 	if err := l.book.Set(ctx, target(c), in.Name, in.Value); err != nil {
 		return nil, err
 	}
-	return l.inForce(c, in.Name).Limits[0], nil
+	return l.inForce(c, in.Name).Limits[0], l.changed(ctx)
 }
 
 func (l limits) reset(ctx context.Context, c *api.Call, in *ResetLimitInput) (any, error) {
@@ -118,5 +122,5 @@ func (l limits) reset(ctx context.Context, c *api.Call, in *ResetLimitInput) (an
 	if err := l.book.Reset(ctx, target(c), in.Name); err != nil {
 		return nil, err
 	}
-	return l.inForce(c, in.Name), nil
+	return l.inForce(c, in.Name), l.changed(ctx)
 }

@@ -97,7 +97,10 @@ func (r room) updateRetention(ctx context.Context, c *api.Call, in *wire.UpdateD
 	if *in.Operation == wire.UpdateDataRetentionOperationDecreaseDataRetention {
 		delta = -delta
 	}
-	return nil, r.Catalog.UpdateRetention(ctx, c.Stream.ID, *in.CurrentVersion, delta)
+	if err := r.Catalog.UpdateRetention(ctx, c.Stream.ID, *in.CurrentVersion, delta); err != nil {
+		return nil, err
+	}
+	return nil, r.Kept(ctx)
 }
 
 func (r room) describeStorage(_ context.Context, c *api.Call, _ *wire.DescribeStreamStorageConfigurationInput) (any, error) {
@@ -108,7 +111,11 @@ func (r room) describeStorage(_ context.Context, c *api.Call, _ *wire.DescribeSt
 }
 
 func (r room) updateStorage(ctx context.Context, c *api.Call, in *wire.UpdateStreamStorageConfigurationInput) (any, error) {
-	return nil, r.Catalog.UpdateTier(ctx, c.Stream.ID, *in.CurrentVersion, kvs.StorageTier(*in.StreamStorageConfiguration.DefaultStorageTier))
+	tier := kvs.StorageTier(*in.StreamStorageConfiguration.DefaultStorageTier)
+	if err := r.Catalog.UpdateTier(ctx, c.Stream.ID, *in.CurrentVersion, tier); err != nil {
+		return nil, err
+	}
+	return nil, r.Kept(ctx)
 }
 
 func (r room) endpoint(_ context.Context, c *api.Call, _ *wire.GetDataEndpointInput) (any, error) {

@@ -29,6 +29,8 @@ type Options struct {
 	Endpoint Endpoint
 	// Deleted is told of every stream that was deleted, after it is gone.
 	Deleted func(kvs.StreamID)
+	// Kept is told of every change of what streams keep, before the call is answered.
+	Kept func(context.Context) error
 }
 
 // room holds the handlers.
