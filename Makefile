@@ -8,8 +8,9 @@
 #   make fuzz     every fuzz target for FUZZTIME each
 #   make bench    the benchmarks of docs/design/performance.md
 #   make bench-front   what a call and a start cost, against their goals
-#   make bench-archive   what ten million fragments cost, against the goals; the first run makes
-#                        their rows (minutes, 4 GB in the user's cache directory)
+#   make bench-archive   storing, listing, playing and starting with what is stored, against the goals:
+#                        an hour and 40 GB; the first run makes ten million rows (minutes, 4 GB in
+#                        the user's cache directory)
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared
@@ -80,11 +81,14 @@ bench:
 # test/front follows the versions of this module by itself (-mod=mod).
 bench-front: build
 	$(GO) test -run '^$$' -bench FrontLimit -benchmem ./internal/quota
-	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench . -skip 'ListFragments|StartAfterKill' -benchtime 1x -timeout 30m .
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^Benchmark(Front|SessionMemory|ManyStreams|Start|IdleMemory|Size)$$' \
+	  -benchtime 1x -timeout 30m .
 
 bench-archive: build
-	$(GO) test -run '^$$' -bench 'Scale|LostIndex' -benchtime 1x -timeout 60m ./internal/archive
-	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench 'ListFragments|StartAfterKill' -benchtime 1x -timeout 60m .
+	$(GO) test -run '^$$' -bench '^Benchmark(Append|Commit|Rebuild|LostIndex|Scale)$$' -benchtime 1x -timeout 60m ./internal/archive
+	$(GO) test -run '^$$' -bench '^Benchmark(Persisted|GetMediaReplay)$$' -benchtime 1x -timeout 30m ./internal/server
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^Benchmark(DurableIngest|ListFragments|StartAfterKill)$$' \
+	  -benchtime 1x -timeout 90m .
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256
