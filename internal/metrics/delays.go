@@ -12,6 +12,10 @@ import (
 // Delays is a histogram of times with one label, whose buckets name a request that fell
 // into them: an exemplar with the label request_id.
 type Delays struct {
+	// Each, if set before the first delay, is told of every one: buckets are too coarse to
+	// compare two quantiles.
+	Each func(label string, delay time.Duration)
+
 	vec *prometheus.HistogramVec
 
 	mu     sync.RWMutex // over series
@@ -35,6 +39,9 @@ func newDelays(vec *prometheus.HistogramVec) *Delays {
 // Observe counts a delay of the given label value that the request with the id, "" =
 // unknown, had at time now.
 func (d *Delays) Observe(label string, delay time.Duration, requestID string, now time.Time) {
+	if d.Each != nil {
+		d.Each(label, delay)
+	}
 	s := d.find(label)
 	seconds := delay.Seconds()
 	if requestID == "" || !s.due(seconds, now.UnixMilli()) {

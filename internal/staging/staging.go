@@ -13,8 +13,9 @@ import (
 	"github.com/millrace/millrace/internal/segment"
 )
 
-// Size is a good size for each of the two buffers.
-const Size = 4 << 20
+// Size is a good size for each of the two buffers: what was sealed is still in the
+// processor's cache when it is written. With 4 MiB writing takes two to five times as long.
+const Size = 1 << 20
 
 // least is the smallest buffer that works: a chunk, and what else a piece can bring.
 const least = 2 * segment.SealedChunk
