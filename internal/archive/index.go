@@ -154,6 +154,14 @@ func selectSegments(ctx context.Context, pool *sql.DB, query string, args ...any
 	return segments, rows.Err()
 }
 
+// probe writes to the index without changing it.
+func (x *index) probe(ctx context.Context) error {
+	return x.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE journal SET position = position WHERE id = 1`)
+		return err
+	})
+}
+
 // SegmentInfo is what an index knows about one of its segments, for programs that copy
 // archives.
 type SegmentInfo struct {

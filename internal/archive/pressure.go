@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,9 +18,11 @@ import (
 // What a disk that fails or is full leads to; docs/design/archive-format.md, "A failed
 // append", has the steps.
 const (
-	maxFailedSyncs = 2                // in a row, then the archive is read-only
-	probeEvery     = 10 * time.Second // while it is, and while the reserve is missing
-	probeBytes     = 64 << 10
+	maxFailed  = 2                // batches in a row, then the archive is read-only
+	probeEvery = 10 * time.Second // while it is
+	probeBytes = 64 << 10
+	roomEvery  = time.Second     // is looked for, while the reserve is given back
+	askEvery   = 5 * time.Second // a full disk asks for a pass at most so often
 )
 
 // pressure is what the archive knows of an ill disk.
@@ -28,15 +31,22 @@ type pressure struct {
 	reserve int64  // bytes to keep; 0 = none
 
 	readOnly atomic.Pointer[string] // why nothing is appended; nil = it is
-	given    atomic.Bool            // the reserve was given back
+	given    atomic.Bool            // the reserve was given back: its room is not for media
 	expire   chan struct{}          // capacity 1: expiry should run at once
-	failed   int                    // syncs in a row; guarded by Archive.mu
+	failed   int                    // batches in a row; guarded by Archive.mu
+
+	lacking bool // there is no reserve, for another reason than room; the guard's
+
+	mu    sync.Mutex
+	gifts int       // how often the reserve was given back
+	quota bool      // a quota was the reason: what the disk has free says nothing
+	asked time.Time // for a pass, the last time
 }
 
 // Health is how the archive gets on with its disk.
 type Health struct {
 	ReadOnly string // why nothing is stored now; "" = it is
-	Full     bool   // the disk was full, and the reserve is not back yet
+	Full     bool   // the disk was full, and the reserve is not back yet: nothing is stored until it is
 }
 
 // Health returns how the archive gets on with its disk. It asks no disk.
@@ -48,10 +58,14 @@ func (a *Archive) Health() Health {
 	return h
 }
 
-// refused is the answer to an append while the archive is read-only.
+// refused is the answer to an append while the archive is read-only, or its disk full: the
+// room of the reserve is for what makes room.
 func (p *pressure) refused() error {
 	if why := p.readOnly.Load(); why != nil {
 		return kvs.Errorf(kvs.Unavailable, "the archive stores nothing, because its disk fails (%s); it tries again every %v", *why, probeEvery)
+	}
+	if p.given.Load() {
+		return kvs.Errorf(kvs.Unavailable, "the archive stores nothing, because its disk is full; it goes on when %d bytes are free", 2*p.reserve)
 	}
 	return nil
 }
@@ -72,7 +86,7 @@ func faultOf(err error) fault {
 		return full
 	case errors.Is(err, syscall.EROFS):
 		return locked
-	case errors.Is(err, syscall.EIO):
+	case errors.Is(err, syscall.EIO), errors.Is(err, errUnsynced), db.IsFailing(err):
 		return ill
 	}
 	return passing
@@ -81,27 +95,40 @@ func faultOf(err error) fault {
 // errUnsynced marks the failed sync of a new segment.
 var errUnsynced = errors.New("not synced")
 
-// weigh looks at how the runs of a batch ended. The caller holds mu.
-func (a *Archive) weigh(runs []*run) {
+// weigh looks at how a batch ended. The caller holds mu.
+func (a *Archive) weigh(b *placing) {
 	p := &a.pressure
-	for _, r := range runs {
-		if r.err == nil {
-			p.failed = 0
-		}
-		if r.err == nil || r.drawn {
-			continue
-		}
+	var causes [locked + 1]error
+	stored := false
+	for _, r := range b.order {
 		kind := faultOf(r.err)
 		switch {
-		case kind == full:
-			a.makeRoom()
-		case kind == locked:
-			a.stop(r.err)
-		case kind == ill, r.out.Unsynced, errors.Is(r.err, errUnsynced):
-			if p.failed++; p.failed >= maxFailedSyncs {
-				a.stop(r.err)
-			}
+		case r.err == nil:
+			stored = true
+			continue
+		case r.drawn:
+			continue
+		case kind == passing && r.out.Unsynced:
+			kind = ill
 		}
+		causes[kind] = r.err
+	}
+	for _, err := range b.failed {
+		causes[faultOf(err)] = err
+	}
+	if err := causes[full]; err != nil {
+		a.makeRoom(err)
+	}
+	if err := causes[locked]; err != nil {
+		a.stop(err)
+	}
+	switch err := causes[ill]; {
+	case err != nil:
+		if p.failed++; p.failed >= maxFailed {
+			a.stop(err)
+		}
+	case stored:
+		p.failed = 0
 	}
 }
 
@@ -114,18 +141,26 @@ func (a *Archive) stop(cause error) {
 }
 
 // makeRoom gives the reserve back, so that index, tombstones and catalog can go on, and
-// lets expiry run at once.
-func (a *Archive) makeRoom() {
+// lets expiry run, but not pass after pass. It reports whether there is more room now.
+func (a *Archive) makeRoom(cause error) bool {
 	p := &a.pressure
-	select {
-	case p.expire <- struct{}{}:
-	default:
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); p.asked.IsZero() || now.Sub(p.asked) >= askEvery {
+		p.asked = now
+		select {
+		case p.expire <- struct{}{}:
+		default:
+		}
 	}
 	if p.reserve == 0 || !p.given.CompareAndSwap(false, true) {
-		return
+		return false
 	}
+	p.gifts++
+	p.quota = errors.Is(cause, syscall.EDQUOT)
 	err := a.disk.Remove(p.path())
-	a.log.Error("the disk is full: the reserve is given back, and expiry runs", "bytes", p.reserve, "error", err)
+	a.log.Error("the disk is full: the reserve is given back, expiry runs, and nothing is stored until there is room", "bytes", p.reserve, "error", err)
+	return err == nil
 }
 
 func (p *pressure) path() string  { return filepath.Join(p.dir, "reserve") }
@@ -134,27 +169,35 @@ func (p *pressure) probe() string { return filepath.Join(p.dir, ".probe") }
 // guard looks after the reserve, and after the disk while the archive is read-only, until
 // ctx ends.
 func (a *Archive) guard(ctx context.Context) {
-	a.keepReserve()
-	t := time.NewTicker(probeEvery)
+	const often = int(probeEvery / roomEvery)
+	t := time.NewTicker(roomEvery)
 	defer t.Stop()
-	for {
+	pause := 0 // writing a reserve in vain is not for every second
+	for n := 0; ; n++ {
+		rarely := n%often == 0
+		if rarely && a.pressure.readOnly.Load() != nil {
+			a.tryDisk()
+		}
+		if pause--; n == 0 || a.pressure.given.Load() && pause <= 0 || a.pressure.lacking && rarely {
+			if err := a.keepReserve(); err != nil && !errors.Is(err, errNoRoom) {
+				pause = often
+			}
+		}
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			return
-		}
-		if a.pressure.readOnly.Load() != nil {
-			a.tryDisk()
-		}
-		if a.pressure.given.Load() {
-			a.keepReserve()
 		}
 	}
 }
 
 // tryDisk ends being read-only when the disk takes a file again.
 func (a *Archive) tryDisk() {
-	if err := a.writeProbe(); err != nil {
+	err := a.writeProbe()
+	if err == nil {
+		err = a.index.probe(context.Background())
+	}
+	if err != nil {
 		return // said when it began; the metric says that it goes on
 	}
 	a.mu.Lock()
@@ -185,23 +228,41 @@ func (a *Archive) writeProbe() error {
 	return errors.Join(err, f.Close(), a.disk.Remove(name))
 }
 
-// keepReserve makes the reserve if it is missing and there is twice as much room.
-func (a *Archive) keepReserve() {
+// errNoRoom says that the reserve cannot be made yet. Nothing was written for it.
+var errNoRoom = errors.New("too little is free")
+
+// keepReserve makes the reserve if it is missing and there is twice as much room. With
+// too little room nothing else is stored, also when a start finds it so.
+func (a *Archive) keepReserve() error {
 	p := &a.pressure
 	if p.reserve == 0 {
-		return
+		return nil
 	}
-	stood, err := a.fillReserve()
-	switch was := p.given.Swap(err != nil); {
+	p.mu.Lock()
+	gifts, quota := p.gifts, p.quota
+	p.mu.Unlock()
+	stood, err := a.fillReserve(quota)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil && p.gifts != gifts { // while it was being made
+		return a.disk.Remove(p.path())
+	}
+	was := p.given.Load() || p.lacking
+	noRoom := errors.Is(err, errNoRoom) || faultOf(err) == full
+	p.given.Store(noRoom || err != nil && p.given.Load())
+	p.lacking = err != nil && !noRoom
+	switch {
 	case err != nil && !was:
 		a.log.Warn("there is no reserve for a full disk", "bytes", p.reserve, "error", err)
 	case err == nil && was && !stood:
 		a.log.Info("the reserve is back", "bytes", p.reserve)
 	}
+	return err
 }
 
-// fillReserve reports whether the reserve stood already.
-func (a *Archive) fillReserve() (stood bool, err error) {
+// fillReserve reports whether the reserve stood already. With a quota only writing tells
+// how much room there is.
+func (a *Archive) fillReserve(quota bool) (stood bool, err error) {
 	p := &a.pressure
 	if f, err := a.disk.Open(p.path()); err == nil {
 		size, err := f.Size()
@@ -217,13 +278,21 @@ func (a *Archive) fillReserve() (stood bool, err error) {
 		return false, err
 	}
 	if free < 2*p.reserve {
-		return false, fmt.Errorf("%d bytes are free, %d are needed", free, 2*p.reserve)
+		return false, fmt.Errorf("%w: %d bytes, %d are needed", errNoRoom, free, 2*p.reserve)
 	}
 	f, err := a.disk.Create(p.path())
 	if err != nil {
 		return false, err
 	}
-	if err := errors.Join(fillFile(f, p.reserve), f.Close()); err != nil {
+	written := p.reserve
+	if quota {
+		written *= 2
+	}
+	err = fillFile(f, written)
+	if err == nil && quota {
+		err = f.Truncate(p.reserve)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
 		return false, errors.Join(err, a.disk.Remove(p.path()))
 	}
 	return false, nil

@@ -162,23 +162,20 @@ func TestAFullDiskTakesTheReserve(t *testing.T) {
 			room.free.Store(2 * size)
 			o := Options{Dir: t.TempDir(), Disk: room, Reserve: size, Logger: log.logger()}
 			a := open(t, o)
-			a.keepReserve()
+			_ = a.keepReserve()
 			reserve := filepath.Join(o.Dir, "reserve")
 			if info, err := os.Stat(reserve); err != nil || info.Size() != size {
 				t.Fatal("no reserve", err)
 			}
-			stored := func(n int64) (err error) {
-				p, prepareErr := prepare(sealed(a, sample(1, n, 1000)), func(e error) { err = e })
-				if prepareErr != nil {
-					t.Fatal(prepareErr)
-				}
-				a.store([]pending{p})
-				return err
-			}
+			stored := func(n int64) error { return batchOf(a, sample(1, n, 1000))[0] }
 			failWith(d, errno, disktest.Write)
-			for n := int64(1); n <= 3; n++ {
-				if err := stored(n); kvs.KindOf(err) != kvs.Internal || !errors.Is(err, errno) {
-					t.Fatal(err)
+			if err := stored(1); kvs.KindOf(err) != kvs.Internal || !errors.Is(err, errno) {
+				t.Fatal(err)
+			}
+			d.Heal() // there is the room of the reserve
+			for n := int64(2); n <= 3; n++ {
+				if err := stored(n); kvs.KindOf(err) != kvs.Unavailable || !strings.Contains(err.Error(), "full") {
+					t.Fatalf("the reserve goes to media: %v", err)
 				}
 			}
 			if _, err := os.Stat(reserve); !os.IsNotExist(err) || a.Health() != (Health{Full: true}) {
@@ -190,16 +187,15 @@ func TestAFullDiskTakesTheReserve(t *testing.T) {
 				t.Error("expiry was not asked to run")
 			}
 			room.free.Store(2*size - 1)
-			d.Heal()
-			a.keepReserve()
-			if err := stored(4); err != nil {
-				t.Fatal(err)
-			}
-			if !a.Health().Full {
-				t.Error("the reserve is back without room for it")
+			_ = a.keepReserve()
+			if err := stored(4); !a.Health().Full || kvs.KindOf(err) != kvs.Unavailable {
+				t.Errorf("the reserve is back without room for it: %v", err)
 			}
 			room.free.Store(2 * size)
-			a.keepReserve()
+			_ = a.keepReserve()
+			if err := stored(5); err != nil {
+				t.Error(err)
+			}
 			if info, err := os.Stat(reserve); err != nil || info.Size() != size || a.Health() != (Health{}) {
 				t.Errorf("the reserve is not back: %v, %+v", err, a.Health())
 			}
@@ -222,7 +218,7 @@ func TestTheReserveIsMadeAnew(t *testing.T) {
 	a := open(t, o)
 	defer a.Close()
 	for range 3 {
-		a.keepReserve()
+		_ = a.keepReserve()
 	}
 	if !a.Health().Full || log.count("no reserve") != 1 {
 		t.Errorf("%+v, %d lines", a.Health(), log.count("no reserve"))
@@ -232,7 +228,7 @@ func TestTheReserveIsMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	room.free.Store(2 << 20)
-	a.keepReserve()
+	_ = a.keepReserve()
 	if info, err := os.Stat(reserve); err != nil || info.Size() != 1<<20 || a.Health().Full {
 		t.Error(err, a.Health())
 	}
@@ -241,8 +237,9 @@ func TestTheReserveIsMadeAnew(t *testing.T) {
 // While the archive is read-only the disk is tried every 10 s.
 func TestAReadOnlyArchiveTriesItsDisk(t *testing.T) {
 	d := faulty()
-	a := open(t, Options{Dir: t.TempDir(), Disk: d})
+	o := Options{Dir: t.TempDir(), Disk: d}
 	synctest.Test(t, func(t *testing.T) {
+		a := open(t, o)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { a.guard(ctx); close(done) }()
@@ -263,13 +260,13 @@ func TestAReadOnlyArchiveTriesItsDisk(t *testing.T) {
 		}
 		cancel()
 		<-done
+		if _, err := os.Stat(a.pressure.probe()); !os.IsNotExist(err) {
+			t.Error("the probe is still there", err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
 	})
-	if _, err := os.Stat(a.pressure.probe()); !os.IsNotExist(err) {
-		t.Error("the probe is still there", err)
-	}
-	if err := a.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // The wait of the oldest fragment is known, whether it is queued or being stored.

@@ -144,11 +144,20 @@ func (u *upkeep) note(all []tombstone) {
 	}
 }
 
-// bury removes rows, tombstones first. The caller holds maintenance.
+// bury removes rows, tombstones first. The caller holds maintenance. On a full disk the
+// reserve makes room for it.
 func (a *Archive) bury(ctx context.Context, victims []victim) error {
 	if len(victims) == 0 {
 		return nil
 	}
+	err := a.buryOnce(ctx, victims)
+	if faultOf(err) == full && a.makeRoom(err) {
+		err = a.buryOnce(ctx, victims)
+	}
+	return err
+}
+
+func (a *Archive) buryOnce(ctx context.Context, victims []victim) error {
 	if err := a.settleTombstones(ctx); err != nil {
 		return err
 	}

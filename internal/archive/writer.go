@@ -72,7 +72,7 @@ func (a *Archive) store(batch []pending) {
 	a.writeRuns(runs)
 	synced := time.Now()
 	a.commit(ctx, runs)
-	a.weigh(runs)
+	a.weigh(&a.placing)
 	a.finish(ctx, batch, runs)
 	a.report(batch, synced.Sub(start), time.Since(synced))
 }

@@ -154,6 +154,16 @@ func IsDamaged(err error) bool {
 // IsFull reports whether err says that the disk has no room.
 func IsFull(err error) bool { return primaryCode(err) == codes.SQLITE_FULL }
 
+// IsFailing reports whether err says that the disk, or the file on it, does not do what a
+// disk should.
+func IsFailing(err error) bool {
+	switch primaryCode(err) {
+	case codes.SQLITE_IOERR, codes.SQLITE_READONLY, codes.SQLITE_CANTOPEN, codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
+		return true
+	}
+	return false
+}
+
 // IsConflict reports whether err says that a row with the same key exists already.
 func IsConflict(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)

@@ -120,6 +120,9 @@ func (s *Server) checkArchive(ctx context.Context) error {
 	if why := s.archive.Health().ReadOnly; why != "" {
 		return fmt.Errorf("the archive is read-only: %s", why)
 	}
+	if s.archive.Health().Full {
+		return errors.New("the disk is full: nothing is stored until there is room")
+	}
 	if s.appends.failing(time.Now()) {
 		return errors.New("the last fragments could not be stored")
 	}
