@@ -176,8 +176,8 @@ func TestPlaylistNumbersOfAMissingFile(t *testing.T) {
 		}
 		seen[seq], last = true, seq
 	}
-	if len(seen) != 13 {
-		t.Errorf("%d fragments", len(seen))
+	if err := rows.Err(); err != nil || len(seen) != 13 {
+		t.Errorf("%d fragments, %v", len(seen), err)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/internal/config"
 )
 
 // asked is the answer of /readyz after the checks ran anew.
@@ -102,5 +104,22 @@ func TestRoom(t *testing.T) {
 	}
 	if _, _, err := room("/there/is/no/such/directory"); err == nil {
 		t.Error("a directory that is not there has room")
+	}
+}
+
+// While there is no room for the reserve producers get 5001, and strangers hear of it.
+func TestNotReadyWhileTheDiskIsFull(t *testing.T) {
+	p := newPlant(t, func(c *config.Config) { c.Archive.Reserve = 1 << 60 })
+	p.until("the disk is full", func() bool { return p.archive.Health().Full })
+	if status, text := asked(p.Server); status != http.StatusServiceUnavailable || !strings.Contains(text, "failed archive") {
+		t.Errorf("%d %s", status, text)
+	}
+	p.create("garden", 1)
+	if code := p.sent("garden", 0); code != 5001 {
+		t.Errorf("a fragment gets %d", code)
+	}
+	p.create("window", 0)
+	if code := p.sent("window", 0); code != 0 {
+		t.Errorf("a fragment that is not stored gets %d", code)
 	}
 }
