@@ -8,8 +8,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
@@ -17,29 +19,13 @@ import (
 )
 
 // forwardAll writes what is left of thin segments to new ones, so that their files can go.
-// A sealed segment is thin when less than a quarter of its records' bytes is alive.
-//
-// A segment whose streams have one retention is thin for a while before it is dead; to
-// copy it would be work for nothing. So it has to be thin for as long as its class lets
-// segments be open: by then all of it would be gone. Where the disk takes no holes
-// nothing else gives space back, and it goes at once.
 func (a *Archive) forwardAll(ctx context.Context) error {
-	rows, err := a.index.segmentsWhere(ctx, `sealed = 1 AND version > 1 AND live > 0 AND bytes * 4 < total`)
-	if err != nil {
+	if err := a.settleTombstones(ctx); err != nil { // a row that is named already must not be copied
 		return err
 	}
-	now := kvs.MillisOf(a.now())
-	var due [shelves][]segmentRow
-	for id, row := range rows {
-		since, ok := a.upkeep.thin[id]
-		if !ok {
-			since = now
-			a.upkeep.thin[id] = now
-		}
-		if a.upkeep.solid || now.Sub(since) >= maxAge(row.Class) {
-			on := shelfOf(row.Class, row.Tier)
-			due[on] = append(due[on], row)
-		}
+	due, err := a.thinSegments(ctx)
+	if err != nil {
+		return err
 	}
 	var errs []error
 	for on := range due {
@@ -51,6 +37,58 @@ func (a *Archive) forwardAll(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// thinSegments returns the segments to be copied forward, by shelf.
+//
+// A segment whose streams have one retention is thin for a while before it is dead; to
+// copy it would be work for nothing. So it has to be thin for as long as its class lets
+// segments be open: by then all of it would be gone. Where the disk takes no holes
+// nothing else gives space back, and it goes at once when little of it is left.
+func (a *Archive) thinSegments(ctx context.Context) (due [shelves][]segmentRow, err error) {
+	rows, err := a.index.segmentsWhere(ctx, `sealed = 1 AND version > 1 AND live > 0 AND bytes < total`)
+	if err != nil {
+		return due, err
+	}
+	now := kvs.MillisOf(a.now())
+	for id, row := range rows {
+		little := row.bytes*4 < row.total
+		if !little && !a.loose(row) {
+			delete(a.upkeep.thin, id)
+			continue
+		}
+		since, ok := a.upkeep.thin[id]
+		if !ok {
+			since = now
+			a.upkeep.thin[id] = now
+		}
+		if now.Sub(since) < maxAge(row.Class) && !(little && a.upkeep.solid) || a.upkeep.unforwarded.waits(id, now) {
+			continue
+		}
+		on := shelfOf(row.Class, row.Tier)
+		due[on] = append(due[on], row)
+	}
+	return due, nil
+}
+
+// loose reports whether a segment takes more than five quarters of what its living records
+// would take in a new one. Where records are no larger than a page or two, holes give
+// little back, and this is what is left of them.
+func (a *Archive) loose(row segmentRow) bool {
+	taken, ok := a.upkeep.taken[row.ID]
+	if !ok {
+		path, known := a.path(row)
+		if !known {
+			return false
+		}
+		taken = a.allocated(path)
+		a.upkeep.taken[row.ID] = taken
+	}
+	if !a.upkeep.solid {
+		taken -= a.upkeep.fresh[row.ID] // holes may do
+	}
+	whole := float64(row.length) * float64(row.bytes) / float64(row.total) // headers and footer in proportion
+	return float64(taken) > whole*5/4
 }
 
 // fitting returns how many of the segments go into one.
@@ -70,59 +108,114 @@ type copying struct {
 	path    string // of the temporary file
 	f       disk.File
 	headers map[headerID]int64
-	moved   []moved
+	origins []origin
 	buf     []byte
 }
 
-// moved is a row that will point to the copy.
-type moved struct {
-	Stored
-	from   int64 // segment
-	length int64
+// origin says that the copies before a byte, up to those of the origin before, are from a
+// segment.
+type origin struct{ end, segment int64 }
+
+// unfit is why something cannot be done with one segment, whatever is done with others.
+type unfit struct{ error }
+
+func (u *unfit) Unwrap() error { return u.error }
+
+// unfitIf makes an error of a segment's file known as that.
+func unfitIf(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &unfit{err}
 }
 
-// forward makes one segment of what is left of others. It is complete when it gets its
-// name, and known when its rows are committed: a start takes all of it or nothing. The
-// others are removed as dead ones are, before a tombstone may name a copy.
-func (a *Archive) forward(ctx context.Context, on shelf, sources []segmentRow) error {
-	c, err := a.newCopying(on, sources)
-	if err != nil {
+// retryUnfit is when something is tried again with a segment that was unfit for it: what
+// does not get better by itself must not be read and told of in every pass.
+const retryUnfit = 6 * time.Hour
+
+// refusals are segments that were unfit for something, and when that was.
+type refusals map[int64]kvs.Millis
+
+// waits reports whether it is too early to try again.
+func (r refusals) waits(id int64, now kvs.Millis) bool {
+	at, ok := r[id]
+	return ok && now.Sub(at) < retryUnfit
+}
+
+// refuse lets errors pass that are not of the segment alone. Of the others it tells once.
+func (a *Archive) refuse(r refusals, id int64, what string, err error) error {
+	if _, ok := errors.AsType[*unfit](err); !ok {
 		return err
 	}
-	err = a.fill(ctx, c, sources)
-	if err = errors.Join(err, c.f.Close()); err != nil {
-		return errors.Join(err, a.disk.Remove(c.path))
+	if _, told := r[id]; !told {
+		a.log.Error("a segment is "+what+"; see millrace check", "segment", id, "error", err)
 	}
-	path := filepath.Join(a.dir, segment.FileName(c.ID))
-	a.upkeep.stray = path
-	err = a.disk.Rename(c.path, path)
+	r[id] = kvs.MillisOf(a.now())
+	return nil
+}
+
+// forward makes one segment of what is left of others, and removes them as dead ones are,
+// before a tombstone may name a copy.
+func (a *Archive) forward(ctx context.Context, on shelf, sources []segmentRow) error {
+	c, err := a.copyLive(ctx, on, sources)
+	if err != nil || c == nil {
+		return err
+	}
+	// From here on a start may find it, and takes all of it.
+	a.upkeep.copies = c
+	err = a.disk.Rename(c.path, filepath.Join(a.dir, segment.FileName(c.ID)))
 	if err == nil {
 		err = a.disk.SyncDir(a.dir)
 	}
 	if err == nil {
-		err = a.index.forward(ctx, c)
+		err = a.adopt(ctx, c, false)
 	}
 	if err != nil {
-		return errors.Join(err, a.disk.Remove(c.path), a.removeStray())
+		return errors.Join(err, a.settleCopies(ctx))
 	}
-	a.upkeep.stray, a.upkeep.ghosts = "", true
-	a.observer.Forwarded(c.bytes)
 	return nil
 }
 
-// removeStray removes a segment of copies that did not become known. While it may exist
-// nothing can be buried: a start would take the copies of what has died since.
-func (a *Archive) removeStray() error {
-	if a.upkeep.stray == "" {
+// copyLive writes a segment of copies under a temporary name; nil when there is nothing
+// that can be copied.
+func (a *Archive) copyLive(ctx context.Context, on shelf, sources []segmentRow) (*copying, error) {
+	c, err := a.newCopying(on, sources)
+	if err != nil {
+		return nil, err
+	}
+	err = a.fill(ctx, c, sources)
+	if err = errors.Join(err, c.f.Close()); err != nil || c.live == 0 {
+		return nil, errors.Join(err, a.disk.Remove(c.path))
+	}
+	c.headers, c.buf = nil, nil
+	return c, nil
+}
+
+// settleCopies ends what went wrong with a segment of copies: it is removed, or becomes
+// known as a whole. While it may be there without rows nothing can be buried: a start would
+// take the copies of what has died since.
+func (a *Archive) settleCopies(ctx context.Context) error {
+	c := a.upkeep.copies
+	if c == nil {
 		return nil
 	}
-	if err := a.disk.Remove(a.upkeep.stray); err != nil {
+	rows, err := a.index.segmentsWhere(ctx, fmt.Sprintf("id = %d", c.ID))
+	if err != nil {
 		return err
+	}
+	if row, known := rows[c.ID]; known {
+		c.segmentRow = row
+		return a.adopt(ctx, c, true)
+	}
+	for _, path := range []string{c.path, filepath.Join(a.dir, segment.FileName(c.ID))} {
+		if err := a.disk.Remove(path); err != nil {
+			return err
+		}
 	}
 	if err := a.disk.SyncDir(a.dir); err != nil {
 		return err
 	}
-	a.upkeep.stray = ""
+	a.upkeep.copies = nil
 	return nil
 }
 
@@ -139,28 +232,41 @@ func (a *Archive) newCopying(on shelf, sources []segmentRow) (*copying, error) {
 	for _, row := range sources {
 		c.Created = min(c.Created, row.Created)
 	}
-	c.length, c.sealed = segment.HeadSize, true
+	c.length = segment.HeadSize
 	c.path = filepath.Join(a.dir, "."+segment.FileName(id))
 	var err error
 	c.f, err = a.disk.Create(c.path)
 	return c, err
 }
 
-// fill writes the whole segment.
+// fill writes the whole segment. What a damaged source has stays where it is: while its
+// file is there a copy could not die without the original coming back, so all of it stays.
 func (a *Archive) fill(ctx context.Context, c *copying, sources []segmentRow) error {
 	if err := c.f.Write([][]byte{c.Encode()}, 0); err != nil {
 		return err
 	}
 	for _, row := range sources {
-		if err := a.fillFrom(ctx, c, row); err != nil {
+		before := c.segmentRow
+		err := a.fillFrom(ctx, c, row)
+		if err == nil {
+			c.origins = append(c.origins, origin{c.length, row.ID})
+			continue
+		}
+		if err := a.refuse(a.upkeep.unforwarded, row.ID, "not copied forward", err); err != nil {
 			return fmt.Errorf("copy forward segment %d: %w", row.ID, err)
 		}
+		c.segmentRow = before // the next source writes over it
+		maps.DeleteFunc(c.headers, func(_ headerID, at int64) bool { return at >= c.length })
 	}
-	size, err := segment.Seal(c.f, c.Head, c.length)
-	if err != nil {
+	if c.live == 0 {
+		return nil
+	}
+	if err := c.f.Truncate(c.length); err != nil {
 		return err
 	}
-	c.length = size
+	if _, err := segment.Seal(c.f, c.Head, c.length); err != nil {
+		return err
+	}
 	return c.f.Sync()
 }
 
@@ -168,37 +274,35 @@ func (a *Archive) fill(ctx context.Context, c *copying, sources []segmentRow) er
 func (a *Archive) fillFrom(ctx context.Context, c *copying, row segmentRow) error {
 	path, ok := a.path(row)
 	if !ok {
-		return errors.New("its folder is not known")
+		return unfitIf(errors.New("its folder is not known"))
 	}
 	f, err := a.disk.Open(path)
 	if err != nil {
-		return err
+		return unfitIf(err)
 	}
 	defer f.Close() // only read from
 	size, err := f.Size()
 	if err != nil {
-		return err
+		return unfitIf(err)
 	}
-	live, err := a.liveRows(ctx, f, row, size)
-	if err != nil {
-		return err
-	}
-	if int64(len(live)) != row.live {
-		return fmt.Errorf("%d rows point to it, its footer leads to %d", row.live, len(live))
-	}
-	for i := range live {
+	live := c.live
+	err = a.eachLive(ctx, f, row, size, func(s *Stored) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := c.take(f, row, size, live[i]); err != nil {
-			return err
-		}
+		return c.take(f, row, size, s)
+	})
+	if err != nil {
+		return err
+	}
+	if live = c.live - live; live != row.live {
+		return unfitIf(fmt.Errorf("%d rows point to it, its footer leads to %d", row.live, live))
 	}
 	return nil
 }
 
 // take copies a record, and the header record it needs unless that is there already.
-func (c *copying) take(f disk.File, row segmentRow, size int64, s Stored) error {
+func (c *copying) take(f disk.File, row segmentRow, size int64, s *Stored) error {
 	header, err := intactRecord(f, row.Head, s.header, size, segment.HeaderRecord)
 	if err != nil {
 		return err
@@ -216,17 +320,12 @@ func (c *copying) take(f disk.File, row segmentRow, size int64, s Stored) error 
 	if err != nil {
 		return err
 	}
-	m := moved{Stored: s, from: row.ID, length: s.length}
-	m.segment, m.position, m.header = c.ID, c.length, at
 	rec.Header = at
 	if err := c.put(f, s.position, &rec); err != nil {
 		return err
 	}
-	c.moved = append(c.moved, m)
 	c.live++
 	c.bytes += s.length
-	c.total += s.length
-	c.longest = max(c.longest, s.Duration)
 	return nil
 }
 
@@ -238,9 +337,9 @@ func intactRecord(f disk.File, h segment.Head, position, size int64, kind segmen
 		ok, err = segment.Verify(f, position, &rec)
 	}
 	if err == nil && (!ok || rec.Kind != kind) {
-		err = fmt.Errorf("the record at %d is damaged; see millrace check", position)
+		err = fmt.Errorf("the record at %d is damaged", position)
 	}
-	return rec, err
+	return rec, unfitIf(err)
 }
 
 // put copies a record to the end: its head anew, the rest as it is.
@@ -253,7 +352,7 @@ func (c *copying) put(from disk.File, position int64, rec *segment.Record) error
 	for done := int64(len(head)); done < rec.Size(); {
 		b := c.buf[:min(int64(len(c.buf)), rec.Size()-done)]
 		if n, err := from.ReadAt(b, position+done); n < len(b) {
-			return err
+			return unfitIf(err)
 		}
 		if err := c.f.Write([][]byte{b}, c.length+done); err != nil {
 			return err
@@ -264,32 +363,119 @@ func (c *copying) put(from disk.File, position int64, rec *segment.Record) error
 	return nil
 }
 
-// forward makes a segment of copies known: its row, and all rows that point there now.
-func (x *index) forward(ctx context.Context, c *copying) error {
-	return x.db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO segments (`+segmentColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, 0, $8, $9, $10, $11)`,
-			c.ID, int64(c.Salt), c.Version, c.Class, c.Tier, c.Created, c.length, c.live, c.bytes, c.total, c.longest)
-		if err != nil {
+// adopt makes a segment of copies known: its row, and a few hundred rows at a time that
+// point there now, so that fragments being stored never wait for all of them. Until all do
+// the segment counts as one that is open; when the process ends before, a start does the
+// rest.
+func (a *Archive) adopt(ctx context.Context, c *copying, known bool) error {
+	f, err := a.disk.Open(filepath.Join(a.dir, segment.FileName(c.ID)))
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read from
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	var some []arrival
+	flush := func() error {
+		if err := a.index.arrive(ctx, c.segmentRow, known, some); err != nil {
 			return err
+		}
+		known, some = true, some[:0]
+		return nil
+	}
+	from, arrived := 0, int64(0)
+	if known { // before an error
+		arrived = c.length
+	}
+	c.bytes = 0
+	ok, err := segment.ReadFooter(f, c.Head, size, func(position int64, rec *segment.Record) error {
+		for position >= c.origins[from].end {
+			from++
+		}
+		c.bytes += rec.Size()
+		if position < arrived {
+			return nil
+		}
+		some = append(some, arrival{stream: rec.Fragment.Stream, n: rec.Fragment.Number.N, from: c.origins[from].segment,
+			position: position, header: rec.Header, length: rec.Size(), duration: rec.Fragment.Duration})
+		if len(some) < maxDeletes {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil && !ok {
+		err = fmt.Errorf("segment %d of copies reads back damaged", c.ID)
+	}
+	if err == nil && len(some) > 0 {
+		err = flush()
+	}
+	if err == nil {
+		err = a.index.sealSegment(ctx, c.ID, size)
+	}
+	if err != nil {
+		return err
+	}
+	c.sealed = true
+	a.upkeep.copies, a.upkeep.ghosts = nil, true
+	a.observer.Forwarded(c.bytes)
+	return nil
+}
+
+// redirect lets victims that were found in the originals name the copies.
+func (c *copying) redirect(victims []victim) {
+	for i := range victims {
+		if slices.ContainsFunc(c.origins, func(o origin) bool { return o.segment == victims[i].segment }) {
+			victims[i].segment = c.ID
+		}
+	}
+}
+
+// arrival is a row that will point to a copy.
+type arrival struct {
+	stream           kvs.StreamID
+	n                int64
+	from             int64 // segment
+	position, header int64
+	length, duration int64
+}
+
+// arrive lets rows point to copies. The row of their segment is made with the first ones.
+func (x *index) arrive(ctx context.Context, row segmentRow, known bool, some []arrival) error {
+	return x.db.Write(ctx, func(tx *sql.Tx) error {
+		if !known {
+			if err := insertSegment(ctx, tx, row); err != nil {
+				return err
+			}
 		}
 		move, err := tx.PrepareContext(ctx, `UPDATE fragments SET segment = $1, position = $2, header = $3 WHERE stream = $4 AND n = $5 AND segment = $6`)
 		if err != nil {
 			return err
 		}
 		defer move.Close() // with the transaction
-		for i := range c.moved {
-			m := &c.moved[i]
-			r, err := move.ExecContext(ctx, c.ID, m.position, m.header, int64(m.Stream), m.Number.N, m.from)
+		g := growth{}
+		left := map[int64]share{}
+		for i := range some {
+			m := &some[i]
+			r, err := move.ExecContext(ctx, row.ID, m.position, m.header, int64(m.stream), m.n, m.from)
 			if err != nil {
 				return err
 			}
 			if n, err := r.RowsAffected(); err != nil || n != 1 {
-				return errors.Join(err, kvs.Errorf(kvs.Internal, "fragment %d of stream %d left segment %d while it was copied", m.Number.N, m.Stream, m.from))
+				return errors.Join(err, kvs.Errorf(kvs.Internal, "fragment %d of stream %d left segment %d while it was copied", m.n, m.stream, m.from))
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE segments SET live = live - 1, bytes = bytes - $2 WHERE id = $1`, m.from, m.length); err != nil {
+			left[m.from] = share{left[m.from].rows + 1, left[m.from].bytes + m.length}
+			g.share = share{g.share.rows + 1, g.share.bytes + m.length}
+			g.total += m.length
+			g.longest = max(g.longest, m.duration)
+			g.length = m.position + m.length
+		}
+		for from, s := range left {
+			if _, err := tx.ExecContext(ctx, `UPDATE segments SET live = live - $2, bytes = bytes - $3 WHERE id = $1`, from, s.rows, s.bytes); err != nil {
 				return err
 			}
 		}
-		return nil
+		return advance(ctx, tx, row.ID, g)
 	})
 }

@@ -36,12 +36,15 @@ type segmentRow struct {
 }
 
 func (x *index) addSegment(ctx context.Context, r segmentRow) error {
-	return x.db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO segments (id, salt, version, class, tier, created, length, sealed, warm, live, bytes, total, longest)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, 0, 0, 0)`,
-			r.ID, int64(r.Salt), r.Version, r.Class, r.Tier, r.Created, r.length, placeOf(r.warm, r.both))
-		return err
-	})
+	return x.db.Write(ctx, func(tx *sql.Tx) error { return insertSegment(ctx, tx, r) })
+}
+
+// insertSegment adds the row of a segment that is not sealed and has no fragments yet.
+func insertSegment(ctx context.Context, tx *sql.Tx, r segmentRow) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO segments (id, salt, version, class, tier, created, length, sealed, warm, live, bytes, total, longest)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, 0, 0, 0)`,
+		r.ID, int64(r.Salt), r.Version, r.Class, r.Tier, r.Created, r.length, placeOf(r.warm, r.both))
+	return err
 }
 
 func (x *index) sealSegment(ctx context.Context, id, length int64) error {

@@ -102,6 +102,9 @@ func (a *Archive) removeSome(ctx context.Context, after int64) (last int64, more
 		delete(a.upkeep.fresh, id)
 		delete(a.upkeep.wiped, id)
 		delete(a.upkeep.thin, id)
+		delete(a.upkeep.taken, id)
+		delete(a.upkeep.unforwarded, id)
+		delete(a.upkeep.unpunched, id)
 	}
 	if len(gone) > 0 {
 		a.observer.Freed(len(gone), bytes)
@@ -137,6 +140,7 @@ func (a *Archive) punchHoles(ctx context.Context) error {
 		return err
 	}
 	a.findFresh(rows)
+	now := kvs.MillisOf(a.now())
 	var errs []error
 	for id, dead := range a.upkeep.fresh {
 		row, ok := rows[id]
@@ -144,7 +148,9 @@ func (a *Archive) punchHoles(ctx context.Context) error {
 		case !ok:
 			delete(a.upkeep.fresh, id)
 		case row.live > 0 && row.sealed && row.Version > 1 && (dead >= min(punchBytes, row.length/punchPart) || a.upkeep.wiped[id]):
-			errs = append(errs, a.punch(ctx, row))
+			if !a.upkeep.unpunched.waits(id, now) {
+				errs = append(errs, a.refuse(a.upkeep.unpunched, id, "not punched", a.punch(ctx, row)))
+			}
 		}
 		if ctx.Err() != nil {
 			break
@@ -207,6 +213,8 @@ func (a *Archive) punch(ctx context.Context, row segmentRow) error {
 	}
 	delete(a.upkeep.fresh, row.ID)
 	delete(a.upkeep.wiped, row.ID)
+	delete(a.upkeep.taken, row.ID)
+	delete(a.upkeep.unpunched, row.ID)
 	if after, err := f.Allocated(); err == nil && after < before {
 		a.observer.Freed(0, before-after)
 	}
@@ -231,54 +239,93 @@ func between(needed []stretch) (holes []stretch) {
 func (a *Archive) needed(ctx context.Context, f disk.File, row segmentRow) ([]stretch, error) {
 	size, err := f.Size()
 	if err != nil {
-		return nil, err
+		return nil, unfitIf(err)
 	}
 	footer, sealed, err := segment.EndsSealed(f, row.Head, size)
 	if err != nil {
-		return nil, err
-	}
-	live, err := a.liveRows(ctx, f, row, size)
-	if err != nil {
-		return nil, err
-	}
-	if !sealed || int64(len(live)) != row.live {
-		return nil, fmt.Errorf("%d rows point to it, its footer (intact: %v) leads to %d: not punched; see millrace check", row.live, sealed, len(live))
+		return nil, unfitIf(err)
 	}
 	needed := []stretch{{0, segment.HeadSize}, {footer, size}}
 	headers := map[int64]bool{}
-	for i := range live {
-		s := &live[i]
+	live := int64(0)
+	err = a.eachLive(ctx, f, row, size, func(s *Stored) error {
+		live++
 		needed = append(needed, stretch{s.position, s.position + s.length})
 		if headers[s.header] {
-			continue
+			return nil
 		}
 		headers[s.header] = true
 		rec, ok, err := segment.ReadRecord(f, row.Head, s.header, size)
-		if err != nil {
-			return nil, err
+		end := s.header + rec.Size()
+		if err != nil || !ok || rec.Kind != segment.HeaderRecord {
+			end = max(s.header, s.position) // how long it is cannot be told; it ends before this
 		}
-		if !ok || rec.Kind != segment.HeaderRecord {
-			return nil, fmt.Errorf("the header record at %d is damaged: not punched; see millrace check", s.header)
-		}
-		needed = append(needed, stretch{s.header, s.header + rec.Size()})
+		needed = append(needed, stretch{s.header, end})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !sealed || live != row.live {
+		return nil, unfitIf(fmt.Errorf("%d rows point to it, its footer (intact: %v) leads to %d", row.live, sealed, live))
 	}
 	slices.SortFunc(needed, func(a, b stretch) int { return cmp.Compare(a.at, b.at) })
 	return needed, nil
 }
 
-// reach is the numbers that a stream has in a segment, from the first to the last.
+// reach is the numbers that a stream has in a part of a segment, from the first to the last.
 type reach struct{ first, last int64 }
 
-// liveRows returns the rows that point to a sealed segment, by position. The index has no
-// order by segments, so the file is asked which streams and numbers it has.
-func (a *Archive) liveRows(ctx context.Context, f disk.File, row segmentRow, size int64) (live []Stored, err error) {
-	reaches, err := reachesOf(f, row.Head, size)
-	if err != nil {
-		return nil, err
+// maxReached is how many records of a segment are looked up at a time.
+const maxReached = 4096
+
+// eachLive calls each for the rows that point to a sealed segment, by position. The index
+// has no order by segments, so the file is asked which streams and numbers it has. It keeps
+// a few thousand rows in memory.
+func (a *Archive) eachLive(ctx context.Context, f disk.File, row segmentRow, size int64, each func(*Stored) error) error {
+	reaches := map[kvs.StreamID]reach{}
+	count, first, last := 0, int64(0), int64(0)
+	var failed error // not of the file
+	flush := func() error {
+		live, err := a.reached(ctx, row.ID, reaches, first, last)
+		for i := 0; i < len(live) && err == nil; i++ {
+			err = each(&live[i])
+		}
+		clear(reaches)
+		count, failed = 0, err
+		return err
 	}
-	for id, r := range reaches {
-		some, err := a.selectRows(ctx, `SELECT `+placeColumns+` FROM fragments WHERE stream = $1 AND n >= $2 AND n <= $3 AND segment = $4`,
-			int64(id), r.first, r.last, row.ID)
+	err := eachFragment(f, row.Head, size, func(position int64, rec *segment.Record) error {
+		if count == 0 {
+			first = position
+		}
+		n := rec.Fragment.Number.N
+		r, ok := reaches[rec.Fragment.Stream]
+		if !ok {
+			r = reach{n, n}
+		}
+		reaches[rec.Fragment.Stream] = reach{min(r.first, n), max(r.last, n)}
+		last = position
+		if count++; count < maxReached {
+			return nil
+		}
+		return flush()
+	})
+	switch {
+	case failed != nil:
+		return failed
+	case err != nil:
+		return unfitIf(err)
+	}
+	return flush()
+}
+
+// reached returns the rows that point to a part of a segment, by position.
+func (a *Archive) reached(ctx context.Context, id int64, reaches map[kvs.StreamID]reach, first, last int64) (live []Stored, err error) {
+	for stream, r := range reaches {
+		some, err := a.selectRows(ctx, `SELECT `+placeColumns+` FROM fragments
+			WHERE stream = $1 AND n >= $2 AND n <= $3 AND segment = $4 AND position >= $5 AND position <= $6`,
+			int64(stream), r.first, r.last, id, first, last)
 		if err != nil {
 			return nil, err
 		}
@@ -288,32 +335,32 @@ func (a *Archive) liveRows(ctx context.Context, f disk.File, row segmentRow, siz
 	return live, nil
 }
 
-// reachesOf reads which numbers of which streams a segment has: from its footer, or from
-// the heads of its records where there is none.
-func reachesOf(f disk.File, h segment.Head, size int64) (map[kvs.StreamID]reach, error) {
-	all := map[kvs.StreamID]reach{}
-	note := func(rec *segment.Record) {
-		n := rec.Fragment.Number.N
-		r, ok := all[rec.Fragment.Stream]
-		if !ok {
-			r = reach{n, n}
-		}
-		all[rec.Fragment.Stream] = reach{min(r.first, n), max(r.last, n)}
-	}
-	ok, err := segment.ReadFooter(f, h, size, func(_ int64, rec *segment.Record) error {
-		note(rec)
+// liveRows returns all rows that point to a sealed segment, by position.
+func (a *Archive) liveRows(ctx context.Context, f disk.File, row segmentRow, size int64) (live []Stored, err error) {
+	err = a.eachLive(ctx, f, row, size, func(s *Stored) error {
+		live = append(live, *s)
 		return nil
 	})
+	return live, err
+}
+
+// eachFragment calls each for the fragment records of a segment, in order: from its footer,
+// or from their heads where there is none.
+func eachFragment(f disk.File, h segment.Head, size int64, each func(position int64, rec *segment.Record) error) error {
+	ok, err := segment.ReadFooter(f, h, size, each)
 	if err != nil || ok {
-		return all, err
+		return err
 	}
 	for s := segment.NewScanner(f, h, segment.HeadSize, size, false); ; {
 		ok, err := s.Next()
 		if err != nil || !ok {
-			return all, err
+			return err
 		}
-		if s.Finding != segment.Garbage && s.Record.Kind == segment.FragmentRecord {
-			note(&s.Record)
+		if s.Finding == segment.Garbage || s.Record.Kind != segment.FragmentRecord {
+			continue
+		}
+		if err := each(s.Position, &s.Record); err != nil {
+			return err
 		}
 	}
 }

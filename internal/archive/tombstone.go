@@ -122,18 +122,23 @@ type upkeep struct {
 	buried  int64                // rows are removed that tombstones before this position name
 	entries map[int64]int        // tombstones by segment
 	tops    tops                 // guarded by itself
-	stray   string               // a file may exist that holds copies nobody knows of; "" = none
+	copies  *copying             // a file may exist of whose copies the index does not know all; nil = none
 	ghosts  bool                 // a file may exist whose fragments have copies elsewhere
 	fresh   map[int64]int64      // bytes by segment that died since holes were punched last
 	wiped   map[int64]bool       // segments that something was erased from since
 	known   bool                 // fresh has what died before the start, too
 	thin    map[int64]kvs.Millis // segments of which little is left, and since when
+	taken   map[int64]int64      // what segments take on the disk, since holes were punched last
 	solid   bool                 // the disk takes no holes
+
+	unforwarded refusals // segments that are not copied forward
+	unpunched   refusals // segments that get no holes
 }
 
 func newUpkeep() *upkeep {
 	return &upkeep{cursors: make(map[kvs.StreamID]cursor), entries: make(map[int64]int), ghosts: true,
-		fresh: make(map[int64]int64), wiped: make(map[int64]bool), thin: make(map[int64]kvs.Millis)}
+		fresh: make(map[int64]int64), wiped: make(map[int64]bool), thin: make(map[int64]kvs.Millis),
+		taken: make(map[int64]int64), unforwarded: make(refusals), unpunched: make(refusals)}
 }
 
 // note counts tombstones.
@@ -158,7 +163,12 @@ func (a *Archive) bury(ctx context.Context, victims []victim) error {
 }
 
 func (a *Archive) buryOnce(ctx context.Context, victims []victim) error {
-	if err := a.settleTombstones(ctx); err != nil {
+	c := a.upkeep.copies
+	err := a.settleTombstones(ctx)
+	if c != nil && c.sealed { // what was chosen just now has moved
+		c.redirect(victims)
+	}
+	if err != nil {
 		return err
 	}
 	entries := tombstonesOf(victims)
@@ -177,7 +187,7 @@ func (a *Archive) buryOnce(ctx context.Context, victims []victim) error {
 // removed, and no file is left whose fragments have copies. A tombstone of the copy would
 // bring the original back.
 func (a *Archive) settleTombstones(ctx context.Context) error {
-	if err := a.removeStray(); err != nil {
+	if err := a.settleCopies(ctx); err != nil {
 		return err
 	}
 	if a.upkeep.ghosts {
