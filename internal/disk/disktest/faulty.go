@@ -52,6 +52,8 @@ var (
 	// ErrLost fails a Sync as a disk does that lost what it was given: a later Sync
 	// that succeeds says nothing about these bytes.
 	ErrLost = fmt.Errorf("injected: %w", syscall.EIO)
+	// ErrIO fails an operation otherwise than a full disk does.
+	ErrIO = fmt.Errorf("injected: %w", syscall.EIO)
 	// ErrDrop leaves the operation out and reports success.
 	ErrDrop = errors.New("left out")
 )
