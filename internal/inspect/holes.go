@@ -60,3 +60,10 @@ func (s *inspection) zeros(from, to int64) bool {
 	}
 	return false
 }
+
+// reached says whether a page of zeros has a byte between these two: a file system that
+// does not tell of holes has only zeros in their place, and a hole that takes away the
+// head of a record begins in the record before.
+func (s *inspection) reached(from, to int64) bool {
+	return s.head.Version != 1 && s.zeros(from/pageSize*pageSize, (to+pageSize-1)/pageSize*pageSize)
+}

@@ -218,7 +218,8 @@ func (s *inspection) scan(ctx context.Context) error {
 		}
 		switch {
 		case s.scanner.Finding == segment.Garbage:
-			s.gaps = append(s.gaps, gap{s.scanner.Position, s.scanner.End, s.scanner.Hole || s.touched(s.scanner.Position, s.scanner.End)})
+			from, to := s.scanner.Position, s.scanner.End
+			s.gaps = append(s.gaps, gap{from, to, s.scanner.Hole || s.touched(from, to) || s.reached(from, to)})
 		case s.scanner.Record.Kind == segment.FragmentRecord:
 			if err := s.add(ctx); err != nil {
 				return err

@@ -16,8 +16,8 @@ import (
 // Crash is a disk in memory that knows what a power failure may leave of it.
 //
 // A page of 4 KiB that was written, cut off or punched since the last Sync of its file may
-// hold what was synced, or what any write since then made of it, or some sectors of one
-// and some of another. A page that was never synced may be zeros, or what another file
+// hold what was synced, or what any write since then made of it, or, where something was
+// written, some sectors of one and some of another. A page that was never synced may be zeros, or what another file
 // once had there. The size of a file may be any since its last Sync. Names that were made,
 // changed or removed since the last SyncDir of their folder may each be as before or after.
 // What was synced is never lost. Many goroutines may use it.

@@ -185,7 +185,8 @@ func (f *inode) crash(r *chance) *inode {
 // choose decides what a page that was not synced is found to be.
 func (f *inode) choose(r *chance, made *inode, i int64) {
 	versions := append(slices.Clone(f.past[i]), f.page(i))
-	p := versions[r.IntN(len(versions))]
+	n, k := r.IntN(len(versions)), r.IntN(len(versions))
+	p := versions[n]
 	switch r.IntN(4) {
 	case 0: // as it was synced
 		p = nil
@@ -196,7 +197,9 @@ func (f *inode) choose(r *chance, made *inode, i int64) {
 			p = r.stale[r.IntN(len(r.stale))]
 		}
 	case 1:
-		p = tear(r, p, versions[r.IntN(len(versions))])
+		if versions[max(n, k)] != nil { // what is written can tear; a hole is there or not
+			p = tear(r, p, versions[k])
+		}
 	}
 	for int64(len(made.pages)) <= i {
 		made.pages = append(made.pages, nil)
