@@ -5,6 +5,7 @@
 #   make race     the tests under the race detector; needs a C compiler
 #   make lint     golangci-lint, gofmt, go.mod and generated files are current
 #   make gen      write generated files
+#   make crash    CRASH_SEEDS histories of an archive whose power fails, and a proof that each sync is needed
 #   make fuzz     every fuzz target for FUZZTIME each
 #   make bench    the benchmarks of docs/design/performance.md
 #   make bench-front   what a call and a start cost, against their goals
@@ -21,6 +22,7 @@ GO       ?= go
 FUZZTIME ?= 30s
 BENCH    ?= .
 PKGS     ?= ./...
+CRASH_SEEDS ?= 20000
 VERSION  ?=
 TARGETS  ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
 
@@ -29,7 +31,7 @@ LINT         := bin/golangci-lint-$(LINT_VERSION)
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build test race lint gen fuzz bench bench-front bench-archive soak-memory release release-check install-test e2e clean
+.PHONY: all run build test race crash lint gen fuzz bench bench-front bench-archive soak-memory release release-check install-test e2e clean
 
 all: test build
 
@@ -46,6 +48,9 @@ test:
 race: export CGO_ENABLED := 1
 race:
 	$(GO) test -race -shuffle=on -timeout 15m $(PKGS)
+
+crash:
+	CRASH_SEEDS=$(CRASH_SEEDS) $(GO) test -count=1 -timeout 0 -v -run 'PowerFailures|EachSync' ./internal/archive/crashtest
 
 # Generated files are checked by writing them again: whatever is uncommitted before
 # must be the same afterwards, so the check works on a dirty tree, too.

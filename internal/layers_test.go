@@ -59,6 +59,7 @@ var floors = map[string]floor{
 	"internal/catalog":             state1,
 	"internal/live":                state1,
 	"internal/archive":             state1,
+	"internal/archive/crashtest":   state1,
 	"internal/archive/archivetest": state1,
 	"internal/iam":                 state1,
 	"internal/quota":               state1,

@@ -1,6 +1,9 @@
 package disk
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // Renew writes the bytes of a file from one position to another once more, as they are.
 // A Sync that failed makes the system take bytes for stored that are in memory only, and
@@ -12,7 +15,7 @@ func Renew(f File, from, to int64) error {
 		b = b[:min(int64(len(b)), to-from)]
 		switch n, err := f.ReadAt(b, from); {
 		case n == len(b):
-		case err == io.EOF: //nolint:errorlint // io.ReaderAt returns it as it is
+		case errors.Is(err, io.EOF):
 			return io.ErrUnexpectedEOF
 		default:
 			return err

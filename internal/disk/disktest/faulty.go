@@ -54,6 +54,9 @@ var (
 	ErrLost = fmt.Errorf("injected: %w", syscall.EIO)
 	// ErrIO fails an operation otherwise than a full disk does.
 	ErrIO = fmt.Errorf("injected: %w", syscall.EIO)
+	// ErrDead is what a process gets that ended some time ago: nothing of it reaches the
+	// disk any more.
+	ErrDead = errors.New("the process is dead")
 	// ErrDrop leaves the operation out and reports success.
 	ErrDrop = errors.New("left out")
 )
@@ -259,10 +262,10 @@ type faultyFile struct {
 	name string
 }
 
-// Write leaves half of the first piece behind when it fails.
+// Write leaves half of the first piece behind when it fails, unless the process is dead.
 func (f *faultyFile) Write(pieces [][]byte, off int64) error {
 	if err := f.disk.step(Write, f.name); err != nil {
-		if errors.Is(err, ErrDrop) || len(pieces) == 0 {
+		if errors.Is(err, ErrDrop) || errors.Is(err, ErrDead) || len(pieces) == 0 {
 			return done(err)
 		}
 		return errors.Join(err, f.File.Write([][]byte{pieces[0][:len(pieces[0])/2]}, off))
