@@ -48,6 +48,7 @@ var floors = map[string]floor{
 	"internal/keyring/keyringtest": bytes0,
 	"internal/segment":             bytes0,
 	"internal/staging":             bytes0,
+	"internal/recall":              bytes0,
 	"internal/tally":               bytes0,
 	"internal/frames":              bytes0,
 	"internal/segment/segmenttest": bytes0,

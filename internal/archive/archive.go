@@ -19,7 +19,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,7 @@ import (
 	"github.com/millrace/millrace/internal/journal"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/recall"
 	"github.com/millrace/millrace/internal/staging"
 	"github.com/millrace/millrace/internal/tally"
 )
@@ -144,6 +147,9 @@ type Archive struct {
 	maintenance sync.Mutex
 	upkeep      *upkeep
 
+	recalls *recall.Book[Erasure]
+	running atomic.Bool // fragments may be on their way
+
 	mu        sync.Mutex // guards what follows; held while a batch is stored
 	sums      *tally.Book
 	stage     *staging.Writer
@@ -173,6 +179,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 		queue:        newQueue(),
 		pressure:     pressure{dir: o.Dir, reserve: o.Reserve, expire: make(chan struct{}, 1)},
 		upkeep:       newUpkeep(),
+		recalls:      recall.NewBook[Erasure](),
 		sums:         tally.NewBook(rememberedStreams),
 		stage:        staging.New(staging.Size),
 		placing:      newPlacing(),
@@ -231,6 +238,7 @@ func (a *Archive) start(ctx context.Context, dir string) error {
 // Run stores what is appended and lets expire what is old, until ctx ends and every
 // accepted fragment was answered. Call it once.
 func (a *Archive) Run(ctx context.Context) error {
+	a.running.Store(true)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { a.expireLoop(ctx) })
@@ -280,4 +288,46 @@ func (a *Archive) Stats(ctx context.Context) (Stats, error) {
 	s.OpenSegments = int(open.Int64)
 	s.Fragments, s.Bytes = live.Int64, bytes.Int64
 	return s, err
+}
+
+// Policy says what a stream keeps. It is asked for again before anything is removed, so
+// that a change holds from the next look on.
+type Policy struct {
+	Hours int             // retention; 0 = nothing is kept
+	Bytes int64           // records beyond this many bytes go, the oldest first; 0 = no limit
+	Tier  kvs.StorageTier // of the segments that new fragments go to; "" = HOT
+	Holds []Hold          // what stays whatever the other members say
+}
+
+// Hold keeps fragments from being removed: by expiry, by limits and by erasure.
+type Hold struct {
+	Clock kvs.Clock
+	Range kvs.TimeRange // both ends inclusive
+}
+
+// Covers reports whether some of the fragment lies in the range. An instant belongs to
+// the fragment that begins there, not to the one that ends there.
+func (h Hold) Covers(f *kvs.Fragment) bool {
+	from := f.At(h.Clock)
+	return from <= h.Range.End && (from >= h.Range.Start || from+kvs.Millis(f.Duration) > h.Range.Start)
+}
+
+// held reports whether a hold covers the fragment.
+func (p *Policy) held(f *kvs.Fragment) bool {
+	return slices.ContainsFunc(p.Holds, func(h Hold) bool { return h.Covers(f) })
+}
+
+// horizon is the oldest server timestamp that the retention still covers.
+func (p *Policy) horizon(now kvs.Millis) kvs.Millis {
+	return kvs.Stream{Retention: p.Hours}.Horizon(now)
+}
+
+// lookup returns the policy of a stream and the horizon it means now. gone says that
+// the stream was deleted: then everything is behind the horizon.
+func (a *Archive) lookup(ctx context.Context, id kvs.StreamID) (p Policy, horizon kvs.Millis, gone bool, err error) {
+	p, err = a.policy(ctx, id)
+	if err != nil && kvs.KindOf(err) == kvs.NotFound {
+		return Policy{}, math.MaxInt64, true, nil
+	}
+	return p, p.horizon(kvs.MillisOf(a.now())), false, err
 }

@@ -23,6 +23,11 @@ func (a *Archive) expireLoop(ctx context.Context) {
 		select {
 		case <-t.C:
 		case <-a.pressure.expire:
+		case <-a.recalls.Wake():
+			if err := a.recall(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn("fragments that were on their way when they were erased are not removed yet; the next expiry pass goes on", "error", err)
+			}
+			continue
 		case <-ctx.Done():
 			return
 		}
@@ -38,7 +43,7 @@ func (a *Archive) expireLoop(ctx context.Context) {
 // more. A reader that has such a file open reads on. Errors of single streams are joined;
 // the others are served.
 func (a *Archive) Expire(ctx context.Context) error {
-	errs := []error{a.expireRows(ctx)}
+	errs := []error{a.recall(ctx), a.expireRows(ctx)}
 	for _, step := range []func(context.Context) error{a.sealAged, a.keepFree, a.removeDead, a.punchHoles, a.forwardAll, a.removeDead} {
 		if ctx.Err() != nil {
 			break
@@ -291,6 +296,7 @@ func (a *Archive) deleteSome(ctx context.Context, id kvs.StreamID) (whole bool, 
 		return false, err
 	}
 	delete(a.upkeep.cursors, id)
+	a.recalls.Forget(id)
 	return true, a.forgetKeys([]kvs.StreamID{id})
 }
 
@@ -340,48 +346,6 @@ func (x *index) nextStream(ctx context.Context, after kvs.StreamID) (id kvs.Stre
 // share is what a removal takes from one segment.
 type share struct{ rows, bytes int64 }
 
-// Policy says what a stream keeps. It is asked for again before anything is removed, so
-// that a change holds from the next look on.
-type Policy struct {
-	Hours int             // retention; 0 = nothing is kept
-	Bytes int64           // records beyond this many bytes go, the oldest first; 0 = no limit
-	Tier  kvs.StorageTier // of the segments that new fragments go to; "" = HOT
-	Holds []Hold          // what stays whatever the other members say
-}
-
-// Hold keeps fragments from being removed: by expiry, by limits and by erasure.
-type Hold struct {
-	Clock kvs.Clock
-	Range kvs.TimeRange // both ends inclusive
-}
-
-// Covers reports whether some of the fragment lies in the range. An instant belongs to
-// the fragment that begins there, not to the one that ends there.
-func (h Hold) Covers(f *kvs.Fragment) bool {
-	from := f.At(h.Clock)
-	return from <= h.Range.End && (from >= h.Range.Start || from+kvs.Millis(f.Duration) > h.Range.Start)
-}
-
-// held reports whether a hold covers the fragment.
-func (p *Policy) held(f *kvs.Fragment) bool {
-	return slices.ContainsFunc(p.Holds, func(h Hold) bool { return h.Covers(f) })
-}
-
-// horizon is the oldest server timestamp that the retention still covers.
-func (p *Policy) horizon(now kvs.Millis) kvs.Millis {
-	return kvs.Stream{Retention: p.Hours}.Horizon(now)
-}
-
-// lookup returns the policy of a stream and the horizon it means now. gone says that
-// the stream was deleted: then everything is behind the horizon.
-func (a *Archive) lookup(ctx context.Context, id kvs.StreamID) (p Policy, horizon kvs.Millis, gone bool, err error) {
-	p, err = a.policy(ctx, id)
-	if err != nil && kvs.KindOf(err) == kvs.NotFound {
-		return Policy{}, math.MaxInt64, true, nil
-	}
-	return p, p.horizon(kvs.MillisOf(a.now())), false, err
-}
-
 // Erasure selects stored fragments of a stream that lie in a range of time, or partly.
 type Erasure struct {
 	Clock   kvs.Clock
@@ -389,8 +353,8 @@ type Erasure struct {
 	Through int64         // counter of the last fragment that is meant
 }
 
-// covers reports whether the fragment is meant.
-func (e Erasure) covers(f *kvs.Fragment) bool {
+// Covers reports whether the fragment is meant.
+func (e Erasure) Covers(f *kvs.Fragment) bool {
 	return f.Number.N <= e.Through && Hold{Clock: e.Clock, Range: e.Range}.Covers(f)
 }
 
@@ -414,7 +378,7 @@ func (a *Archive) Weigh(ctx context.Context, id kvs.StreamID, e Erasure) (toll T
 		}
 		after = last
 		for i := range page {
-			if !e.covers(&page[i].Fragment) {
+			if !e.Covers(&page[i].Fragment) {
 				continue
 			}
 			toll.Fragments++
@@ -426,19 +390,39 @@ func (a *Archive) Weigh(ctx context.Context, id kvs.StreamID, e Erasure) (toll T
 	}
 }
 
-// Erase removes what an erasure means, whatever is on hold: the caller has asked [Archive.Weigh].
+// Erase removes what an erasure means but for what is on hold. Fragments that it means and
+// that are still on their way go when they are stored.
 func (a *Archive) Erase(ctx context.Context, id kvs.StreamID, e Erasure) (toll Toll, err error) {
+	if a.running.Load() {
+		a.recalls.Add(id, e)
+	}
 	after := Position{N: math.MinInt64}
 	for more := true; more && err == nil; {
-		var taken share
+		var taken Toll
 		taken, after, more, err = a.eraseSome(ctx, id, e, after)
-		toll.Fragments += taken.rows
-		toll.Bytes += taken.bytes
+		toll.Fragments += taken.Fragments
+		toll.Bytes += taken.Bytes
+		toll.Held += taken.Held
 	}
 	if toll.Fragments > 0 {
 		a.wipe(ctx)
 	}
 	return toll, err
+}
+
+// recall erases what was stored behind an erasure that meant it.
+func (a *Archive) recall(ctx context.Context) (errs error) {
+	for _, c := range a.recalls.Take() {
+		toll, err := a.Erase(ctx, c.Stream, c.Order)
+		if err != nil {
+			a.recalls.Return(c)
+			errs = errors.Join(errs, err)
+		}
+		if toll.Fragments > 0 {
+			a.log.Info("fragments that were on their way when they were erased are removed", "stream-id", int64(c.Stream), "fragments", toll.Fragments)
+		}
+	}
+	return errs
 }
 
 // wipe gives the bytes of what was erased back to the disk. What does not work now, the
@@ -469,23 +453,33 @@ func (a *Archive) page(ctx context.Context, id kvs.StreamID, e Erasure, after Po
 }
 
 // eraseSome removes those behind a position that are meant, a few hundred at most.
-func (a *Archive) eraseSome(ctx context.Context, id kvs.StreamID, e Erasure, after Position) (taken share, last Position, more bool, err error) {
+func (a *Archive) eraseSome(ctx context.Context, id kvs.StreamID, e Erasure, after Position) (taken Toll, last Position, more bool, err error) {
 	a.maintenance.Lock()
 	defer a.maintenance.Unlock()
+	var p Policy
+	if a.policy != nil {
+		if p, _, _, err = a.lookup(ctx, id); err != nil {
+			return taken, last, false, err
+		}
+	}
 	page, last, err := a.page(ctx, id, e, after)
 	if err != nil {
 		return taken, last, false, err
 	}
 	var victims []victim
 	for i := range page {
-		if s := &page[i]; e.covers(&s.Fragment) {
+		switch s := &page[i]; {
+		case !e.Covers(&s.Fragment):
+		case p.held(&s.Fragment):
+			taken.Held++
+		default:
 			victims = append(victims, victim{id, s.Number.N, s.segment, s.length, erased})
-			taken.rows++
-			taken.bytes += s.length
+			taken.Fragments++
+			taken.Bytes += s.length
 		}
 	}
 	if err := a.bury(ctx, victims); err != nil {
-		return share{}, last, false, err
+		return Toll{}, last, false, err
 	}
 	return taken, last, len(page) > 0, nil
 }

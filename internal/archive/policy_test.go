@@ -2,6 +2,8 @@ package archive
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -179,4 +181,78 @@ func TestErase(t *testing.T) {
 		t.Errorf("%+v, %v", toll, err)
 	}
 	y.want(1, 2, 5, 6, 7, 9, 10)
+}
+
+// TestAnErasureMeansWhatIsOnItsWay: a fragment with a number that it covers goes when it is
+// stored, but what is on hold stays, and what has a greater number.
+func TestAnErasureMeansWhatIsOnItsWay(t *testing.T) {
+	s := &shop{}
+	policy := Policy{Hours: 1 << 20, Holds: []Hold{hoursHeld(2, 2)}}
+	o := s.options(t)
+	o.Policy = func(context.Context, kvs.StreamID) (Policy, error) { return policy, nil }
+	gone := make(chan int64, 10)
+	o.Observer = watcher{removed: func(_ string, fragments, _ int64) { gone <- fragments }}
+	a := start(t, o)
+	a.mustStore(hourly(1, 4), hourly(1, 6), hourly(2, 1))
+	e := Erasure{Range: kvs.TimeRange{Start: 1, End: 6 * hour}, Through: 6}
+	if toll, err := a.Erase(t.Context(), 1, e); err != nil || toll.Fragments != 2 || <-gone != 2 {
+		t.Fatalf("%+v, %v", toll, err)
+	}
+	late := hourly(1, 7)
+	late.Fragment.Number.Server = hour
+	a.mustStore(hourly(1, 2), hourly(1, 3), hourly(1, 5), late, hourly(2, 2))
+	for left := int64(2); left > 0; {
+		left -= <-gone
+	}
+	wantStored(t, a.Archive, 1, hourly(1, 2), late)
+	wantStored(t, a.Archive, 2, hourly(2, 1), hourly(2, 2))
+
+	policy.Holds = nil
+	if toll, err := a.Erase(t.Context(), 1, e); err != nil || toll != (Toll{Fragments: 1, Bytes: toll.Bytes}) {
+		t.Errorf("%+v, %v", toll, err)
+	}
+}
+
+// TestWhatIsErasedOutlivesAStart only while the index knows every segment.
+func TestWhatIsErasedOutlivesAStart(t *testing.T) {
+	o := Options{Dir: t.TempDir(), SegmentBytes: 3000}
+	a := start(t, o)
+	want := func(id int64) {
+		t.Helper()
+		if got, err := a.Erased(t.Context()); err != nil || got != id {
+			t.Errorf("%d, %v; want %d", got, err, id)
+		}
+	}
+	want(0)
+	a.mustStore(numbered(1, 1, 5, 1000)...)
+	for _, file := range []string{"index.db", segmentFiles(t, o.Dir)[0]} {
+		if err := a.NoteErased(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		a.stop()
+		a = start(t, o)
+		want(7)
+		a.stop()
+		if file != "index.db" { // away for one start
+			file = filepath.Join("segments", filepath.Base(file))
+			away := filepath.Join(t.TempDir(), "away")
+			rename(t, filepath.Join(o.Dir, file), away)
+			start(t, o).stop()
+			rename(t, away, filepath.Join(o.Dir, file))
+		} else {
+			for _, suffix := range []string{"", "-wal", "-shm"} {
+				_ = os.Remove(filepath.Join(o.Dir, file+suffix))
+			}
+		}
+		a = start(t, o)
+		want(0)
+		wantStored(t, a.Archive, 1, numbered(1, 1, 5, 1000)...)
+	}
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -21,6 +21,8 @@ type recovery struct {
 	*Archive
 	rows map[int64]segmentRow // of segments to look at, as the index had them
 	dead dead
+
+	doubted bool
 }
 
 // finding is a fragment that the index may lack.
@@ -242,6 +244,9 @@ func (r *recovery) segment(ctx context.Context, id int64, p place) error {
 	case h.ID != id, known && h.Salt != row.Salt:
 		return errors.New("the file is not the one the index knows; move index.db* away and it is rebuilt from the segments")
 	case !known:
+		if err := r.doubt(ctx); err != nil {
+			return err
+		}
 		row = segmentRow{Head: h, length: segment.HeadSize, warm: p.warm}
 		if err := r.index.addSegment(ctx, row); err != nil {
 			return err
@@ -255,6 +260,15 @@ func (r *recovery) segment(ctx context.Context, id int64, p place) error {
 		return nil
 	}
 	return r.replay(ctx, f, row)
+}
+
+// doubt forgets which erasures were carried out: what comes now may be older than they.
+func (r *recovery) doubt(ctx context.Context) error {
+	if r.doubted {
+		return nil
+	}
+	r.doubted = true
+	return r.NoteErased(ctx, 0)
 }
 
 // settleMove ends a move to the warm folder that was begun: the file there has its name

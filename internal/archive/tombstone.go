@@ -115,6 +115,22 @@ func noteBuried(ctx context.Context, tx *sql.Tx, salt uint64, position int64) er
 	return err
 }
 
+// Erased returns what [Archive.NoteErased] noted last. It is 0 when the index was made
+// again, or a segment came back that it did not know: there may be anything.
+func (a *Archive) Erased(ctx context.Context) (id int64, err error) {
+	err = a.index.db.Read().QueryRowContext(ctx, `SELECT erasures FROM journal WHERE id = 1`).Scan(&id)
+	return id, err
+}
+
+// NoteErased notes that nothing is stored that an erasure meant whose id, which the caller
+// gives, is not greater.
+func (a *Archive) NoteErased(ctx context.Context, id int64) error {
+	return a.index.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE journal SET erasures = $1 WHERE id = 1`, id)
+		return err
+	})
+}
+
 // upkeep is what maintenance remembers between its steps. Whoever holds
 // [Archive.maintenance] may use it.
 type upkeep struct {

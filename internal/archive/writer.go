@@ -292,7 +292,9 @@ func (a *Archive) finish(ctx context.Context, batch []pending, runs []*run) {
 			a.sums.Settle(p.Stream, err == nil)
 			if err != nil {
 				p.err = err
+				continue
 			}
+			a.recalls.Stored(&p.Fragment)
 		}
 	}
 	// Failed segments end first: a caller that hears of the failure and looks at the

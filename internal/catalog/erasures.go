@@ -20,7 +20,7 @@ type Erasure struct {
 	Through   int64         // counter of the last fragment that there was: later ones are not meant
 	Fragments int64         // how many were removed
 	Bytes     int64         // of their records
-	Done      bool          // false: the server ended before it was; the next start goes on
+	Done      bool          // false: it is not whole yet, and goes on by itself
 }
 
 // BeginErasure notes durably that fragments of a stream are going to be removed, before
@@ -64,11 +64,17 @@ func (c *Catalog) Erasures(ctx context.Context, a kvs.AccountID, id kvs.StreamID
 	return c.selectErasures(ctx, "account = $3 AND region = $4", after, limit, a, c.region)
 }
 
-// ErasuresOfAll returns the records of every stream that there is, of all accounts and
-// regions, from the one behind after on: what an archive whose index was lost must not
-// show again.
-func (c *Catalog) ErasuresOfAll(ctx context.Context, after int64, limit int) ([]Erasure, error) {
-	return c.selectErasures(ctx, "EXISTS (SELECT 1 FROM stream WHERE stream.id = erasure.stream)", after, limit)
+// ErasuresDue returns the records of every stream that there is, of all accounts and
+// regions, that are not done or greater than settled, from the one behind after on: what an
+// archive that knows the erasures up to settled must not show.
+func (c *Catalog) ErasuresDue(ctx context.Context, settled, after int64, limit int) ([]Erasure, error) {
+	return c.selectErasures(ctx, "(done = 0 OR id > $3) AND EXISTS (SELECT 1 FROM stream WHERE stream.id = erasure.stream)", after, limit, settled)
+}
+
+// LastErasure returns the greatest id of an erasure so far.
+func (c *Catalog) LastErasure(ctx context.Context) (id int64, err error) {
+	err = c.db.Read().QueryRowContext(ctx, "SELECT value FROM last_id WHERE kind = 'erasure'").Scan(&id)
+	return id, err
 }
 
 func (c *Catalog) selectErasures(ctx context.Context, which string, args ...any) ([]Erasure, error) {

@@ -122,11 +122,23 @@ func TestErasuresAreRemembered(t *testing.T) {
 	list(ids[1], 0, 9, want[1], want[3])
 	ok(t, r.Delete(t.Context(), ids[0], ""))
 	list(0, 0, 9, want...)
-	got, err := r.ErasuresOfAll(t.Context(), 0, 9)
-	ok(t, err)
-	if d := cmp.Diff([]Erasure{want[1], want[3]}, got); d != "" {
-		t.Errorf("of streams that are there: %s", d)
+	due := func(settled, after int64, want ...Erasure) {
+		t.Helper()
+		got, err := r.ErasuresDue(t.Context(), settled, after, 9)
+		ok(t, err)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("due behind %d: %s", settled, d)
+		}
 	}
+	due(0, 0, want[1], want[3]) // that of a stream that is there
+	due(want[1].ID, 0, want[3])
+	due(0, want[1].ID, want[3])
+	last, err := r.LastErasure(t.Context())
+	ok(t, err)
+	due(last, 0)
+	open, err := r.BeginErasure(t.Context(), Erasure{Stream: ids[1], Range: kvs.TimeRange{End: 9}})
+	ok(t, err)
+	due(open.ID, 0, open)
 	_, err = r.BeginErasure(t.Context(), Erasure{Stream: ids[0]})
 	wantKind(t, err, kvs.NotFound, "")
 	_, err = r.BeginErasure(t.Context(), Erasure{Stream: ids[1], Range: kvs.TimeRange{Start: 2}})

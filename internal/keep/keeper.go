@@ -3,7 +3,6 @@ package keep
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 
@@ -16,10 +15,14 @@ import (
 type Archive interface {
 	// Weigh says what an erasure would remove.
 	Weigh(ctx context.Context, id kvs.StreamID, e archive.Erasure) (archive.Toll, error)
-	// Erase removes it.
+	// Erase removes it but for what is on hold.
 	Erase(ctx context.Context, id kvs.StreamID, e archive.Erasure) (archive.Toll, error)
 	// Settle waits until nothing is being removed by an older policy.
 	Settle(ctx context.Context) error
+	// Erased returns what NoteErased noted last, 0 when there may be anything.
+	Erased(ctx context.Context) (int64, error)
+	// NoteErased notes that erasures up to this id are carried out.
+	NoteErased(ctx context.Context, id int64) error
 	// Newest returns the fragment with the greatest number.
 	Newest(ctx context.Context, id kvs.StreamID, horizon kvs.Millis) (archive.Stored, bool, error)
 }
@@ -40,11 +43,15 @@ type Keeper struct {
 	// orders is held while a hold is set or an erasure made, so that neither overlooks the
 	// other.
 	orders sync.Mutex
+
+	last int64         // erasure when Renew was called
+	wake chan struct{} // capacity 1: an erasure is not whole
+	told map[int64]bool
 }
 
 // New returns a keeper.
 func New(o Options) *Keeper {
-	return &Keeper{o: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler))}
+	return &Keeper{o: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), wake: make(chan struct{}, 1), told: make(map[int64]bool)}
 }
 
 // AddHold sets a hold. When it returns, nothing that the hold covers will be removed any
@@ -70,6 +77,7 @@ func (k *Keeper) RemoveHold(ctx context.Context, id kvs.StreamID, hold int64, wh
 		return err
 	}
 	k.o.Policies.changed()
+	k.again() // of what was erased, a hold may have kept what came later
 	k.log.InfoContext(ctx, "hold removed", "stream-id", int64(id), "hold", hold, "key", who)
 	return nil
 }
@@ -113,54 +121,38 @@ func (k *Keeper) Erase(ctx context.Context, id kvs.StreamID, c kvs.Clock, r kvs.
 	if toll.Held > 0 {
 		return catalog.Erasure{}, kvs.Errorf(kvs.InUse, "%d of the %d fragments are on hold: nothing was erased. millrace hold list shows the holds.", toll.Held, toll.Fragments)
 	}
-	// The record comes first: a crash behind it leaves an order that the next start
-	// carries out, one before it nothing at all.
+	// The record comes first: a failure or a crash behind it leaves an order that Run or the
+	// next start carries out, one before it nothing at all.
 	e, err := k.o.Catalog.BeginErasure(ctx, catalog.Erasure{Stream: id, Clock: c, Range: r, Who: who,
 		Through: order.Through, Fragments: toll.Fragments, Bytes: toll.Bytes})
 	if err != nil {
 		return e, err
 	}
-	return k.carryOut(ctx, e)
+	if e, _, err = k.carryOut(ctx, e); err != nil {
+		k.again()
+	}
+	return e, err
 }
 
-// carryOut removes what an erasure that was begun means.
-func (k *Keeper) carryOut(ctx context.Context, e catalog.Erasure) (catalog.Erasure, error) {
+// carryOut removes what an erasure that was begun means. What is on hold keeps it from
+// being done. The caller holds orders.
+func (k *Keeper) carryOut(ctx context.Context, e catalog.Erasure) (catalog.Erasure, archive.Toll, error) {
 	toll, err := k.o.Archive.Erase(ctx, e.Stream, archive.Erasure{Clock: e.Clock, Range: e.Range, Through: e.Through})
 	if err != nil {
-		return e, err
+		return e, toll, err
 	}
-	renewed := e.Done
-	if !renewed {
+	ends := !e.Done && toll.Held == 0
+	if ends {
 		// After a crash in between some of them may be gone already: what was weighed then
 		// is the better number.
 		e.Fragments, e.Bytes, e.Done = max(e.Fragments, toll.Fragments), max(e.Bytes, toll.Bytes), true
 		err = k.o.Catalog.FinishErasure(ctx, e.ID, e.Fragments, e.Bytes)
 	}
-	if toll.Fragments > 0 || !renewed {
+	if toll.Fragments > 0 || ends {
 		k.log.InfoContext(ctx, "fragments erased", "stream", e.Name, "stream-id", int64(e.Stream), "erasure", e.ID,
 			"from", e.Range.Start.Time(), "to", e.Range.End.Time(), "clock", e.Clock.String(), "key", e.Who, "fragments", toll.Fragments, "bytes", toll.Bytes)
 	}
-	return e, err
-}
-
-// erasurePage is how many records are read at a time.
-const erasurePage = 1000
-
-// Renew carries out every erasure of the past once more: those that a crash interrupted,
-// and those whose fragments came back with an archive older than the catalog. It costs a
-// look at the index for each. Call it before anybody may read.
-func (k *Keeper) Renew(ctx context.Context) (errs error) {
-	for after := int64(0); ; {
-		all, err := k.o.Catalog.ErasuresOfAll(ctx, after, erasurePage)
-		if err != nil || len(all) == 0 {
-			return errors.Join(errs, err)
-		}
-		for _, e := range all {
-			after = e.ID
-			_, err := k.carryOut(ctx, e)
-			errs = errors.Join(errs, err)
-		}
-	}
+	return e, toll, err
 }
 
 // Holds returns the holds of a stream in the order in which they were set.

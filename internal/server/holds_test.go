@@ -165,16 +165,25 @@ func TestErasuresAreCarriedOutAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := catalog.Erasure{Stream: s.ID, Clock: kvs.ProducerClock, Range: kvs.TimeRange{Start: epoch + 4000, End: kvs.MaxMillis}, Who: "AKIA", Through: last.Number.N}
+	order := catalog.Erasure{Stream: s.ID, Clock: kvs.ProducerClock, Range: kvs.TimeRange{Start: epoch + 4000, End: kvs.MaxMillis}, Who: "AKIA", Through: last.Number.N, Fragments: 2}
 	if _, err := p.catalog.BeginErasure(t.Context(), order); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.keeper.Renew(t.Context()); err != nil {
-		t.Fatal(err)
+	yard := "yard"
+	var h admin.Hold
+	p.do("AddHold", admin.AddHoldInput{Stream: admin.Stream{StreamName: &yard}, Span: during(yard, at(4500), at(4500)).Span}, &h)
+	renew := func(want int) {
+		t.Helper()
+		if err := p.keeper.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.list(yard); len(got) != want {
+			t.Errorf("%d fragments are there, want %d", len(got), want)
+		}
 	}
-	if got := p.list("yard"); len(got) != 4 {
-		t.Errorf("%d fragments are there", len(got))
-	}
+	renew(5) // a hold wins
+	p.do("RemoveHold", admin.RemoveHoldInput{Stream: admin.Stream{StreamName: &yard}, Hold: h.Hold}, nil)
+	renew(4)
 	var records admin.ErasuresOutput
 	if p.do("ListErasures", nil, &records); len(records.Erasures) != 1 || !records.Erasures[0].Done || records.Erasures[0].Fragments != 2 {
 		t.Errorf("%+v", records)

@@ -236,6 +236,7 @@ func (s *Server) Run(ctx context.Context) error {
 	behind.Go(func() error { return s.keys.Run(rooms) })
 	behind.Go(func() error { return s.rejected.Run(rooms) })
 	behind.Go(func() error { return s.purgeDeleted(rooms) })
+	behind.Go(func() error { return s.keeper.Run(rooms) })
 	behind.Go(func() error { return s.purgeKeys(rooms) })
 	if s.certs != nil {
 		behind.Go(func() error { return s.certs.Run(rooms) })

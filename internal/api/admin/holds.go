@@ -159,7 +159,7 @@ type Erasure struct {
 	Created    time.Time `help:"When."`
 	Fragments  int64     `help:"How many fragments were removed."`
 	Bytes      int64     `help:"Bytes of their records."`
-	Done       bool      `help:"False: it was interrupted, and goes on with the next start."`
+	Done       bool      `help:"False: it was interrupted, and goes on by itself."`
 }
 
 func showErasure(e catalog.Erasure) Erasure {
