@@ -92,7 +92,7 @@ type Observer interface {
 	Forwarded(bytes int64)
 	// Moved: a segment went to the warm folder.
 	Moved(bytes int64)
-	// Damaged: a record was found whose checksum is wrong.
+	// Damaged: a record was found whose checksum is wrong, or a file that cannot be read.
 	Damaged()
 }
 
@@ -135,6 +135,7 @@ type Archive struct {
 	index   index
 	queries *queries
 	files   *files
+	ill     sync.Map // ids of segments whose damaged head was told
 
 	tombstones *journal.Journal
 
@@ -199,7 +200,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 	if o.WarmDir != "" {
 		a.warmDir = filepath.Join(o.WarmDir, "segments")
 	}
-	a.files = newFiles(a.disk, a.dirs())
+	a.files = newFiles(a.disk, a.dirs(), a.headOf)
 	if err := a.start(ctx, o.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open archive in %s: %w", o.Dir, err), a.Close())
 	}
@@ -228,7 +229,7 @@ func (a *Archive) start(ctx context.Context, dir string) error {
 		return err
 	}
 	a.index.db = d
-	if err := a.recover(ctx); err != nil {
+	if err := a.recoverWithRoom(ctx); err != nil {
 		return err
 	}
 	a.queries, err = prepareQueries(ctx, d.Read())
@@ -283,7 +284,7 @@ func (a *Archive) Stats(ctx context.Context) (Stats, error) {
 	s.OldestWait = a.queue.oldest(time.Now())
 	var open, live, bytes sql.NullInt64
 	err := a.index.db.Read().QueryRowContext(ctx,
-		`SELECT COUNT(*), COUNT(*) - SUM(sealed), SUM(live), SUM(bytes) FROM segments`).
+		`SELECT COUNT(*), SUM(CASE WHEN sealed = 1 THEN 0 ELSE 1 END), SUM(live), SUM(bytes) FROM segments`).
 		Scan(&s.Segments, &open, &live, &bytes)
 	s.OpenSegments = int(open.Int64)
 	s.Fragments, s.Bytes = live.Int64, bytes.Int64

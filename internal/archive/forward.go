@@ -412,7 +412,7 @@ func (a *Archive) adopt(ctx context.Context, c *copying, known bool) error {
 		err = flush()
 	}
 	if err == nil {
-		err = a.index.sealSegment(ctx, c.ID, size)
+		err = a.index.sealSegment(ctx, c.ID, size, isSealed)
 	}
 	if err != nil {
 		return err

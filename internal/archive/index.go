@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ type segmentRow struct {
 	segment.Head
 	length  int64 // every fragment below this byte is in the index
 	sealed  bool
+	closed  bool  // nothing behind length counts, and yet there is no footer: a start cuts and seals
 	warm    bool  // the file is in the warm folder
 	both    bool  // it may be in the other folder, too
 	live    int64 // rows that point here
@@ -47,9 +49,16 @@ func insertSegment(ctx context.Context, tx *sql.Tx, r segmentRow) error {
 	return err
 }
 
-func (x *index) sealSegment(ctx context.Context, id, length int64) error {
+// What the column sealed says of a segment; 0 = it may have grown since.
+const (
+	isSealed = 1 // it ends in a footer, or is of version 1
+	isClosed = 2 // it will not grow, but could not be cut and sealed yet
+)
+
+// sealSegment notes that a segment will not grow any more.
+func (x *index) sealSegment(ctx context.Context, id, length, how int64) error {
 	return x.db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE segments SET sealed = 1, length = $2 WHERE id = $1`, id, length)
+		_, err := tx.ExecContext(ctx, `UPDATE segments SET sealed = $3, length = $2 WHERE id = $1`, id, length, how)
 		return err
 	})
 }
@@ -68,9 +77,9 @@ func (x *index) segments(ctx context.Context) (map[int64]segmentRow, error) {
 	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments`)
 }
 
-// unsealed returns the rows of segments that may have grown since.
+// unsealed returns the rows of segments that a start has to look at.
 func (x *index) unsealed(ctx context.Context) (map[int64]segmentRow, error) {
-	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments WHERE sealed = 0`)
+	return selectSegments(ctx, x.db.Read(), `SELECT `+segmentColumns+` FROM segments WHERE sealed <> 1`)
 }
 
 // sealed calls each for the sealed segments, and says how long the longest fragment in them
@@ -146,12 +155,13 @@ func selectSegments(ctx context.Context, pool *sql.DB, query string, args ...any
 	segments := make(map[int64]segmentRow)
 	for rows.Next() {
 		var r segmentRow
-		var salt, place int64
+		var salt, sealed, place int64
 		if err := rows.Scan(&r.ID, &salt, &r.Version, &r.Class, &r.Tier, &r.Created,
-			&r.length, &r.sealed, &place, &r.live, &r.bytes, &r.total, &r.longest); err != nil {
+			&r.length, &sealed, &place, &r.live, &r.bytes, &r.total, &r.longest); err != nil {
 			return nil, err
 		}
 		r.Salt, r.warm, r.both = uint64(salt), place&placeWarm != 0, place&placeBoth != 0
+		r.sealed, r.closed = sealed == isSealed, sealed == isClosed
 		segments[r.ID] = r
 	}
 	return segments, rows.Err()
@@ -197,4 +207,74 @@ func Astray(ctx context.Context, pool *sql.DB) (n int64, err error) {
 	err = pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM fragments AS f LEFT JOIN segments AS s ON s.id = f.segment
 		WHERE s.id IS NULL OR f.position + f.length > s.length`).Scan(&n)
 	return n, err
+}
+
+// disbelieve notes of segments that the index stands for nothing of them. If their files
+// come back, even while their rows are removed, a start reads them from the beginning.
+func (x *index) disbelieve(ctx context.Context, ids []int64) error {
+	return x.db.Write(ctx, func(tx *sql.Tx) error {
+		for _, id := range ids {
+			if _, err := tx.ExecContext(ctx, `UPDATE segments SET sealed = 0, length = 0, total = 0 WHERE id = $1`, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// removeDisbelieved removes the rows of segments that no row of a fragment points to any
+// more.
+func (x *index) removeDisbelieved(ctx context.Context) error {
+	return x.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM segments WHERE length = 0`)
+		return err
+	})
+}
+
+// shorten notes that a segment ends where it has not ended before, and removes the rows of
+// what was behind.
+func (x *index) shorten(ctx context.Context, id, length, total int64) error {
+	err := x.forget(ctx, `segment = `+strconv.FormatInt(id, 10)+` AND position >= `+strconv.FormatInt(length, 10))
+	if err != nil {
+		return err
+	}
+	return x.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE segments SET sealed = 0, length = $2, total = $3 WHERE id = $1`, id, length, total)
+		return err
+	})
+}
+
+// forget removes the rows of fragments that fulfil a condition. It looks once at every row
+// there is, and is not for every day.
+func (x *index) forget(ctx context.Context, condition string) error {
+	for stream, n := int64(math.MinInt64), int64(math.MinInt64); ; {
+		victims, err := x.victimsWhere(ctx, condition, stream, n)
+		if err != nil || len(victims) == 0 {
+			return err
+		}
+		last := victims[len(victims)-1]
+		stream, n = int64(last.stream), last.n
+		err = x.db.Write(ctx, func(tx *sql.Tx) error { return takeRows(ctx, tx, tombstonesOf(slices.Clone(victims))) })
+		if err != nil || len(victims) < maxReplayed {
+			return err
+		}
+	}
+}
+
+// victimsWhere returns the first rows behind a fragment that fulfil a condition.
+func (x *index) victimsWhere(ctx context.Context, condition string, stream, n int64) (victims []victim, err error) {
+	rows, err := x.db.Read().QueryContext(ctx, `SELECT stream, n, segment, length FROM fragments
+		WHERE (stream, n) > ($1, $2) AND `+condition+` ORDER BY stream, n LIMIT $3`, stream, n, maxReplayed)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var v victim
+		if err := rows.Scan(&v.stream, &v.n, &v.segment, &v.length); err != nil {
+			return nil, err
+		}
+		victims = append(victims, v)
+	}
+	return victims, rows.Err()
 }

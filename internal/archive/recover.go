@@ -1,13 +1,11 @@
 package archive
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,6 +32,29 @@ type finding struct {
 
 // place says in which folders a segment's file is.
 type place struct{ hot, warm bool }
+
+// recoverWithRoom is recover, with what the reserve has for it when the disk is full.
+func (a *Archive) recoverWithRoom(ctx context.Context) error {
+	err := a.recover(ctx)
+	if faultOf(err) != full || !a.canMakeRoom() {
+		return err
+	}
+	a.makeRoom(err)
+	for _, s := range a.unsettled {
+		err = errors.Join(err, s.f.Close())
+	}
+	if a.tombstones != nil {
+		err = errors.Join(err, a.tombstones.Close())
+	}
+	a.unsettled, a.tombstones, a.upkeep = nil, nil, newUpkeep()
+	if again := a.recover(ctx); again != nil {
+		return errors.Join(err, again)
+	}
+	return nil
+}
+
+// canMakeRoom reports whether there may be a reserve that was not given back.
+func (a *Archive) canMakeRoom() bool { return a.pressure.reserve > 0 && !a.pressure.given.Load() }
 
 // recover makes the index and the segments agree, whatever the last run left. After it
 // every segment is sealed; appending goes on in new ones, so that nothing is ever
@@ -153,58 +174,35 @@ func (r *recovery) missing(ctx context.Context, places map[int64]place) error {
 	if len(r.rows) == 0 {
 		return nil
 	}
-	if err := r.markMissing(ctx); err != nil {
+	isMissing := func(id int64) bool { _, ok := r.rows[id]; return ok }
+	if err := r.markMissing(ctx, isMissing); err != nil {
+		return err
+	}
+	if err := r.catchUp(ctx, nil); err != nil {
 		return err
 	}
 	rows, err := r.index.segments(ctx) // what is alive there may have changed
 	if err != nil {
 		return err
 	}
-	for _, id := range slices.Sorted(maps.Keys(r.rows)) {
+	live := int64(0)
+	ids := slices.Sorted(maps.Keys(r.rows))
+	for _, id := range ids {
 		r.lastID = max(r.lastID, id)
 		if n := rows[id].live; n > 0 {
 			r.log.Error("segment file is missing; what the index has of it is forgotten", "segment", id, "fragments", n)
-			if err := r.index.removeAllOf(ctx, id); err != nil {
-				return err
-			}
+			live += n
 		}
-		if err := r.index.removeSegment(ctx, id); err != nil {
+	}
+	if err := r.index.disbelieve(ctx, ids); err != nil {
+		return err
+	}
+	if live > 0 {
+		if err := r.index.forget(ctx, `segment IN (SELECT id FROM segments WHERE length = 0)`); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// removeAllOf removes the rows that point to a segment. It looks at every row there is,
-// and is not for every day.
-func (x *index) removeAllOf(ctx context.Context, id int64) error {
-	for stream, n, more := int64(math.MinInt64), int64(math.MinInt64), true; more; {
-		var victims []victim
-		err := x.db.Write(ctx, func(tx *sql.Tx) error {
-			victims = nil // it may be called twice
-			rows, err := tx.QueryContext(ctx, `SELECT stream, n, length FROM fragments
-				WHERE (stream, n) > ($1, $2) AND segment = $3 ORDER BY stream, n LIMIT $4`, stream, n, id, maxDeletes)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				v := victim{segment: id}
-				if err := rows.Scan(&v.stream, &v.n, &v.length); err != nil {
-					return err
-				}
-				victims = append(victims, v)
-			}
-			return errors.Join(rows.Err(), rows.Close(), takeRows(ctx, tx, tombstonesOf(slices.Clone(victims))))
-		})
-		if err != nil {
-			return err
-		}
-		if more = len(victims) > 0; more {
-			stream, n = int64(victims[len(victims)-1].stream), victims[len(victims)-1].n
-		}
-	}
-	return nil
+	return r.index.removeDisbelieved(ctx)
 }
 
 // catchUp removes the rows that tombstones name which the index did not follow yet.
@@ -221,24 +219,44 @@ func (r *recovery) catchUp(ctx context.Context, behind []tombstone) error {
 	})
 }
 
-// segment brings one file and its row together.
+// segment brings one file and its row together. A file that cannot be read or written
+// keeps nobody from what is in the others: the index has what it has of it, and the next
+// start tries again.
 func (r *recovery) segment(ctx context.Context, id int64, p place) error {
+	err := r.lookAt(ctx, id, p)
+	ill, ok := errors.AsType[*fileError](err)
+	if !ok || faultOf(err) == full && r.canMakeRoom() {
+		return err
+	}
+	r.observer.Damaged()
+	r.log.Error("segment is ill; the start goes on without what the index lacks of it, and the next one tries again", "segment", id, "error", ill)
+	return nil
+}
+
+func (r *recovery) lookAt(ctx context.Context, id int64, p place) error {
 	dir := r.dir
 	if p.warm {
 		dir = r.warmDir
 	}
-	f, err := r.disk.Open(filepath.Join(dir, segment.FileName(id)))
+	opened, err := r.disk.Open(filepath.Join(dir, segment.FileName(id)))
 	if err != nil {
-		return err
+		return markError(err)
 	}
-	defer f.Close() // after a successful Sync there is nothing left that could fail
+	f := &markedFile{File: opened}
+	defer func() {
+		if !f.kept {
+			_ = f.Close() // after a successful Sync there is nothing left that could fail
+		}
+	}()
 	row, known := r.rows[id]
 	h, err := segment.ReadHead(f)
 	switch {
 	case err != nil && !known:
 		return r.dropHeadless(dir, id, f, err)
 	case err != nil:
-		return err
+		if h, err = r.headOf(id, err); err != nil {
+			return err
+		}
 	case h.ID != id && !known: // a block of an older file may show where nothing was synced
 		return r.dropHeadless(dir, id, f, fmt.Errorf("its head is that of segment %d", h.ID))
 	case h.ID != id, known && h.Salt != row.Salt:
@@ -252,10 +270,10 @@ func (r *recovery) segment(ctx context.Context, id int64, p place) error {
 			return err
 		}
 	}
+	r.raiseLongest(row.longest)
 	if err := r.settleMove(ctx, row, p); err != nil {
 		return err
 	}
-	r.raiseLongest(row.longest)
 	if row.sealed {
 		return nil
 	}
@@ -295,6 +313,7 @@ func (r *recovery) dropHeadless(dir string, id int64, f disk.File, cause error) 
 		return err
 	}
 	if size > segment.HeadSize {
+		r.observer.Damaged()
 		r.log.Error("segment is unreadable and left alone", "segment", id, "bytes", size, "error", cause)
 		return nil
 	}
@@ -304,14 +323,17 @@ func (r *recovery) dropHeadless(dir string, id int64, f disk.File, cause error) 
 // replay puts the fragments behind row.length into the index and seals the segment.
 // The file is synced first: what the index points to must not be only in memory. It is
 // written again for that, because the process before may have died of a sync that failed.
-func (r *recovery) replay(ctx context.Context, f disk.File, row segmentRow) error {
+func (r *recovery) replay(ctx context.Context, f *markedFile, row segmentRow) error {
 	size, err := f.Size()
 	if err != nil {
 		return err
 	}
-	if size < row.length {
-		r.log.Error("segment is shorter than the index knows it; fragments are lost", "segment", row.ID, "bytes", size, "expected", row.length)
-		return r.index.sealSegment(ctx, row.ID, row.length)
+	row.length = max(row.length, segment.HeadSize)
+	switch {
+	case size < row.length:
+		return r.shorten(ctx, f, row, size)
+	case row.closed:
+		return r.conclude(ctx, f, row.Head, row.length, size)
 	}
 	if _, known := r.rows[row.ID]; known { // without a row there was no other process just before
 		if err := disk.Renew(f, row.length, size); err != nil {
@@ -337,9 +359,44 @@ func (r *recovery) replay(ctx context.Context, f disk.File, row segmentRow) erro
 	return b.end(ctx, size)
 }
 
+// shorten seals a segment that has lost its end, and forgets what the index has of that.
+func (r *recovery) shorten(ctx context.Context, f *markedFile, row segmentRow, size int64) error {
+	s := segment.NewScanner(f, row.Head, segment.HeadSize, size, false)
+	total, whole := int64(0), int64(0)
+	for {
+		ok, err := s.Next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if s.Finding != segment.Garbage && s.Record.Kind == segment.FragmentRecord {
+			total += s.Record.Size()
+		}
+		if s.Good == s.End {
+			whole = total
+		}
+	}
+	r.observer.Damaged()
+	r.log.Error("segment is shorter than the index knows it; fragments are lost", "segment", row.ID, "bytes", size, "expected", row.length)
+	if err := r.markMissing(ctx, func(id int64) bool { return id == row.ID }); err != nil {
+		return err
+	}
+	if err := r.index.shorten(ctx, row.ID, s.Good, whole); err != nil {
+		return err
+	}
+	if size < segment.HeadSize { // nothing is left of it
+		if err := f.Write([][]byte{row.Encode()}, 0); err != nil {
+			return err
+		}
+	}
+	return r.conclude(ctx, f, row.Head, s.Good, size)
+}
+
 // scan reads a segment record by record, cuts what is torn behind the last one and seals
 // it.
-func (r *recovery) scan(ctx context.Context, f disk.File, b *batch, size int64) error {
+func (r *recovery) scan(ctx context.Context, f *markedFile, b *batch, size int64) error {
 	_, sealed, err := segment.EndsSealed(f, b.row.Head, size)
 	if err != nil {
 		return err
@@ -377,114 +434,26 @@ func (r *recovery) scan(ctx context.Context, f disk.File, b *batch, size int64) 
 		r.log.Info("segment recovered", "segment", b.row.ID, "fragments", b.added, "damaged", s.Lost, "cut", size-s.Good)
 	}
 	if !sealed {
-		if size, err = sealRecovered(f, b.row.Head, s.Good, size); err != nil {
-			return err
-		}
+		return r.conclude(ctx, f, b.row.Head, s.Good, size)
 	}
-	return r.index.sealSegment(ctx, b.row.ID, size)
+	return r.index.sealSegment(ctx, b.row.ID, size, isSealed)
 }
 
-// sealRecovered cuts what is torn behind the last intact record and makes sure that a
-// footer and an end record follow it. A segment of version 1 gets nothing: its row says
-// that it is sealed.
-func sealRecovered(f disk.File, h segment.Head, good, size int64) (end int64, err error) {
-	if good < size {
-		if err := f.Truncate(good); err != nil {
-			return 0, err
-		}
+// conclude cuts what is torn behind the last intact record, at good, and seals the segment.
+// A segment of version 1 gets no footer: its row says that it is sealed. What the disk
+// does not take now is done later, like a seal that failed while the server ran: for that
+// there may be no room, and to read what is there needs none.
+func (r *recovery) conclude(ctx context.Context, f *markedFile, h segment.Head, good, size int64) error {
+	s := &active{Head: h, f: f, end: good, dirty: good < size, whole: h.Version == 1}
+	f.kept = true
+	err := r.end(ctx, s)
+	if err == nil {
+		return nil
 	}
-	if h.Version == 1 {
-		return good, f.Sync()
+	if _, ok := errors.AsType[*fileError](err); !ok {
+		return errors.Join(err, f.Close())
 	}
-	if size, err = segment.Seal(f, h, good); err != nil {
-		return 0, errors.Join(err, f.Truncate(good))
-	}
-	return size, f.Sync()
-}
-
-// maxReplayed is how many rows one transaction of a start adds. Nobody waits behind it,
-// and small ones would write the same pages of the index again and again.
-const maxReplayed = 5000
-
-// batch gathers the fragments found in one segment.
-type batch struct {
-	*recovery
-	row    segmentRow
-	dead   dead
-	length int64 // every fragment before is in the index, or among found
-	found  []finding
-	torn   []finding // whose head is intact and whose bytes are not
-	added  int
-}
-
-// add takes a fragment, and commits when there are enough.
-func (b *batch) add(ctx context.Context, position int64, rec *segment.Record) error {
-	if len(b.found) == maxReplayed {
-		if err := b.flush(ctx, b.length); err != nil {
-			return err
-		}
-	}
-	f := b.finding(position, rec)
-	if !f.dead {
-		b.raiseLongest(f.Duration)
-	}
-	b.found = append(b.found, f)
-	b.length = position + f.length
+	r.log.Warn("segment not sealed; it is tried again", "segment", h.ID, "error", err)
+	r.unsettled = append(r.unsettled, s)
 	return nil
-}
-
-func (b *batch) finding(position int64, rec *segment.Record) finding {
-	f := finding{
-		Stored: Stored{
-			Fragment: rec.Fragment, Timecode: rec.Timecode, Facts: rec.Facts,
-			segment: b.row.ID, position: position, length: rec.Size(), header: rec.Header,
-		},
-		copied: rec.Copied,
-		dead:   b.dead.names(rec.Fragment.Stream, rec.Fragment.Number.N),
-	}
-	f.Facts.Tracks = slices.Clone(rec.Facts.Tracks) // the record's are used again
-	return f
-}
-
-// buryTorn gives tombstones to damaged fragments between intact records: the footer lists
-// them, as it lists what has a head, and nobody who reads it may take them for whole.
-func (b *batch) buryTorn(good int64) error {
-	var payloads [][]byte
-	for _, f := range b.torn {
-		if f.position >= good {
-			continue // cut off
-		}
-		if !f.dead {
-			n := f.Number.N
-			t := tombstone{segment: b.row.ID, stream: f.Stream, first: n, last: n, reason: torn}
-			payloads = append(payloads, t.append(nil))
-			b.upkeep.note([]tombstone{t})
-		}
-		f.dead = true
-		b.found = append(b.found, f)
-	}
-	return b.tombstones.Append(payloads...)
-}
-
-// flush commits what was gathered: everything before length. In the order of the index it
-// writes a third less.
-func (b *batch) flush(ctx context.Context, length int64) error {
-	slices.SortStableFunc(b.found, func(a, b finding) int {
-		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Number.N, b.Number.N))
-	})
-	n, err := b.index.replay(ctx, b.row.ID, length, b.found)
-	b.added += n
-	b.found = b.found[:0]
-	return err
-}
-
-// end commits the rest of a segment that was sealed already.
-func (b *batch) end(ctx context.Context, size int64) error {
-	if err := b.flush(ctx, b.length); err != nil {
-		return err
-	}
-	if b.added > 0 {
-		b.log.Info("segment recovered", "segment", b.row.ID, "fragments", b.added)
-	}
-	return b.index.sealSegment(ctx, b.row.ID, size)
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -360,7 +361,7 @@ func (x *index) newest(ctx context.Context, id kvs.StreamID) (n, segment int64, 
 
 // markMissing keeps in mind which streams have their newest fragment in a missing file: its
 // row goes without a tombstone, because it may come back.
-func (r *recovery) markMissing(ctx context.Context) error {
+func (r *recovery) markMissing(ctx context.Context, missing func(segment int64) bool) error {
 	var marks []tombstone
 	var payloads [][]byte
 	for id, more := kvs.StreamID(math.MinInt64), true; more; {
@@ -375,7 +376,7 @@ func (r *recovery) markMissing(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, missing := r.rows[segment]; missing {
+		if missing(segment) {
 			marks = append(marks, pastNumber(id, n))
 			payloads = append(payloads, marks[len(marks)-1].append(nil))
 		}
@@ -384,5 +385,92 @@ func (r *recovery) markMissing(ctx context.Context) error {
 		return err
 	}
 	r.upkeep.note(marks)
-	return r.catchUp(ctx, nil)
+	return nil
+}
+
+// maxReplayed is how many rows one transaction of a start adds. Nobody waits behind it,
+// and small ones would write the same pages of the index again and again.
+const maxReplayed = 5000
+
+// batch gathers the fragments found in one segment.
+type batch struct {
+	*recovery
+	row    segmentRow
+	dead   dead
+	length int64 // every fragment before is in the index, or among found
+	found  []finding
+	torn   []finding // whose head is intact and whose bytes are not
+	added  int
+}
+
+// add takes a fragment, and commits when there are enough.
+func (b *batch) add(ctx context.Context, position int64, rec *segment.Record) error {
+	if len(b.found) == maxReplayed {
+		if err := b.flush(ctx, b.length); err != nil {
+			return err
+		}
+	}
+	f := b.finding(position, rec)
+	if !f.dead {
+		b.raiseLongest(f.Duration)
+	}
+	b.found = append(b.found, f)
+	b.length = position + f.length
+	return nil
+}
+
+func (b *batch) finding(position int64, rec *segment.Record) finding {
+	f := finding{
+		Stored: Stored{
+			Fragment: rec.Fragment, Timecode: rec.Timecode, Facts: rec.Facts,
+			segment: b.row.ID, position: position, length: rec.Size(), header: rec.Header,
+		},
+		copied: rec.Copied,
+		dead:   b.dead.names(rec.Fragment.Stream, rec.Fragment.Number.N),
+	}
+	f.Facts.Tracks = slices.Clone(rec.Facts.Tracks) // the record's are used again
+	return f
+}
+
+// buryTorn gives tombstones to damaged fragments between intact records: the footer lists
+// them, as it lists what has a head, and nobody who reads it may take them for whole.
+func (b *batch) buryTorn(good int64) error {
+	var payloads [][]byte
+	for _, f := range b.torn {
+		if f.position >= good {
+			continue // cut off
+		}
+		if !f.dead {
+			n := f.Number.N
+			t := tombstone{segment: b.row.ID, stream: f.Stream, first: n, last: n, reason: torn}
+			payloads = append(payloads, t.append(nil))
+			b.upkeep.note([]tombstone{t})
+		}
+		f.dead = true
+		b.found = append(b.found, f)
+	}
+	return b.tombstones.Append(payloads...)
+}
+
+// flush commits what was gathered: everything before length. In the order of the index it
+// writes a third less.
+func (b *batch) flush(ctx context.Context, length int64) error {
+	slices.SortStableFunc(b.found, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Number.N, b.Number.N))
+	})
+	n, err := b.index.replay(ctx, b.row.ID, length, b.found)
+	b.added += n
+	b.found = b.found[:0]
+	return err
+}
+
+// end commits the rest of a segment that was sealed already.
+func (b *batch) end(ctx context.Context, size int64) error {
+	if err := b.flush(ctx, b.length); err != nil {
+		return err
+	}
+	if b.added > 0 {
+		b.log.Info("segment recovered", "segment", b.row.ID, "fragments", b.added)
+	}
+	return b.index.sealSegment(ctx, b.row.ID, size, isSealed)
 }

@@ -7,8 +7,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -152,7 +154,11 @@ func (a *Archive) end(ctx context.Context, s *active) error {
 	if err != nil && !s.dirty {
 		return err // the row stays open: the next start seals the file
 	}
-	rowErr := a.index.sealSegment(ctx, s.ID, s.end)
+	how := int64(isSealed)
+	if err != nil {
+		how = isClosed
+	}
+	rowErr := a.index.sealSegment(ctx, s.ID, s.end, how)
 	s.closed = s.closed || rowErr == nil
 	if err != nil || rowErr != nil {
 		return errors.Join(err, rowErr)
@@ -229,10 +235,20 @@ type files struct {
 	disk disk.FS
 	dirs []string // where segments are
 
+	// headOf returns the head that a segment should have, and is told what its file has
+	// instead.
+	headOf func(id int64, wrong error) (segment.Head, error)
+
 	mu    sync.Mutex
 	open  map[int64]*sharedFile
 	idle  list.List // of *sharedFile without readers, longest idle first
-	taken map[int64]chan struct{}
+	taken map[int64]*claim
+}
+
+// claim keeps others away from a segment while it is opened, or has one user.
+type claim struct {
+	over    chan struct{} // closed when it is
+	removed bool          // the file was removed meanwhile; guarded by files.mu
 }
 
 // sharedFile is a segment open for reading. All but f and head is guarded by files.mu.
@@ -246,35 +262,64 @@ type sharedFile struct {
 	idle    *list.Element // nil while there are readers
 }
 
-func newFiles(fs disk.FS, dirs []string) *files {
-	return &files{disk: fs, dirs: dirs, open: make(map[int64]*sharedFile), taken: make(map[int64]chan struct{})}
+func newFiles(fs disk.FS, dirs []string, headOf func(int64, error) (segment.Head, error)) *files {
+	return &files{disk: fs, dirs: dirs, headOf: headOf, open: make(map[int64]*sharedFile), taken: make(map[int64]*claim)}
 }
 
-// acquire opens a segment or joins its readers. Opening happens under the lock, so
-// that a file being removed is never kept.
+// acquire opens a segment or joins its readers. A slow disk holds up only those who want
+// this segment.
 func (c *files) acquire(id int64) (*sharedFile, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.taken[id] != nil {
-		over := c.taken[id]
-		c.mu.Unlock()
-		<-over
-		c.mu.Lock()
-	}
-	s := c.open[id]
-	if s == nil {
-		var err error
-		if s, err = c.openShared(id); err != nil {
-			return nil, err
+	for {
+		if other := c.taken[id]; other != nil {
+			c.mu.Unlock()
+			<-other.over
+			c.mu.Lock()
+			continue
 		}
+		s := c.open[id]
+		if s == nil {
+			return c.first(id)
+		}
+		if s.idle != nil {
+			c.idle.Remove(s.idle)
+			s.idle = nil
+		}
+		s.readers++
+		return s, nil
+	}
+}
+
+// first opens a segment for its first reader. The caller holds mu, which is free while the
+// disk works; a file that is removed meanwhile is not kept for others.
+func (c *files) first(id int64) (*sharedFile, error) {
+	mine := c.take(id)
+	c.mu.Unlock()
+	s, err := c.openShared(id)
+	c.mu.Lock()
+	c.giveBack(id, mine)
+	if err != nil {
+		return nil, err
+	}
+	s.readers = 1
+	if s.removed = mine.removed; !s.removed {
 		c.open[id] = s
 	}
-	if s.idle != nil {
-		c.idle.Remove(s.idle)
-		s.idle = nil
-	}
-	s.readers++
 	return s, nil
+}
+
+// take claims a segment. The caller holds mu.
+func (c *files) take(id int64) *claim {
+	mine := &claim{over: make(chan struct{})}
+	c.taken[id] = mine
+	return mine
+}
+
+// giveBack ends a claim. The caller holds mu.
+func (c *files) giveBack(id int64, mine *claim) {
+	delete(c.taken, id)
+	close(mine.over)
 }
 
 // exclusive calls f while nobody reads the segment; who wants to meanwhile waits. It
@@ -285,14 +330,12 @@ func (c *files) exclusive(id int64, f func() error) (quiet bool, err error) {
 		c.mu.Unlock()
 		return false, nil
 	}
-	over := make(chan struct{})
-	c.taken[id] = over
+	mine := c.take(id)
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		delete(c.taken, id)
+		c.giveBack(id, mine)
 		c.mu.Unlock()
-		close(over)
 	}()
 	return true, f()
 }
@@ -310,7 +353,9 @@ func (c *files) openShared(id int64) (*sharedFile, error) {
 		err = fmt.Errorf("the file says it is segment %d", h.ID)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open segment %d: %w", id, err), f.Close())
+		if h, err = c.headOf(id, err); err != nil {
+			return nil, errors.Join(fmt.Errorf("open segment %d: %w", id, err), f.Close())
+		}
 	}
 	return &sharedFile{f: f, head: h, id: id}, nil
 }
@@ -356,6 +401,9 @@ func (c *files) drop(s *sharedFile) error {
 func (c *files) forget(id int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if other := c.taken[id]; other != nil {
+		other.removed = true
+	}
 	s := c.open[id]
 	switch {
 	case s == nil:
@@ -380,5 +428,56 @@ func (c *files) close() error {
 		delete(c.open, id)
 	}
 	c.idle.Init()
+	for _, other := range c.taken {
+		other.removed = true
+	}
 	return errors.Join(errs...)
 }
+
+// headOf is what the index has of a segment's head where the file's own is wrong: its
+// records answer to either, and a few rotten bytes take nothing from them. It is told once.
+func (a *Archive) headOf(id int64, wrong error) (segment.Head, error) {
+	rows, err := a.index.segmentsWhere(context.Background(), "id = "+strconv.FormatInt(id, 10))
+	row, ok := rows[id]
+	if err != nil || !ok {
+		return segment.Head{}, errors.Join(wrong, err)
+	}
+	if _, told := a.ill.LoadOrStore(id, true); !told {
+		a.observer.Damaged()
+		a.log.Error("the head of a segment is damaged; what its row says is used instead, see millrace check", "segment", id, "error", wrong)
+	}
+	return row.Head, nil
+}
+
+// fileError is what one file answered, in contrast to the index or a folder.
+type fileError struct{ err error }
+
+func (e *fileError) Error() string { return e.err.Error() }
+func (e *fileError) Unwrap() error { return e.err }
+
+// markedFile marks its errors.
+type markedFile struct {
+	disk.File
+	kept bool // somebody else closes it
+}
+
+func markError(err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return &fileError{err}
+}
+
+func (f *markedFile) ReadAt(b []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(b, off)
+	return n, markError(err)
+}
+
+func (f *markedFile) Size() (int64, error) {
+	n, err := f.File.Size()
+	return n, markError(err)
+}
+
+func (f *markedFile) Write(b [][]byte, off int64) error { return markError(f.File.Write(b, off)) }
+func (f *markedFile) Sync() error                       { return markError(f.File.Sync()) }
+func (f *markedFile) Truncate(size int64) error         { return markError(f.File.Truncate(size)) }

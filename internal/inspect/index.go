@@ -61,7 +61,7 @@ type segmentRow struct {
 	longest int64
 }
 
-const segmentColumns = `SELECT id, salt, version, class, tier, created, length, sealed, warm % 2, live, bytes, total, longest FROM segments`
+const segmentColumns = `SELECT id, salt, version, class, tier, created, length, sealed = 1, warm % 2, live, bytes, total, longest FROM segments`
 
 func (r *segmentRow) scan(rows *sql.Rows) error {
 	var salt int64
