@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,7 +37,8 @@ type ScrubOptions struct {
 type ScrubObserver interface {
 	// Scrubbed: so many bytes of live records were read.
 	Scrubbed(bytes int64)
-	// Damaged: a record was found that is not what was stored; each is told once.
+	// Damaged: a record, or the head or the footer of a segment, was found that is not what
+	// was stored; each is told once.
 	Damaged()
 	// Round: all sealed segments were read once, in so long, with so many damaged records.
 	Round(took time.Duration, damaged int)
@@ -51,6 +53,14 @@ type Scrubber struct {
 	known map[place]bool // damage that was told
 	state scrubState
 	due   time.Time // the next byte may be read
+
+	open func(*check, segmentRow) (scrubFile, error) // of tests; (*check).open
+}
+
+// scrubFile is what is read of a segment's file.
+type scrubFile interface {
+	io.ReaderAt
+	io.Closer
 }
 
 // freshFor is how long the bytes of a segment may be in memory for those who follow a
@@ -73,6 +83,7 @@ const idle = time.Minute
 // NewScrubber makes a scrubber; nothing happens before Run.
 func NewScrubber(o ScrubOptions) *Scrubber {
 	s := &Scrubber{ScrubOptions: o, known: map[place]bool{}}
+	s.open = func(c *check, row segmentRow) (scrubFile, error) { return c.open(row) }
 	s.Logger = cmp.Or(s.Logger, slog.New(slog.DiscardHandler))
 	if s.Now == nil {
 		s.Now = time.Now
@@ -165,47 +176,123 @@ func (s *Scrubber) save() error {
 	return disk.WriteFile(filepath.Join(s.Dir, ScrubFile), append(text, '\n'), 0o600)
 }
 
-// scrub reads the live records of a segment.
+// scrub reads the live records of a segment. That bytes cannot be read is what it looks for,
+// and not a reason to stop: an error is one of the index.
 func (s *Scrubber) scrub(ctx context.Context, row segmentRow) error {
-	c := &check{Options: Options{Dir: s.Dir, Warm: s.Warm}}
-	f, err := c.open(row)
+	f, err := s.open(&check{Options: Options{Dir: s.Dir, Warm: s.Warm}}, row)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it expired, or was moved; the check of files is not ours
 	}
 	if err != nil {
-		return err
+		s.ill(1, row.ID, "it cannot be opened: "+err.Error())
+		return nil
 	}
 	defer f.Close() // only read from
-	if s.Now().Sub(row.Created.Time()) > freshFor {
-		defer disk.Forget(f)
+	if system, ok := f.(*os.File); ok && s.Now().Sub(row.Created.Time()) > freshFor {
+		defer disk.Forget(system)
 	}
-	h, err := segment.ReadHead(f)
-	if unreadable(err) {
-		h, err = row.Head, nil // the records say what is left
-	}
+	src := &source{ReaderAt: f}
+	h, err := segment.ReadHead(src)
 	if err != nil {
-		return err
+		s.ill(1, row.ID, "its head cannot be read, and the index's is used: "+err.Error())
+		h = row.Head
 	}
-	g := &scrubbing{Scrubber: s, file: f, head: h, row: row, paced: &paced{s: s, ctx: ctx, r: f}, headers: map[int64]bool{}}
-	listed, err := segment.ReadFooter(f, h, row.length, func(at int64, rec *segment.Record) error { return g.add(ctx, at, rec) })
-	if err == nil && !listed { // version 1, or a damaged footer
-		err = g.scan(ctx)
+	g := &scrubbing{Scrubber: s, file: src, head: h, row: row, paced: &paced{s: s, ctx: ctx, r: src}, headers: map[int64]bool{}}
+	return g.all(ctx)
+}
+
+// ill tells once that a part of a segment is damaged that many records need.
+func (s *Scrubber) ill(invariant int, id int64, found string) {
+	s.state.Damaged++
+	if s.note(place{invariant, id, fragmentID{}}) {
+		s.Logger.Error("a segment is damaged", "segment", segment.FileName(id), "found", found)
 	}
-	if err == nil {
-		err = g.flush(ctx)
+}
+
+// note reports whether damage was not told yet, and tells the observer.
+func (s *Scrubber) note(p place) bool {
+	if s.known[p] {
+		return false
 	}
-	return err
+	if len(s.known) >= maxKnown {
+		clear(s.known)
+	}
+	s.known[p] = true
+	if s.Observer != nil {
+		s.Observer.Damaged()
+	}
+	return true
+}
+
+// source is a file that remembers whether its bytes could be read.
+type source struct {
+	io.ReaderAt
+	err error
+}
+
+func (r *source) ReadAt(b []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(b, off)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
 }
 
 // scrubbing is the reading of one segment.
 type scrubbing struct {
 	*Scrubber
-	file    *os.File
+	file    *source
 	head    segment.Head
 	row     segmentRow
 	paced   *paced
 	batch   []item
 	headers map[int64]bool // those that were read
+}
+
+// all reads the records that the footer lists; without one those that their heads lead to;
+// and where these cannot be read, those that the index has.
+func (g *scrubbing) all(ctx context.Context) error {
+	damaged := g.state.Damaged
+	listed, err := segment.ReadFooter(g.file, g.head, g.row.length, func(at int64, rec *segment.Record) error { return g.add(ctx, at, rec) })
+	if listed && err == nil {
+		return g.flush(ctx)
+	}
+	if err != nil && g.file.err == nil || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	g.state.Damaged = damaged // what was read is read again
+	if g.row.Version > 1 {
+		g.ill(8, g.row.ID, "its footer cannot be read"+suffix(err))
+	}
+	damaged, g.batch, g.file.err = g.state.Damaged, g.batch[:0], nil
+	if err = g.scan(ctx); err == nil {
+		return g.flush(ctx)
+	}
+	if g.file.err == nil || ctx.Err() != nil {
+		return err
+	}
+	g.state.Damaged, g.batch = damaged, g.batch[:0]
+	return g.byRows(ctx)
+}
+
+// byRows reads what the index has of the segment, which takes a look at all rows there are.
+func (g *scrubbing) byRows(ctx context.Context) error {
+	for after := (fragmentID{math.MinInt64, math.MinInt64}); ; {
+		err := g.index.at(ctx, func(v view) error {
+			return v.each(ctx, func(r *fragmentRow) {
+				g.batch = append(g.batch, item{Record: segment.Record{Fragment: r.Fragment}, position: r.position})
+			}, fragmentColumns+` WHERE (stream, n) > ($1, $2) AND segment = $3 ORDER BY stream, n LIMIT $4`, int64(after.stream), after.n, g.row.ID, scrubBatch)
+		})
+		n := len(g.batch)
+		if err != nil || n == 0 {
+			return err
+		}
+		last := g.batch[n-1].Fragment
+		after = fragmentID{last.Stream, last.Number.N}
+		if err := g.flush(ctx); err != nil || n < scrubBatch {
+			return err
+		}
+	}
 }
 
 // scrubBatch is how many records are looked up at once. Reading them takes long: their rows
@@ -283,19 +370,11 @@ func (g *scrubbing) read(ctx context.Context, i *item) error {
 		return err
 	}
 	g.state.Damaged++
-	p := place{4, g.row.ID, fragmentID{i.Fragment.Stream, i.Fragment.Number.N}}
-	if g.known[p] {
+	if !g.note(place{4, g.row.ID, fragmentID{i.Fragment.Stream, i.Fragment.Number.N}}) {
 		return nil
 	}
-	if len(g.known) >= maxKnown {
-		clear(g.known)
-	}
-	g.known[p] = true
 	g.Logger.Error("a stored fragment is damaged; it cannot be read as a whole", "stream", int64(i.Fragment.Stream),
 		"fragment", i.Fragment.Number.String(), "segment", segment.FileName(g.row.ID), "position", i.position, "found", wrong)
-	if g.Observer != nil {
-		g.Observer.Damaged()
-	}
 	return nil
 }
 

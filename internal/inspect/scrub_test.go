@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,4 +109,72 @@ func TestScrubKeepsItsRate(t *testing.T) {
 			t.Errorf("4 MiB at 1 MiB a second took %v", took)
 		}
 	})
+}
+
+// rotten is a file whose disk cannot read some of its bytes.
+type rotten struct {
+	scrubFile
+	from, to int64
+}
+
+func (f *rotten) ReadAt(b []byte, off int64) (int, error) {
+	if off < f.to && off+int64(len(b)) > f.from {
+		return 0, syscall.EIO
+	}
+	return f.scrubFile.ReadAt(b, off)
+}
+
+// Where the disk cannot read, the scrub says what is lost and goes on: with the rest of the
+// segment, and with the others.
+func TestScrubGoesOnBehindWhatCannotBeRead(t *testing.T) {
+	v := copyOf(t, newStock(t))
+	rows := v.in(v.sealed())
+	first, second := rows[0], rows[1]
+	length := v.number(`SELECT length FROM segments WHERE id = ` + strconv.FormatInt(first.segment, 10))
+	for _, c := range []struct {
+		name     string
+		from, to int64
+		damaged  int64 // told
+		lines    string
+	}{
+		{"the head", 0, 64, 1, "its head cannot be read"},
+		{"the end record", length - 10, length, 1, "its footer cannot be read"},
+		{"the footer and a record", second.position + 700, length, 1 + int64(len(rows)) - 1, "its footer cannot be read"},
+		{"the footer and a head within", second.position, second.position + 1, 1, second.Number.String()},
+		{"all of it", 0, length, 2 + int64(len(rows)), "its head cannot be read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var log bytes.Buffer
+			counts := &scrubCounts{}
+			s := v.scrubber(counts, slog.New(slog.NewTextHandler(&log, nil)))
+			open := s.open
+			read := map[int64]bool{}
+			s.open = func(k *check, row segmentRow) (scrubFile, error) {
+				f, err := open(k, row)
+				read[row.ID] = true
+				if row.ID == first.segment && err == nil {
+					f = &rotten{f, c.from, c.to}
+				}
+				return f, err
+			}
+			for range 2 {
+				round(t, s)
+			}
+			if counts.damaged != c.damaged || len(counts.rounds) != 2 || counts.rounds[0] != int(c.damaged) || counts.rounds[1] != int(c.damaged) {
+				t.Errorf("%+v, want %d damaged, told once\n%s", counts, c.damaged, log.String())
+			}
+			if !strings.Contains(log.String(), c.lines) {
+				t.Errorf("no line says %q:\n%s", c.lines, log.String())
+			}
+			if n := v.number(`SELECT COUNT(*) FROM segments WHERE sealed = 1 AND live > 0`); int64(len(read)) != n {
+				t.Errorf("%d segments were read of %d", len(read), n)
+			}
+		})
+	}
+	s := v.scrubber(&scrubCounts{}, nil)
+	s.open = func(*check, segmentRow) (scrubFile, error) { return nil, syscall.EIO }
+	round(t, s)
+	if n := v.number(`SELECT COUNT(*) FROM segments WHERE sealed = 1 AND live > 0`); int64(len(s.known)) != n {
+		t.Errorf("%d segments that cannot be opened were told of %d", len(s.known), n)
+	}
 }

@@ -110,7 +110,9 @@ func (c *check) open(row segmentRow) (*os.File, error) {
 		if openErr == nil {
 			return f, nil
 		}
-		err = errors.Join(err, openErr)
+		if err = openErr; !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 	}
 	return nil, err
 }
