@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/keyring/keyringtest"
 	"github.com/millrace/millrace/internal/kvs"
@@ -19,21 +20,45 @@ import (
 // victimDir is set in the process that TestKill kills.
 const victimDir = "MILLRACE_ARCHIVE_VICTIM"
 
+// shortLived is a stream of the victim that keeps little: most of what it stores is removed
+// at once, so that segments are sealed, punched, copied forward and removed all the time.
+const shortLived kvs.StreamID = 5
+
+func victimPolicy(_ context.Context, id kvs.StreamID) (Policy, error) {
+	if id == shortLived {
+		return Policy{Hours: 1 << 30, Bytes: 400_000}, nil
+	}
+	return Policy{Hours: 1 << 30}, nil
+}
+
 // beVictim stores fragments of four streams for ever and prints the number of each
-// that was acknowledged.
+// that was acknowledged; of a fifth as well, which it expires as fast as it can. Its clock
+// runs an hour in 50 ms.
 func beVictim() {
 	keys, err := keyringtest.Open(filepath.Join(os.Getenv(victimDir), "keys"))
 	if err != nil {
 		fmt.Println("failed", err)
 		os.Exit(1)
 	}
-	a, err := Open(context.Background(), Options{Dir: os.Getenv(victimDir), SegmentBytes: 1 << 20, Keys: keys})
+	began := time.Now()
+	a, err := Open(context.Background(), Options{
+		Dir: os.Getenv(victimDir), SegmentBytes: 1 << 20, Keys: keys, Policy: victimPolicy,
+		Now: func() time.Time { return began.Add(time.Since(began) * 72_000) },
+	})
 	if err != nil {
 		fmt.Println("failed", err)
 		os.Exit(1)
 	}
 	go func() { _ = a.Run(context.Background()) }()
-	for id := kvs.StreamID(1); id <= 4; id++ {
+	go func() {
+		for {
+			if err := a.Expire(context.Background()); err != nil {
+				fmt.Println("failed", err)
+				os.Exit(1)
+			}
+		}
+	}()
+	for id := kvs.StreamID(1); id <= shortLived; id++ {
 		newest, _, err := a.Newest(context.Background(), id, 0)
 		if err != nil {
 			fmt.Println("failed", err)
@@ -47,17 +72,25 @@ func beVictim() {
 					fmt.Println("failed", err)
 					os.Exit(1)
 				}
-				fmt.Println(id, n)
+				if id != shortLived {
+					fmt.Println(id, n)
+				}
 			}
 		}()
 	}
 	select {}
 }
 
-func victimRecord(id kvs.StreamID, n int64) Record { return sample(id, n, int(n*7919%90_000)) }
+func victimRecord(id kvs.StreamID, n int64) Record {
+	if id == shortLived {
+		return sample(id, n, 200_000)
+	}
+	return sample(id, n, int(n*7919%90_000))
+}
 
-// TestKill kills a process that appends, again and again on the same directory. It
-// proves recovery, not syncing: the system's cache survives the process.
+// TestKill kills a process that appends, seals, expires, punches and copies forward, again
+// and again on the same directory. It proves recovery, not syncing: the system's cache
+// survives the process. What a power failure leaves is the matter of package crashtest.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	acked := map[kvs.StreamID]int64{}
