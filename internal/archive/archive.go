@@ -151,6 +151,8 @@ type Archive struct {
 	recalls *recall.Book[Erasure]
 	running atomic.Bool // fragments may be on their way
 
+	rearranging sync.Mutex // held while segments are copied; taken before maintenance
+
 	mu        sync.Mutex // guards what follows; held while a batch is stored
 	sums      *tally.Book
 	stage     *staging.Writer
@@ -243,6 +245,7 @@ func (a *Archive) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { a.expireLoop(ctx) })
+	wg.Go(func() { a.copyLoop(ctx) })
 	wg.Go(func() { a.guard(ctx) })
 	a.write(ctx)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -31,8 +32,25 @@ func (a *Archive) expireLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := a.Expire(ctx); err != nil && ctx.Err() == nil {
+		if err := a.pass(ctx); err != nil && ctx.Err() == nil {
 			a.log.Warn("expiry pass failed; the next one goes on", "error", err)
+		}
+	}
+}
+
+// copyLoop copies what is better off somewhere else until ctx ends. Expiry does not wait
+// for it: a copy may take as long as its disk likes.
+func (a *Archive) copyLoop(ctx context.Context) {
+	t := time.NewTicker(a.expireEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := a.rearrange(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn("segments are not where they belong; the next pass goes on", "error", err)
 		}
 	}
 }
@@ -40,27 +58,43 @@ func (a *Archive) expireLoop(ctx context.Context) {
 // Expire makes one pass: it removes the rows of fragments older than their stream's
 // retention, beyond its limit of bytes and of deleted streams, but none that is on hold;
 // seals segments that were open for long, and removes the files nothing points to any
-// more. A reader that has such a file open reads on. Errors of single streams are joined;
-// the others are served.
+// more. Then it copies what is left of segments with little in it, and moves segments to
+// the warm folder. A reader that has such a file open reads on. Errors of single streams
+// are joined; the others are served.
 func (a *Archive) Expire(ctx context.Context) error {
-	errs := []error{a.recall(ctx), a.expireRows(ctx)}
-	for _, step := range []func(context.Context) error{a.sealAged, a.keepFree, a.removeDead, a.punchHoles, a.forwardAll, a.removeDead} {
+	return errors.Join(a.pass(ctx), a.rearrange(ctx), a.thinTombstones(ctx), ctx.Err())
+}
+
+// pass is Expire without the copies. Each step holds maintenance for a part of its work
+// only, so that nobody waits long who wants to delete something or to keep it.
+func (a *Archive) pass(ctx context.Context) error {
+	return a.steps(ctx, a.recall, a.expireRows, a.sealAged, a.keepFree, a.clearDead, a.punchHoles, a.thinTombstones)
+}
+
+// rearrange is the other half of Expire.
+func (a *Archive) rearrange(ctx context.Context) error {
+	a.rearranging.Lock()
+	defer a.rearranging.Unlock()
+	return a.steps(ctx, a.forwardAll, a.clearDead, a.moveWarm)
+}
+
+// steps carries out steps until ctx ends.
+func (a *Archive) steps(ctx context.Context, all ...func(context.Context) error) error {
+	var errs []error
+	for _, step := range all {
 		if ctx.Err() != nil {
 			break
 		}
-		errs = append(errs, a.maintain(ctx, step))
-	}
-	if ctx.Err() == nil {
-		errs = append(errs, a.moveWarm(ctx), a.maintain(ctx, a.thinTombstones))
+		errs = append(errs, step(ctx))
 	}
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// maintain carries out one step of a pass.
-func (a *Archive) maintain(ctx context.Context, step func(context.Context) error) error {
+// maintain does something that nothing else may be removed or moved beside.
+func (a *Archive) maintain(ctx context.Context, do func(context.Context) error) error {
 	a.maintenance.Lock()
 	defer a.maintenance.Unlock()
-	return step(ctx)
+	return do(ctx)
 }
 
 // victim is a row that is to be removed.
@@ -107,56 +141,168 @@ type cursor struct {
 	holds []Hold
 }
 
-// expireRows visits every stream that has rows, in order of their ids.
+// cursors are those of all streams that have holds.
+type cursors struct {
+	mu   sync.Mutex
+	at   map[kvs.StreamID]cursor
+	seen map[kvs.StreamID]kvs.Millis // by stream that is looked at: the oldest fragment that came since
+}
+
+func newCursors() *cursors {
+	return &cursors{at: make(map[kvs.StreamID]cursor), seen: make(map[kvs.StreamID]kvs.Millis)}
+}
+
+// begin returns where to go on in a stream.
+func (c *cursors) begin(id kvs.StreamID, holds []Hold) cursor {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(holds) > 0 {
+		c.seen[id] = math.MaxInt64
+	}
+	if old, ok := c.at[id]; ok && slices.Equal(old.holds, holds) {
+		return old
+	}
+	return cursor{holds: holds}
+}
+
+// arrived takes note of fragments that are stored now. One that was on its way for long
+// may stand before a cursor.
+func (c *cursors) arrived(runs []*run) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.at) == 0 && len(c.seen) == 0 {
+		return
+	}
+	for _, r := range runs {
+		for _, p := range r.records {
+			server := p.Number.Server
+			if old, ok := c.at[p.Stream]; ok && server <= old.at.Time {
+				delete(c.at, p.Stream)
+			}
+			if oldest, ok := c.seen[p.Stream]; ok {
+				c.seen[p.Stream] = min(oldest, server)
+			}
+		}
+	}
+}
+
+// end remembers what need not be looked at again, once everything else there is gone.
+func (c *cursors) end(all map[kvs.StreamID]cursor) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, at := range all {
+		if oldest, ok := c.seen[id]; ok && oldest > at.at.Time {
+			c.at[id] = at
+		} else {
+			delete(c.at, id)
+		}
+	}
+	clear(c.seen)
+}
+
+// forget forgets a stream.
+func (c *cursors) forget(id kvs.StreamID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.at, id)
+}
+
+// expireRows visits every stream that has rows, in order of their ids. Only where
+// something is to be removed does it keep others from removing.
 func (a *Archive) expireRows(ctx context.Context) (err error) {
 	if a.policy == nil {
 		return nil
 	}
-	for id, more := kvs.StreamID(math.MinInt64), true; more && ctx.Err() == nil; {
-		var passErr error
-		id, more, passErr = a.expireSome(ctx, id)
-		err = errors.Join(err, passErr)
+	for after, more := kvs.StreamID(math.MinInt64), true; more && ctx.Err() == nil; {
+		var due []kvs.StreamID
+		var someErr error
+		due, after, more, someErr = a.dueStreams(ctx, after)
+		err = errors.Join(err, someErr)
+		for len(due) > 0 && ctx.Err() == nil {
+			n, someErr, buryErr := a.expireSome(ctx, due)
+			if err = errors.Join(err, someErr, buryErr); buryErr != nil {
+				return err
+			}
+			due = due[n:]
+		}
 	}
 	return err
 }
 
-// expireSome chooses and removes a few thousand rows, of streams behind after. more says
-// that the pass goes on behind last.
-func (a *Archive) expireSome(ctx context.Context, after kvs.StreamID) (last kvs.StreamID, more bool, err error) {
+// maxVisited is how many streams are asked for at a time.
+const maxVisited = 500
+
+// dueStreams looks at the next streams behind an id and returns those that have something
+// to be removed. It does so for all streams in each pass, so it asks only for the times of
+// their oldest fragments, which are in an index by themselves.
+func (a *Archive) dueStreams(ctx context.Context, after kvs.StreamID) (due []kvs.StreamID, last kvs.StreamID, more bool, err error) {
+	all, err := a.index.oldest(ctx, after)
+	if err != nil || len(all) == 0 {
+		return nil, after, false, err
+	}
+	for _, s := range all {
+		p, horizon, gone, lookErr := a.lookup(ctx, s.id)
+		err = errors.Join(err, lookErr)
+		if lookErr == nil && (gone || s.oldest < horizon || p.Bytes > 0 && s.bytes > p.Bytes) {
+			due = append(due, s.id)
+		}
+	}
+	return due, all[len(all)-1].id, len(all) == maxVisited, err
+}
+
+// streamAge is what a pass asks of every stream.
+type streamAge struct {
+	id     kvs.StreamID
+	bytes  int64
+	oldest kvs.Millis // server timestamp of the oldest fragment
+}
+
+const oldestQuery = `SELECT stream, bytes, (SELECT server FROM fragments AS f WHERE f.stream = s.stream ORDER BY server, n LIMIT 1)
+	FROM streams AS s WHERE stream > $1 ORDER BY stream LIMIT $2`
+
+// oldest returns the next streams behind an id.
+func (x *index) oldest(ctx context.Context, after kvs.StreamID) (all []streamAge, err error) {
+	rows, err := x.db.Read().QueryContext(ctx, oldestQuery, int64(after), maxVisited)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s streamAge
+		var oldest sql.NullInt64
+		if err := rows.Scan(&s.id, &s.bytes, &oldest); err != nil {
+			return nil, err
+		}
+		if s.oldest = math.MaxInt64; oldest.Valid {
+			s.oldest = kvs.Millis(oldest.Int64)
+		}
+		all = append(all, s)
+	}
+	return all, rows.Err()
+}
+
+// expireSome chooses and removes a few thousand rows of the first of some streams, and
+// returns how many of these are done with.
+func (a *Archive) expireSome(ctx context.Context, ids []kvs.StreamID) (done int, err, buryErr error) {
 	a.maintenance.Lock()
 	defer a.maintenance.Unlock()
 	h := &harvest{seen: make(map[kvs.StreamID]cursor)}
-	for last = after; len(h.victims) < maxVictims; {
-		id, ok, nextErr := a.index.nextStream(ctx, last)
-		if err = errors.Join(err, nextErr); nextErr != nil || !ok {
-			break
-		}
+	for _, id := range ids {
 		whole, streamErr := a.choose(ctx, h, id)
 		err = errors.Join(err, streamErr)
-		if more = !whole && streamErr == nil; more {
+		if !whole && streamErr == nil {
 			break // the same stream again
 		}
-		last, more = id, true
-	}
-	if len(h.victims) < maxVictims {
-		more = false
+		if done++; len(h.victims) >= maxVictims {
+			break
+		}
 	}
 	if buryErr := a.bury(ctx, h.victims); buryErr != nil {
-		return last, false, errors.Join(err, buryErr)
+		a.upkeep.cursors.end(nil)
+		return done, err, buryErr
 	}
-	a.advanceCursors(h)
-	return last, more, errors.Join(err, a.forgetKeys(h.gone))
-}
-
-// advanceCursors remembers what need not be looked at again.
-func (a *Archive) advanceCursors(h *harvest) {
-	for id, c := range h.seen {
-		if len(c.holds) == 0 {
-			delete(a.upkeep.cursors, id)
-			continue
-		}
-		a.upkeep.cursors[id] = c
-	}
+	a.upkeep.cursors.end(h.seen)
+	return done, errors.Join(err, a.forgetKeys(h.gone)), nil
 }
 
 // choose adds the rows of a stream that its policy does not keep. whole is false when
@@ -166,10 +312,7 @@ func (a *Archive) choose(ctx context.Context, h *harvest, id kvs.StreamID) (whol
 	if err != nil {
 		return true, err
 	}
-	c := cursor{holds: p.Holds}
-	if old, ok := a.upkeep.cursors[id]; ok && slices.Equal(old.holds, p.Holds) {
-		c.at = old.at
-	}
+	c := a.upkeep.cursors.begin(id, p.Holds)
 	defer func() { h.seen[id] = c }()
 	if gone {
 		if whole, err = a.take(ctx, h, id, &p, &c, deleted, horizon, everyRow); err == nil && whole {
@@ -216,8 +359,8 @@ func everyRow(*Stored) bool { return true }
 // one is to stay, and moves the cursor. What is on hold is stepped over. whole is false
 // when the harvest is full.
 func (a *Archive) take(ctx context.Context, h *harvest, id kvs.StreamID, p *Policy, c *cursor, why reason, before kvs.Millis, goes func(*Stored) bool) (whole bool, err error) {
-	for len(h.victims) < maxVictims {
-		page, err := a.oldest(ctx, id, c.at, before)
+	for size := firstPage; len(h.victims) < maxVictims; size = maxDeletes {
+		page, err := a.oldest(ctx, id, c.at, before, size)
 		if err != nil {
 			return true, err
 		}
@@ -231,12 +374,16 @@ func (a *Archive) take(ctx context.Context, h *harvest, id kvs.StreamID, p *Poli
 			}
 			c.at = Position{Time: s.Number.Server, N: s.Number.N}
 		}
-		if len(page) < maxDeletes {
+		if len(page) < size {
 			return true, nil
 		}
 	}
 	return false, nil
 }
+
+// firstPage is how many rows of a stream are looked at first: mostly a few are to go, or
+// none.
+const firstPage = 64
 
 // placeColumns are those of columns that say where a fragment is: without its facts.
 const (
@@ -246,12 +393,12 @@ const (
 
 // oldest returns the rows of a stream behind a position and before a server timestamp, in
 // the order of these.
-func (a *Archive) oldest(ctx context.Context, id kvs.StreamID, after Position, before kvs.Millis) (page []Stored, err error) {
+func (a *Archive) oldest(ctx context.Context, id kvs.StreamID, after Position, before kvs.Millis, size int) (page []Stored, err error) {
 	if after == (Position{}) {
 		after = Position{Time: math.MinInt64, N: math.MinInt64}
 	}
 	return a.selectRows(ctx, `SELECT `+placeColumns+` FROM fragments WHERE stream = $1 AND (server, n) > ($2, $3) AND server < $4
-		ORDER BY server, n LIMIT $5`, int64(id), int64(after.Time), after.N, int64(before), maxDeletes)
+		ORDER BY server, n LIMIT $5`, int64(id), int64(after.Time), after.N, int64(before), size)
 }
 
 // selectRows reads rows of placeColumns.
@@ -295,7 +442,7 @@ func (a *Archive) deleteSome(ctx context.Context, id kvs.StreamID) (whole bool, 
 	if err != nil || !whole {
 		return false, err
 	}
-	delete(a.upkeep.cursors, id)
+	a.upkeep.cursors.forget(id)
 	a.recalls.Forget(id)
 	return true, a.forgetKeys([]kvs.StreamID{id})
 }
@@ -324,6 +471,8 @@ func (a *Archive) unlessDeleted(ctx context.Context, id kvs.StreamID, err error)
 // streams are silent. Those that something was erased from are sealed, too: in an open
 // one no hole can be punched.
 func (a *Archive) sealAged(ctx context.Context) error {
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.open {
@@ -334,155 +483,8 @@ func (a *Archive) sealAged(ctx context.Context) error {
 	return nil
 }
 
-// nextStream returns the smallest stream id above after that has rows.
-func (x *index) nextStream(ctx context.Context, after kvs.StreamID) (id kvs.StreamID, ok bool, err error) {
-	err = x.db.Read().QueryRowContext(ctx, `SELECT stream FROM fragments WHERE stream > $1 ORDER BY stream LIMIT 1`, int64(after)).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, false, nil
-	}
-	return id, err == nil, err
-}
-
 // share is what a removal takes from one segment.
 type share struct{ rows, bytes int64 }
-
-// Erasure selects stored fragments of a stream that lie in a range of time, or partly.
-type Erasure struct {
-	Clock   kvs.Clock
-	Range   kvs.TimeRange // both ends inclusive
-	Through int64         // counter of the last fragment that is meant
-}
-
-// Covers reports whether the fragment is meant.
-func (e Erasure) Covers(f *kvs.Fragment) bool {
-	return f.Number.N <= e.Through && Hold{Clock: e.Clock, Range: e.Range}.Covers(f)
-}
-
-// Toll says what an erasure takes, or would take.
-type Toll struct {
-	Fragments int64
-	Bytes     int64 // of their records
-	Held      int64 // those of them that a hold covers
-}
-
-// Weigh says what an erasure would remove. What it costs grows with that.
-func (a *Archive) Weigh(ctx context.Context, id kvs.StreamID, e Erasure) (toll Toll, err error) {
-	p, _, gone, err := a.lookup(ctx, id)
-	if err != nil || gone {
-		return toll, err
-	}
-	for after := (Position{N: math.MinInt64}); ; {
-		page, last, err := a.page(ctx, id, e, after)
-		if err != nil || len(page) == 0 {
-			return toll, err
-		}
-		after = last
-		for i := range page {
-			if !e.Covers(&page[i].Fragment) {
-				continue
-			}
-			toll.Fragments++
-			toll.Bytes += page[i].length
-			if p.held(&page[i].Fragment) {
-				toll.Held++
-			}
-		}
-	}
-}
-
-// Erase removes what an erasure means but for what is on hold. Fragments that it means and
-// that are still on their way go when they are stored.
-func (a *Archive) Erase(ctx context.Context, id kvs.StreamID, e Erasure) (toll Toll, err error) {
-	if a.running.Load() {
-		a.recalls.Add(id, e)
-	}
-	after := Position{N: math.MinInt64}
-	for more := true; more && err == nil; {
-		var taken Toll
-		taken, after, more, err = a.eraseSome(ctx, id, e, after)
-		toll.Fragments += taken.Fragments
-		toll.Bytes += taken.Bytes
-		toll.Held += taken.Held
-	}
-	if toll.Fragments > 0 {
-		a.wipe(ctx)
-	}
-	return toll, err
-}
-
-// recall erases what was stored behind an erasure that meant it.
-func (a *Archive) recall(ctx context.Context) (errs error) {
-	for _, c := range a.recalls.Take() {
-		toll, err := a.Erase(ctx, c.Stream, c.Order)
-		if err != nil {
-			a.recalls.Return(c)
-			errs = errors.Join(errs, err)
-		}
-		if toll.Fragments > 0 {
-			a.log.Info("fragments that were on their way when they were erased are removed", "stream-id", int64(c.Stream), "fragments", toll.Fragments)
-		}
-	}
-	return errs
-}
-
-// wipe gives the bytes of what was erased back to the disk. What does not work now, the
-// next pass does.
-func (a *Archive) wipe(ctx context.Context) {
-	for _, step := range []func(context.Context) error{a.sealAged, a.removeDead, a.punchHoles} {
-		if err := a.maintain(ctx, step); err != nil {
-			a.log.Warn("what was erased is not off the disk yet; the next expiry pass goes on", "error", err)
-			return
-		}
-	}
-}
-
-// page returns the next rows that may lie in the range of an erasure, in order of their
-// start, and the position of the last.
-func (a *Archive) page(ctx context.Context, id kvs.StreamID, e Erasure, after Position) (page []Stored, last Position, err error) {
-	column := [...]string{kvs.ServerClock: "server", kvs.ProducerClock: "producer"}[e.Clock]
-	if first := e.Range.Start - kvs.Millis(a.longest.Load()); after.Time < first {
-		after = Position{Time: first, N: math.MinInt64}
-	}
-	page, err = a.selectRows(ctx, `SELECT `+placeColumns+` FROM fragments WHERE stream = $1 AND (`+column+`, n) > ($2, $3) AND `+column+` <= $4
-		ORDER BY `+column+`, n LIMIT $5`, int64(id), int64(after.Time), after.N, int64(e.Range.End), maxDeletes)
-	if len(page) > 0 {
-		s := &page[len(page)-1]
-		last = Position{Time: s.At(e.Clock), N: s.Number.N}
-	}
-	return page, last, err
-}
-
-// eraseSome removes those behind a position that are meant, a few hundred at most.
-func (a *Archive) eraseSome(ctx context.Context, id kvs.StreamID, e Erasure, after Position) (taken Toll, last Position, more bool, err error) {
-	a.maintenance.Lock()
-	defer a.maintenance.Unlock()
-	var p Policy
-	if a.policy != nil {
-		if p, _, _, err = a.lookup(ctx, id); err != nil {
-			return taken, last, false, err
-		}
-	}
-	page, last, err := a.page(ctx, id, e, after)
-	if err != nil {
-		return taken, last, false, err
-	}
-	var victims []victim
-	for i := range page {
-		switch s := &page[i]; {
-		case !e.Covers(&s.Fragment):
-		case p.held(&s.Fragment):
-			taken.Held++
-		default:
-			victims = append(victims, victim{id, s.Number.N, s.segment, s.length, erased})
-			taken.Fragments++
-			taken.Bytes += s.length
-		}
-	}
-	if err := a.bury(ctx, victims); err != nil {
-		return Toll{}, last, false, err
-	}
-	return taken, last, len(page) > 0, nil
-}
 
 // Settle waits until nothing is being removed by a policy older than the call.
 func (a *Archive) Settle(context.Context) error {

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
@@ -20,10 +19,11 @@ import (
 
 // forwardAll writes what is left of thin segments to new ones, so that their files can go.
 func (a *Archive) forwardAll(ctx context.Context) error {
-	if err := a.settleTombstones(ctx); err != nil { // a row that is named already must not be copied
+	var due [shelves][]segmentRow
+	err := a.maintain(ctx, func(ctx context.Context) (err error) {
+		due, err = a.thinSegments(ctx)
 		return err
-	}
-	due, err := a.thinSegments(ctx)
+	})
 	if err != nil {
 		return err
 	}
@@ -32,11 +32,33 @@ func (a *Archive) forwardAll(ctx context.Context) error {
 		slices.SortFunc(due[on], func(a, b segmentRow) int { return cmp.Compare(a.ID, b.ID) })
 		for len(due[on]) > 0 && ctx.Err() == nil {
 			n := a.fitting(due[on])
-			errs = append(errs, a.forward(ctx, shelf(on), due[on][:n]))
+			group := due[on][:n]
+			errs = append(errs, a.maintain(ctx, func(ctx context.Context) error { return a.forwardGroup(ctx, shelf(on), group) }))
 			due[on] = due[on][n:]
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// forwardGroup copies some segments into one, as they are now.
+func (a *Archive) forwardGroup(ctx context.Context, on shelf, group []segmentRow) error {
+	if err := a.settleTombstones(ctx); err != nil { // a row that is named already must not be copied
+		return err
+	}
+	var sources []segmentRow
+	for _, old := range group {
+		row, ok, err := a.index.segment(ctx, old.ID)
+		if err != nil {
+			return err
+		}
+		if ok && row.live > 0 {
+			sources = append(sources, row)
+		}
+	}
+	if len(sources) == 0 {
+		return nil
+	}
+	return a.forward(ctx, on, sources)
 }
 
 // thinSegments returns the segments to be copied forward, by shelf.
@@ -62,7 +84,8 @@ func (a *Archive) thinSegments(ctx context.Context) (due [shelves][]segmentRow, 
 			since = now
 			a.upkeep.thin[id] = now
 		}
-		if now.Sub(since) < maxAge(row.Class) && !(little && a.upkeep.solid) || a.upkeep.unforwarded.waits(id, now) {
+		path, _ := a.path(row)
+		if now.Sub(since) < maxAge(row.Class) && !(little && a.upkeep.solid[filepath.Dir(path)]) || a.upkeep.unforwarded.waits(id, now) {
 			continue
 		}
 		on := shelfOf(row.Class, row.Tier)
@@ -75,16 +98,16 @@ func (a *Archive) thinSegments(ctx context.Context) (due [shelves][]segmentRow, 
 // would take in a new one. Where records are no larger than a page or two, holes give
 // little back, and this is what is left of them.
 func (a *Archive) loose(row segmentRow) bool {
+	path, known := a.path(row)
+	if !known {
+		return false
+	}
 	taken, ok := a.upkeep.taken[row.ID]
 	if !ok {
-		path, known := a.path(row)
-		if !known {
-			return false
-		}
 		taken = a.allocated(path)
 		a.upkeep.taken[row.ID] = taken
 	}
-	if !a.upkeep.solid {
+	if !a.upkeep.solid[filepath.Dir(path)] {
 		taken -= a.upkeep.fresh[row.ID] // holes may do
 	}
 	whole := float64(row.length) * float64(row.bytes) / float64(row.total) // headers and footer in proportion
@@ -115,44 +138,6 @@ type copying struct {
 // origin says that the copies before a byte, up to those of the origin before, are from a
 // segment.
 type origin struct{ end, segment int64 }
-
-// unfit is why something cannot be done with one segment, whatever is done with others.
-type unfit struct{ error }
-
-func (u *unfit) Unwrap() error { return u.error }
-
-// unfitIf makes an error of a segment's file known as that.
-func unfitIf(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &unfit{err}
-}
-
-// retryUnfit is when something is tried again with a segment that was unfit for it: what
-// does not get better by itself must not be read and told of in every pass.
-const retryUnfit = 6 * time.Hour
-
-// refusals are segments that were unfit for something, and when that was.
-type refusals map[int64]kvs.Millis
-
-// waits reports whether it is too early to try again.
-func (r refusals) waits(id int64, now kvs.Millis) bool {
-	at, ok := r[id]
-	return ok && now.Sub(at) < retryUnfit
-}
-
-// refuse lets errors pass that are not of the segment alone. Of the others it tells once.
-func (a *Archive) refuse(r refusals, id int64, what string, err error) error {
-	if _, ok := errors.AsType[*unfit](err); !ok {
-		return err
-	}
-	if _, told := r[id]; !told {
-		a.log.Error("a segment is "+what+"; see millrace check", "segment", id, "error", err)
-	}
-	r[id] = kvs.MillisOf(a.now())
-	return nil
-}
 
 // forward makes one segment of what is left of others, and removes them as dead ones are,
 // before a tombstone may name a copy.
@@ -199,11 +184,11 @@ func (a *Archive) settleCopies(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	rows, err := a.index.segmentsWhere(ctx, fmt.Sprintf("id = %d", c.ID))
+	row, known, err := a.index.segment(ctx, c.ID)
 	if err != nil {
 		return err
 	}
-	if row, known := rows[c.ID]; known {
+	if known {
 		c.segmentRow = row
 		return a.adopt(ctx, c, true)
 	}

@@ -150,7 +150,7 @@ func TestManyStreamsWithManyHeldRows(t *testing.T) {
 			}
 		}
 	}
-	if c := a.upkeep.cursors[2]; c.at.N < 2*maxVictims/2 {
+	if c := a.upkeep.cursors.at[2]; c.at.N < 2*maxVictims/2 {
 		t.Errorf("held rows are looked at again from %+v", c.at)
 	}
 }

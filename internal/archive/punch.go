@@ -9,6 +9,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
@@ -132,47 +133,75 @@ const (
 
 // punchHoles gives back what is dead in sealed segments that go on living.
 func (a *Archive) punchHoles(ctx context.Context) error {
-	if a.upkeep.solid || a.upkeep.known && len(a.upkeep.fresh) == 0 {
-		return nil
-	}
-	rows, err := a.index.segments(ctx)
-	if err != nil {
-		return err
-	}
-	a.findFresh(rows)
-	now := kvs.MillisOf(a.now())
-	var errs []error
-	for id, dead := range a.upkeep.fresh {
-		row, ok := rows[id]
-		switch {
-		case !ok:
-			delete(a.upkeep.fresh, id)
-		case row.live > 0 && row.sealed && row.Version > 1 && (dead >= min(punchBytes, row.length/punchPart) || a.upkeep.wiped[id]):
-			if !a.upkeep.unpunched.waits(id, now) {
-				errs = append(errs, a.refuse(a.upkeep.unpunched, id, "not punched", a.punch(ctx, row)))
-			}
-		}
+	ids, err := a.riddled(ctx)
+	errs := []error{err}
+	for _, id := range ids {
 		if ctx.Err() != nil {
 			break
 		}
+		errs = append(errs, a.maintain(ctx, func(ctx context.Context) error {
+			return a.refuse(a.upkeep.unpunched, id, "not punched", a.punch(ctx, id))
+		}))
 	}
 	return errors.Join(errs...)
 }
 
+// riddled returns the segments that have enough that is newly dead.
+func (a *Archive) riddled(ctx context.Context) (ids []int64, err error) {
+	if err := a.findFresh(ctx); err != nil {
+		return nil, err
+	}
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
+	if len(a.upkeep.fresh) == 0 {
+		return nil, nil
+	}
+	rows, err := a.index.segments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := kvs.MillisOf(a.now())
+	for id, dead := range a.upkeep.fresh {
+		row, ok := rows[id]
+		path, known := a.path(row)
+		switch {
+		case !ok:
+			delete(a.upkeep.fresh, id)
+		case row.live > 0 && row.sealed && row.Version > 1 && known && !a.upkeep.solid[filepath.Dir(path)] && !a.upkeep.unpunched.waits(id, now) &&
+			(dead >= min(punchBytes, row.length/punchPart) || a.upkeep.wiped[id]):
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
 // findFresh takes all that is dead for newly dead once after a start, when nobody knows
 // what was punched before.
-func (a *Archive) findFresh(rows map[int64]segmentRow) {
-	if a.upkeep.known {
-		return
+func (a *Archive) findFresh(ctx context.Context) error {
+	a.maintenance.Lock()
+	known := a.upkeep.known
+	a.maintenance.Unlock()
+	if known {
+		return nil
+	}
+	rows, err := a.index.segmentsWhere(ctx, `sealed = 1 AND version > 1 AND live > 0 AND bytes < total`)
+	if err != nil {
+		return err
+	}
+	taken := map[int64]int64{}
+	for id, row := range rows {
+		if path, ok := a.path(row); ok {
+			taken[id] = a.allocated(path) // nobody waits for that
+		}
+	}
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
+	for id, n := range taken {
+		row := rows[id]
+		a.upkeep.fresh[id] += n - (row.length - (row.total - row.bytes))
 	}
 	a.upkeep.known = true
-	for id, row := range rows {
-		path, ok := a.path(row)
-		if !ok || !row.sealed || row.Version < 2 || row.total == row.bytes {
-			continue
-		}
-		a.upkeep.fresh[id] = a.allocated(path) - (row.length - (row.total - row.bytes))
-	}
+	return nil
 }
 
 // stretch is a range of bytes of a file: from at up to, not including, end.
@@ -180,9 +209,13 @@ type stretch struct{ at, end int64 }
 
 // punch gives back the whole pages of a segment that hold nothing that is needed. While
 // somebody reads the segment it waits for the next pass.
-func (a *Archive) punch(ctx context.Context, row segmentRow) error {
+func (a *Archive) punch(ctx context.Context, id int64) error {
+	row, ok, err := a.index.segment(ctx, id)
+	if err != nil || !ok || row.live == 0 {
+		return err
+	}
 	path, ok := a.path(row)
-	if !ok {
+	if !ok || a.upkeep.solid[filepath.Dir(path)] || a.files.busy(id) {
 		return nil
 	}
 	f, err := a.disk.Open(path)
@@ -204,8 +237,8 @@ func (a *Archive) punch(ctx context.Context, row segmentRow) error {
 		return nil
 	})
 	if errors.Is(err, errors.ErrUnsupported) {
-		a.upkeep.solid = true
-		a.log.Info("the disk takes no holes: space comes back when whole segments are dead, or little of one is left")
+		a.upkeep.solid[filepath.Dir(path)] = true
+		a.log.Info("the disk takes no holes: space comes back when whole segments are dead, or little of one is left", "folder", filepath.Dir(path))
 		return nil
 	}
 	if err != nil || !quiet {
@@ -365,104 +398,40 @@ func eachFragment(f disk.File, h segment.Head, size int64, each func(position in
 	}
 }
 
-// FreeDisk is how much of a disk stays free: the greater of both. The zero value asks for
-// nothing.
-type FreeDisk struct {
-	Bytes   int64
-	Percent float64 // of the disk
-}
+// unfit is why something cannot be done with one segment, whatever is done with others.
+type unfit struct{ error }
 
-// lack returns how many bytes a disk is short of it.
-func (d FreeDisk) lack(free, total int64) int64 {
-	return max(d.Bytes, int64(d.Percent/100*float64(total))) - free
-}
+func (u *unfit) Unwrap() error { return u.error }
 
-// keepFree removes the oldest fragments of all streams, segment by segment, while a disk
-// has less free than it should, but none that is on hold.
-func (a *Archive) keepFree(ctx context.Context) error {
-	if a.freeDisk == (FreeDisk{}) || a.policy == nil {
+// unfitIf makes an error of a segment's file known as that.
+func unfitIf(err error) error {
+	if err == nil {
 		return nil
 	}
-	var errs []error
-	for _, dir := range a.dirs() {
-		free, total, err := a.disk.Free(dir)
-		if lack := a.freeDisk.lack(free, total); err == nil && lack > 0 {
-			err = a.sacrifice(ctx, dir, lack)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	return &unfit{err}
 }
 
-// sacrifice removes what sealed segments of a folder hold, the oldest first, until so many
-// bytes should be free.
-func (a *Archive) sacrifice(ctx context.Context, dir string, lack int64) error {
-	rows, err := a.index.segments(ctx)
-	if err != nil {
+// retryUnfit is when something is tried again with a segment that was unfit for it: what
+// does not get better by itself must not be read and told of in every pass.
+const retryUnfit = 6 * time.Hour
+
+// refusals are segments that were unfit for something, and when that was.
+type refusals map[int64]kvs.Millis
+
+// waits reports whether it is too early to try again.
+func (r refusals) waits(id int64, now kvs.Millis) bool {
+	at, ok := r[id]
+	return ok && now.Sub(at) < retryUnfit
+}
+
+// refuse lets errors pass that are not of the segment alone. Of the others it tells once.
+func (a *Archive) refuse(r refusals, id int64, what string, err error) error {
+	if _, ok := errors.AsType[*unfit](err); !ok {
 		return err
 	}
-	all := slices.SortedFunc(maps.Values(rows), func(a, b segmentRow) int {
-		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.ID, b.ID))
-	})
-	gone, asked := int64(0), lack
-	for _, row := range all {
-		path, ok := a.path(row)
-		if lack <= 0 || ctx.Err() != nil {
-			break
-		}
-		if !ok || filepath.Dir(path) != dir || !row.sealed || row.live == 0 {
-			continue
-		}
-		n, bytes, err := a.empty(ctx, path, row)
-		if err != nil {
-			return fmt.Errorf("make room on the disk of %s: segment %d: %w", dir, row.ID, err)
-		}
-		gone += n
-		lack -= bytes
+	if _, told := r[id]; !told {
+		a.log.Error("a segment is "+what+"; see millrace check", "segment", id, "error", err)
 	}
-	if gone > 0 {
-		a.log.Warn("the disk is too full: the oldest fragments of all streams are removed", "folder", dir, "bytes-lacking", asked, "fragments", gone)
-	} else if lack > 0 {
-		a.log.Warn("the disk is too full, and nothing can be removed: all is on hold or was just written", "folder", dir, "bytes-lacking", asked)
-	}
-	return errors.Join(a.removeDead(ctx), ctx.Err())
-}
-
-// empty removes what a segment holds and no hold covers, and returns how many fragments
-// and bytes that was.
-func (a *Archive) empty(ctx context.Context, path string, row segmentRow) (fragments, bytes int64, err error) {
-	f, err := a.disk.Open(path)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer f.Close() // only read from
-	size, err := f.Size()
-	if err != nil {
-		return 0, 0, err
-	}
-	live, err := a.liveRows(ctx, f, row, size)
-	if err != nil {
-		return 0, 0, err
-	}
-	policies := map[kvs.StreamID]Policy{}
-	var victims []victim
-	for i := range live {
-		s := &live[i]
-		p, ok := policies[s.Stream]
-		if !ok {
-			if p, _, _, err = a.lookup(ctx, s.Stream); err != nil {
-				return 0, 0, err
-			}
-			policies[s.Stream] = p
-		}
-		if p.held(&s.Fragment) {
-			continue
-		}
-		victims = append(victims, victim{s.Stream, s.Number.N, row.ID, s.length, limited})
-		bytes += s.length
-	}
-	if len(victims) == len(live) {
-		bytes, _ = f.Allocated() // all of the file goes
-	}
-	return int64(len(victims)), bytes, a.bury(ctx, victims)
+	r[id] = kvs.MillisOf(a.now())
+	return nil
 }

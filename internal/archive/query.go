@@ -270,3 +270,147 @@ func (a *Archive) Usage(ctx context.Context, id kvs.StreamID, horizon kvs.Millis
 	u.Oldest, u.Newest = &oldest.Fragment, &newest.Fragment
 	return u, nil
 }
+
+// Erasure selects stored fragments of a stream that lie in a range of time, or partly.
+type Erasure struct {
+	Clock   kvs.Clock
+	Range   kvs.TimeRange // both ends inclusive
+	Through int64         // counter of the last fragment that is meant
+}
+
+// Covers reports whether the fragment is meant.
+func (e Erasure) Covers(f *kvs.Fragment) bool {
+	return f.Number.N <= e.Through && Hold{Clock: e.Clock, Range: e.Range}.Covers(f)
+}
+
+// Toll says what an erasure takes, or would take.
+type Toll struct {
+	Fragments int64
+	Bytes     int64 // of their records
+	Held      int64 // those of them that a hold covers
+}
+
+// Weigh says what an erasure would remove. What it costs grows with that.
+func (a *Archive) Weigh(ctx context.Context, id kvs.StreamID, e Erasure) (toll Toll, err error) {
+	p, _, gone, err := a.lookup(ctx, id)
+	if err != nil || gone {
+		return toll, err
+	}
+	for after := (Position{N: math.MinInt64}); ; {
+		page, last, err := a.page(ctx, id, e, after)
+		if err != nil || len(page) == 0 {
+			return toll, err
+		}
+		after = last
+		for i := range page {
+			if !e.Covers(&page[i].Fragment) {
+				continue
+			}
+			toll.Fragments++
+			toll.Bytes += page[i].length
+			if p.held(&page[i].Fragment) {
+				toll.Held++
+			}
+		}
+	}
+}
+
+// Erase removes what an erasure means but for what is on hold. Fragments that it means and
+// that are still on their way go when they are stored.
+func (a *Archive) Erase(ctx context.Context, id kvs.StreamID, e Erasure) (toll Toll, err error) {
+	if a.running.Load() {
+		a.recalls.Add(id, e)
+	}
+	after := Position{N: math.MinInt64}
+	for more := true; more && err == nil; {
+		var taken Toll
+		taken, after, more, err = a.eraseSome(ctx, id, e, after)
+		toll.Fragments += taken.Fragments
+		toll.Bytes += taken.Bytes
+		toll.Held += taken.Held
+	}
+	if toll.Fragments > 0 {
+		a.wipe(ctx)
+	}
+	return toll, err
+}
+
+// recall erases what was stored behind an erasure that meant it.
+func (a *Archive) recall(ctx context.Context) (errs error) {
+	for _, c := range a.recalls.Take() {
+		toll, err := a.Erase(ctx, c.Stream, c.Order)
+		if err != nil {
+			a.recalls.Return(c)
+			errs = errors.Join(errs, err)
+		}
+		if toll.Fragments > 0 {
+			a.log.Info("fragments that were on their way when they were erased are removed", "stream-id", int64(c.Stream), "fragments", toll.Fragments)
+		}
+	}
+	return errs
+}
+
+// wipe gives the bytes of what was erased back to the disk. What does not work now, the
+// next pass does.
+func (a *Archive) wipe(ctx context.Context) {
+	if err := a.steps(ctx, a.sealAged, a.clearDead, a.punchHoles); err != nil {
+		a.log.Warn("what was erased is not off the disk yet; the next expiry pass goes on", "error", err)
+	}
+}
+
+// page returns the next rows that may lie in the range of an erasure, in order of their
+// start, and the position of the last.
+func (a *Archive) page(ctx context.Context, id kvs.StreamID, e Erasure, after Position) (page []Stored, last Position, err error) {
+	column := [...]string{kvs.ServerClock: "server", kvs.ProducerClock: "producer"}[e.Clock]
+	if first := e.Range.Start - kvs.Millis(a.longest.Load()); after.Time < first {
+		after = Position{Time: first, N: math.MinInt64}
+	}
+	page, err = a.selectRows(ctx, `SELECT `+placeColumns+` FROM fragments WHERE stream = $1 AND (`+column+`, n) > ($2, $3) AND `+column+` <= $4
+		ORDER BY `+column+`, n LIMIT $5`, int64(id), int64(after.Time), after.N, int64(e.Range.End), maxDeletes)
+	if len(page) > 0 {
+		s := &page[len(page)-1]
+		last = Position{Time: s.At(e.Clock), N: s.Number.N}
+	}
+	return page, last, err
+}
+
+// eraseSome removes those behind a position that are meant, a few hundred at most.
+func (a *Archive) eraseSome(ctx context.Context, id kvs.StreamID, e Erasure, after Position) (taken Toll, last Position, more bool, err error) {
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
+	var p Policy
+	if a.policy != nil {
+		if p, _, _, err = a.lookup(ctx, id); err != nil {
+			return taken, last, false, err
+		}
+	}
+	page, last, err := a.page(ctx, id, e, after)
+	if err != nil {
+		return taken, last, false, err
+	}
+	var victims []victim
+	for i := range page {
+		switch s := &page[i]; {
+		case !e.Covers(&s.Fragment):
+		case p.held(&s.Fragment):
+			taken.Held++
+		default:
+			victims = append(victims, victim{id, s.Number.N, s.segment, s.length, erased})
+			taken.Fragments++
+			taken.Bytes += s.length
+		}
+	}
+	if err := a.bury(ctx, victims); err != nil {
+		return Toll{}, last, false, err
+	}
+	return taken, last, len(page) > 0, nil
+}
+
+// nextStream returns the smallest stream id above after that has rows.
+func (x *index) nextStream(ctx context.Context, after kvs.StreamID) (id kvs.StreamID, ok bool, err error) {
+	err = x.db.Read().QueryRowContext(ctx, `SELECT stream FROM fragments WHERE stream > $1 ORDER BY stream LIMIT 1`, int64(after)).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	return id, err == nil, err
+}

@@ -322,6 +322,14 @@ func (c *files) giveBack(id int64, mine *claim) {
 	close(mine.over)
 }
 
+// busy reports whether somebody reads the segment.
+func (c *files) busy(id int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.open[id]
+	return s != nil && s.readers > 0
+}
+
 // exclusive calls f while nobody reads the segment; who wants to meanwhile waits. It
 // reports false, without a call, when somebody does.
 func (c *files) exclusive(id int64, f func() error) (quiet bool, err error) {

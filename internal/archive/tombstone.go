@@ -134,7 +134,7 @@ func (a *Archive) NoteErased(ctx context.Context, id int64) error {
 // upkeep is what maintenance remembers between its steps. Whoever holds
 // [Archive.maintenance] may use it.
 type upkeep struct {
-	cursors map[kvs.StreamID]cursor
+	cursors *cursors             // guarded by itself
 	buried  int64                // rows are removed that tombstones before this position name
 	entries map[int64]int        // tombstones by segment
 	tops    tops                 // guarded by itself
@@ -145,15 +145,15 @@ type upkeep struct {
 	known   bool                 // fresh has what died before the start, too
 	thin    map[int64]kvs.Millis // segments of which little is left, and since when
 	taken   map[int64]int64      // what segments take on the disk, since holes were punched last
-	solid   bool                 // the disk takes no holes
+	solid   map[string]bool      // folders whose disk takes no holes
 
 	unforwarded refusals // segments that are not copied forward
 	unpunched   refusals // segments that get no holes
 }
 
 func newUpkeep() *upkeep {
-	return &upkeep{cursors: make(map[kvs.StreamID]cursor), entries: make(map[int64]int), ghosts: true,
-		fresh: make(map[int64]int64), wiped: make(map[int64]bool), thin: make(map[int64]kvs.Millis),
+	return &upkeep{cursors: newCursors(), entries: make(map[int64]int), ghosts: true,
+		fresh: make(map[int64]int64), wiped: make(map[int64]bool), solid: make(map[string]bool), thin: make(map[int64]kvs.Millis),
 		taken: make(map[int64]int64), unforwarded: make(refusals), unpunched: make(refusals)}
 }
 
@@ -376,6 +376,8 @@ func removeRange(ctx context.Context, tx *sql.Tx, t tombstone) (s share, err err
 // thinTombstones writes the journal anew when more than half of it names segments that are
 // gone.
 func (a *Archive) thinTombstones(ctx context.Context) error {
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
 	there, err := a.index.segments(ctx)
 	if err != nil {
 		return err

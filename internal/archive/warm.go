@@ -57,6 +57,7 @@ func (a *Archive) moveOne(ctx context.Context, id int64) error {
 		a.upkeep.fresh[id] += 0
 		a.upkeep.wiped[id] = true
 	}
+	delete(a.upkeep.taken, id)
 	a.observer.Moved(n)
 	return a.dropOldFile(ctx, id)
 }

@@ -268,6 +268,9 @@ func (a *Archive) commit(ctx context.Context, runs []*run) {
 		return
 	}
 	err := a.index.addFragments(ctx, good)
+	if err == nil {
+		a.upkeep.cursors.arrived(good)
+	}
 	for _, r := range good {
 		if r.err = err; err == nil {
 			r.seg.end, r.seg.longest, r.seg.dirty = r.end, r.longest, false

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -33,8 +34,8 @@ type Journal struct {
 	unsure bool // the name may be lost in a power failure
 }
 
-// renewBytes is how much of the end is written again before it is believed; no Append is
-// as long.
+// renewBytes is how much of the end is written again before it is believed. So that it is
+// all that a process may have left unsynced, no more is written before a sync.
 const renewBytes = 1 << 20
 
 // Open opens the journal at path and calls each for its entries in order, with their
@@ -143,21 +144,29 @@ func (j *Journal) Append(payloads ...[]byte) error {
 	if err := j.settle(); err != nil {
 		return err
 	}
+	end := j.end
+	j.dirty = true
+	for some := range slices.Chunk(payloads, renewBytes/j.format.Size) {
+		n, err := j.write(some, end)
+		if err != nil {
+			return errors.Join(err, j.cut())
+		}
+		end += n
+	}
+	j.end, j.dirty = end, false
+	return nil
+}
+
+// write makes some entries durable.
+func (j *Journal) write(payloads [][]byte, at int64) (n int64, err error) {
 	b := make([]byte, 0, len(payloads)*j.format.Size)
 	for _, p := range payloads {
-		b = j.format.appendEntry(b, p, j.salt, j.end+int64(len(b)))
+		b = j.format.appendEntry(b, p, j.salt, at+int64(len(b)))
 	}
-	j.dirty = true
-	err := j.f.Write([][]byte{b}, j.end)
-	if err == nil {
-		err = j.f.Sync()
+	if err := j.f.Write([][]byte{b}, at); err != nil {
+		return 0, err
 	}
-	if err != nil {
-		return errors.Join(err, j.cut())
-	}
-	j.end += int64(len(b))
-	j.dirty = false
-	return nil
+	return int64(len(b)), j.f.Sync()
 }
 
 // settle makes sure that entries can be appended: to the file that has the name, for good,
