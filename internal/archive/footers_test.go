@@ -80,6 +80,9 @@ func (f gauged) ReadAt(p []byte, off int64) (int, error) {
 	return f.File.ReadAt(p, off)
 }
 
+// Holes hides that the media are holes to save room.
+func (f gauged) Holes() (disk.Holes, error) { return nil, nil }
+
 // loseIndex opens an archive that has lost its index.
 func loseIndex(tb testing.TB, segments, each int64) (g *gauge, took time.Duration) {
 	tb.Helper()

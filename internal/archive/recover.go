@@ -17,9 +17,8 @@ import (
 // recovery is one start. The steps are those of docs/design/archive-format.md.
 type recovery struct {
 	*Archive
-	rows map[int64]segmentRow // of segments to look at, as the index had them
-	dead dead
-
+	rows    map[int64]segmentRow // of segments to look at, as the index had them
+	dead    dead
 	doubted bool
 }
 
@@ -328,12 +327,21 @@ func (r *recovery) replay(ctx context.Context, f *markedFile, row segmentRow) er
 	if err != nil {
 		return err
 	}
-	row.length = max(row.length, segment.HeadSize)
+	if row.length < segment.HeadSize { // it was missing
+		if err := r.doubt(ctx); err != nil {
+			return err
+		}
+		row.length = segment.HeadSize
+	}
 	switch {
 	case size < row.length:
 		return r.shorten(ctx, f, row, size)
 	case row.closed:
 		return r.conclude(ctx, f, row.Head, row.length, size)
+	}
+	holes, err := f.Holes() // before they are filled
+	if err != nil {
+		return err
 	}
 	if _, known := r.rows[row.ID]; known { // without a row there was no other process just before
 		if err := disk.Renew(f, row.length, size); err != nil {
@@ -348,6 +356,10 @@ func (r *recovery) replay(ctx context.Context, f *markedFile, row segmentRow) er
 		if position < row.length {
 			return nil
 		}
+		if holes.Touch(position, position+rec.Size()) && !b.dead.names(rec.Fragment.Stream, rec.Fragment.Number.N) {
+			b.torn = append(b.torn, b.finding(position, rec)) // its tombstone is lost
+			return nil
+		}
 		return b.add(ctx, position, rec)
 	})
 	if err != nil {
@@ -355,6 +367,9 @@ func (r *recovery) replay(ctx context.Context, f *markedFile, row segmentRow) er
 	}
 	if !ok {
 		return r.scan(ctx, f, b, size)
+	}
+	if err := b.buryTorn(size); err != nil {
+		return err
 	}
 	return b.end(ctx, size)
 }

@@ -486,6 +486,11 @@ func (f *markedFile) Size() (int64, error) {
 	return n, markError(err)
 }
 
+func (f *markedFile) Holes() (disk.Holes, error) {
+	all, err := f.File.Holes()
+	return all, markError(err)
+}
+
 func (f *markedFile) Write(b [][]byte, off int64) error { return markError(f.File.Write(b, off)) }
 func (f *markedFile) Sync() error                       { return markError(f.File.Sync()) }
 func (f *markedFile) Truncate(size int64) error         { return markError(f.File.Truncate(size)) }

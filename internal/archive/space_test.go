@@ -424,3 +424,30 @@ func TestBetween(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestALostTombstoneBringsNoHolesBack: a footer lists what was punched, and without index and
+// tombstones nothing else says that it is gone.
+func TestALostTombstoneBringsNoHolesBack(t *testing.T) {
+	m := newMill(t, func(o *Options) { o.SegmentBytes = 64 << 20 })
+	m.policies[1] = Policy{Hours: 1 << 20}
+	m.shop.now.Store(30 * 60_000)
+	recs := m.fill(1, 1, 30)
+	before := onDisk(t, m.o.Dir)
+	e := Erasure{Range: kvs.TimeRange{Start: recs[9].Fragment.Number.Server, End: recs[14].Fragment.Number.Server}, Through: 30}
+	if toll, err := m.Erase(t.Context(), 1, e); err != nil || toll.Fragments != 6 {
+		t.Fatalf("%+v, %v", toll, err)
+	}
+	if onDisk(t, m.o.Dir) == before {
+		return // there are no holes here
+	}
+	for range 2 {
+		m.again(func() {
+			for _, name := range []string{"index.db", "index.db-wal", "index.db-shm", "tombstones"} {
+				_ = disk.System{}.Remove(filepath.Join(m.o.Dir, name))
+			}
+		})
+		wantStored(t, m.Archive, 1, append(append([]Record{}, recs[:9]...), recs[15:]...)...)
+	}
+	m.withoutIndex()
+	wantStored(t, m.Archive, 1, append(append([]Record{}, recs[:9]...), recs[15:]...)...)
+}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sort"
 )
 
 // FS is what stores ask of a file system. Tests put in one whose operations fail, or one
@@ -48,11 +49,26 @@ type File interface {
 	Size() (int64, error)
 	// Allocated returns how many bytes the file takes on the disk.
 	Allocated() (int64, error)
+	// Holes returns the stretches that take no room, in order: none where the system
+	// cannot say.
+	Holes() (Holes, error)
 	Close() error
 }
 
 // PageBytes is the unit in which space within a file is given back.
 const PageBytes = 4096
+
+// Hole is a stretch of a file that takes no room on the disk.
+type Hole struct{ From, To int64 }
+
+// Holes are those of a file, in order.
+type Holes []Hole
+
+// Touch reports whether one of them has a byte of what lies from here to there.
+func (h Holes) Touch(from, to int64) bool {
+	i := sort.Search(len(h), func(i int) bool { return h[i].To > from })
+	return i < len(h) && h[i].From < to
+}
 
 // System is the operating system's file system.
 type System struct{}

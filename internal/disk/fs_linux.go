@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -82,6 +83,40 @@ func (f file) Allocated() (int64, error) {
 		return 0, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
 	}
 	return s.Blocks * 512, nil
+}
+
+// Holes is [HolesOf] the file.
+func (f file) Holes() (Holes, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	return HolesOf(f.File, size)
+}
+
+// HolesOf asks the file system for the holes of a file of a size. One that cannot tell
+// says that there are none.
+func HolesOf(f *os.File, size int64) (all Holes, err error) {
+	for at := int64(0); at < size; {
+		from, err := f.Seek(at, unix.SEEK_HOLE)
+		switch {
+		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENXIO):
+			return all, nil
+		case err != nil:
+			return nil, err
+		case from >= size:
+			return all, nil
+		}
+		at, err = f.Seek(from, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) { // up to the end
+			at, err = size, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Hole{from, min(at, size)})
+	}
+	return all, nil
 }
 
 // Forget lets the kernel drop what it keeps of a file in memory, so that reading all of it

@@ -28,5 +28,11 @@ func (f file) Punch(int64, int64) error { return errors.ErrUnsupported }
 // Allocated knows of no holes.
 func (f file) Allocated() (int64, error) { return f.Size() }
 
+// Holes knows of none.
+func (f file) Holes() (Holes, error) { return nil, nil }
+
+// HolesOf knows of none.
+func HolesOf(*os.File, int64) (Holes, error) { return nil, nil }
+
 // Forget does nothing: only Linux is told.
 func Forget(*os.File) {}

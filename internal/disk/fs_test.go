@@ -102,6 +102,10 @@ func TestPunch(t *testing.T) {
 		if after, err := f.Allocated(); err != nil || after > before-39*PageBytes {
 			t.Errorf("%d bytes are left of %d, %v", after, before, err)
 		}
+		holes, err := f.Holes()
+		if want := (Holes{{PageBytes, 40 * PageBytes}}); err != nil || len(holes) > 0 && !slices.Equal(holes, want) {
+			t.Errorf("%v, %v; want %v", holes, err, want)
+		}
 	}
 	if !bytes.Equal(content(t, f), want) {
 		t.Error("the hole is not where it was asked for")

@@ -40,9 +40,9 @@ func TestHolesAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	all, err := holes(f, 10*pageSize)
-	want := []hole{{2 * pageSize, 4 * pageSize}, {8 * pageSize, 9 * pageSize}}
-	if d := cmp.Diff(want, all, cmp.AllowUnexported(hole{})); d != "" || err != nil {
+	all, err := disk.HolesOf(f, 10*pageSize)
+	want := disk.Holes{{From: 2 * pageSize, To: 4 * pageSize}, {From: 8 * pageSize, To: 9 * pageSize}}
+	if d := cmp.Diff(want, all); d != "" || err != nil {
 		t.Fatal(err, d)
 	}
 	s := &inspection{f: f, holes: all}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
@@ -47,7 +48,7 @@ type inspection struct {
 	head segment.Head
 	name string
 
-	holes   []hole
+	holes   disk.Holes
 	gaps    []gap
 	marks   []mark
 	batch   []item
@@ -119,7 +120,7 @@ func (c *check) open(row segmentRow) (*os.File, error) {
 
 func (s *inspection) run(ctx context.Context) (err error) {
 	s.look.bytes += s.row.length
-	if s.holes, err = holes(s.f, s.size); err != nil {
+	if s.holes, err = disk.HolesOf(s.f, s.size); err != nil {
 		return err
 	}
 	known, err := s.readHead()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/segment"
 )
 
@@ -88,7 +89,7 @@ func (o *openFiles) of(ctx context.Context, id int64) (*inspection, error) {
 	info, err := f.Stat()
 	if err == nil {
 		s.size = info.Size()
-		s.holes, err = holes(f, s.size)
+		s.holes, err = disk.HolesOf(f, s.size)
 	}
 	if err == nil {
 		s.head, err = segment.ReadHead(f)

@@ -318,6 +318,12 @@ func (h *handle) Allocated() (int64, error) {
 	return h.inode.allocated(), h.use("allocated")
 }
 
+func (h *handle) Holes() (disk.Holes, error) {
+	h.disk.mu.Lock()
+	defer h.disk.mu.Unlock()
+	return h.inode.holes(), h.use("holes")
+}
+
 func (h *handle) Close() error {
 	h.disk.mu.Lock()
 	defer h.disk.mu.Unlock()

@@ -124,6 +124,21 @@ func (f *inode) punch(off, n int64) {
 	}
 }
 
+// holes returns the stretches without pages.
+func (f *inode) holes() (all disk.Holes) {
+	for i := int64(0); i*pageSize < f.size; i++ {
+		from, to := i*pageSize, min((i+1)*pageSize, f.size)
+		switch k := len(all) - 1; {
+		case f.page(i) != nil:
+		case k >= 0 && all[k].To == from:
+			all[k].To = to
+		default:
+			all = append(all, disk.Hole{From: from, To: to})
+		}
+	}
+	return all
+}
+
 // sync makes durable what the file is, except for what was lost.
 func (f *inode) sync() {
 	durable := append([]page(nil), f.pages...)
