@@ -33,32 +33,53 @@ func (a *Archive) forwardAll(ctx context.Context) error {
 		for len(due[on]) > 0 && ctx.Err() == nil {
 			n := a.fitting(due[on])
 			group := due[on][:n]
-			errs = append(errs, a.maintain(ctx, func(ctx context.Context) error { return a.forwardGroup(ctx, shelf(on), group) }))
+			errs = append(errs, a.forwardGroup(ctx, shelf(on), group))
 			due[on] = due[on][n:]
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// forwardGroup copies some segments into one, as they are now.
+// forwardGroup copies some segments into one. Nobody waits while it copies: when
+// something of them dies meanwhile, the next pass begins anew.
 func (a *Archive) forwardGroup(ctx context.Context, on shelf, group []segmentRow) error {
-	if err := a.settleTombstones(ctx); err != nil { // a row that is named already must not be copied
+	var sources []segmentRow
+	err := a.maintain(ctx, func(ctx context.Context) (err error) {
+		sources, err = a.livingNow(ctx, group)
+		return err
+	})
+	if err != nil || len(sources) == 0 {
 		return err
 	}
-	var sources []segmentRow
+	c, err := a.copyLive(ctx, on, sources)
+	if err != nil || c == nil {
+		return err
+	}
+	return a.maintain(ctx, func(ctx context.Context) error {
+		now, err := a.livingNow(ctx, sources)
+		if err != nil || !slices.Equal(now, sources) {
+			return errors.Join(err, a.disk.Remove(c.path))
+		}
+		return a.forward(ctx, c)
+	})
+}
+
+// livingNow returns the rows of some segments as they are, once all that is named dead is
+// gone from them: it must not be copied.
+func (a *Archive) livingNow(ctx context.Context, group []segmentRow) (rows []segmentRow, err error) {
+	if err := a.settleTombstones(ctx); err != nil {
+		return nil, err
+	}
 	for _, old := range group {
 		row, ok, err := a.index.segment(ctx, old.ID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if ok && row.live > 0 {
-			sources = append(sources, row)
+			rows = append(rows, row)
 		}
 	}
-	if len(sources) == 0 {
-		return nil
-	}
-	return a.forward(ctx, on, sources)
+	return rows, nil
 }
 
 // thinSegments returns the segments to be copied forward, by shelf.
@@ -139,16 +160,12 @@ type copying struct {
 // segment.
 type origin struct{ end, segment int64 }
 
-// forward makes one segment of what is left of others, and removes them as dead ones are,
-// before a tombstone may name a copy.
-func (a *Archive) forward(ctx context.Context, on shelf, sources []segmentRow) error {
-	c, err := a.copyLive(ctx, on, sources)
-	if err != nil || c == nil {
-		return err
-	}
+// forward gives a segment of copies its name and its rows. The others are removed as dead
+// ones are, before a tombstone may name a copy.
+func (a *Archive) forward(ctx context.Context, c *copying) error {
 	// From here on a start may find it, and takes all of it.
 	a.upkeep.copies = c
-	err = a.disk.Rename(c.path, filepath.Join(a.dir, segment.FileName(c.ID)))
+	err := a.disk.Rename(c.path, filepath.Join(a.dir, segment.FileName(c.ID)))
 	if err == nil {
 		err = a.disk.SyncDir(a.dir)
 	}
@@ -237,7 +254,7 @@ func (a *Archive) fill(ctx context.Context, c *copying, sources []segmentRow) er
 			c.origins = append(c.origins, origin{c.length, row.ID})
 			continue
 		}
-		if err := a.refuse(a.upkeep.unforwarded, row.ID, "not copied forward", err); err != nil {
+		if err := a.refuseForward(ctx, row, err); err != nil {
 			return fmt.Errorf("copy forward segment %d: %w", row.ID, err)
 		}
 		c.segmentRow = before // the next source writes over it
@@ -253,6 +270,17 @@ func (a *Archive) fill(ctx context.Context, c *copying, sources []segmentRow) er
 		return err
 	}
 	return c.f.Sync()
+}
+
+// refuseForward refuses a segment unless it is only another one than it was.
+func (a *Archive) refuseForward(ctx context.Context, row segmentRow, cause error) error {
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
+	now, ok, err := a.index.segment(ctx, row.ID)
+	if err != nil || !ok || now != row {
+		return err
+	}
+	return a.refuse(a.upkeep.unforwarded, row.ID, "not copied forward", cause)
 }
 
 // fillFrom copies the live records of one segment.

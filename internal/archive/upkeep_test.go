@@ -24,7 +24,7 @@ type stuck struct {
 
 func (d *stuck) Create(name string) (disk.File, error) {
 	f, err := d.FS.Create(name)
-	if err == nil && filepath.Dir(name) == d.dir {
+	if err == nil && filepath.Dir(name) == d.dir && filepath.Base(name)[0] == '.' {
 		f = stuckFile{f, d}
 	}
 	return f, err
@@ -340,4 +340,42 @@ func TestAReaderInTheMiddleOfAMove(t *testing.T) {
 	}
 	m.files.mu.Unlock()
 	wantStored(t, m.Archive, 1, recs...)
+}
+
+// TestNobodyWaitsForACopyForward either, and what dies while it is copied stays dead.
+func TestNobodyWaitsForACopyForward(t *testing.T) {
+	slow := &stuck{FS: disk.System{}, begun: make(chan struct{}), let: make(chan struct{})}
+	m := newMill(t, func(o *Options) { o.Disk, slow.dir = slow, filepath.Join(o.Dir, "segments") })
+	m.policies[1], m.policies[2] = Policy{Hours: 1 << 20}, Policy{Hours: 1 << 20}
+	var kept []Record
+	for n := int64(1); n <= 120; n++ {
+		if n%20 == 0 {
+			kept = append(kept, m.fill(1, n, n)...)
+		} else {
+			m.fill(2, n, n)
+		}
+	}
+	delete(m.policies, 2)
+	m.pass(121)
+	m.shop.now.Store((121 + 61) * 60_000)
+	copied := make(chan error, 1)
+	go func() { copied <- m.rearrange(t.Context()) }()
+	<-slow.begun
+	e := Erasure{Range: kvs.TimeRange{Start: kept[0].Fragment.Number.Server, End: kept[0].Fragment.Number.Server}, Through: 120}
+	if toll, err := m.Erase(t.Context(), 1, e); err != nil || toll.Fragments != 1 {
+		t.Errorf("%+v, %v", toll, err)
+	}
+	if err := m.Archive.pass(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(slow.let)
+	if err := <-copied; err != nil || m.forwards != 0 {
+		t.Errorf("%d copied, %v", m.forwards, err)
+	}
+	if err := m.rearrange(t.Context()); err != nil || m.forwards != 1 {
+		t.Errorf("%d copied, %v", m.forwards, err)
+	}
+	wantStored(t, m.Archive, 1, kept[1:]...)
+	m.again(m.withoutIndex)
+	wantStored(t, m.Archive, 1, kept[1:]...)
 }
