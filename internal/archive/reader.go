@@ -208,9 +208,6 @@ func (r *Reader) parts(ctx context.Context, rec *segment.Record, position int64)
 	return body, frames, err
 }
 
-// HeaderSize returns the length of the header in bytes.
-func (r *Reader) HeaderSize() int64 { return r.header.size }
-
 // Size returns the length of the body in bytes.
 func (r *Reader) Size() int64 { return r.body.size }
 

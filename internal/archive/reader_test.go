@@ -63,9 +63,6 @@ func TestLargeHeaders(t *testing.T) {
 	rec.Header = bytes.Join(media(3, 3, 3*segment.ChunkSize+77), nil)
 	r := openOne(t, a, rec)
 	defer r.Close()
-	if r.HeaderSize() != int64(len(rec.Header)) {
-		t.Errorf("%d bytes", r.HeaderSize())
-	}
 	for _, off := range []int{0, 1, segment.ChunkSize - 1, segment.ChunkSize, segment.ChunkSize + 1, len(rec.Header) - 1, len(rec.Header)} {
 		var got bytes.Buffer
 		if n, err := r.WriteHeader(&got, int64(off)); err != nil || n != int64(len(rec.Header)-off) || !bytes.Equal(got.Bytes(), rec.Header[off:]) {

@@ -13,8 +13,12 @@ import (
 // Forget drops all keys of deleted streams, from memory and from the file: what was
 // sealed with them can never be read again.
 func (r *Ring) Forget(streams ...kvs.StreamID) error {
-	r.cache.drop(func(s kvs.StreamID) bool { return slices.Contains(streams, s) })
-	return r.Purge(func(e Entry) bool { return !slices.Contains(streams, e.Stream) })
+	gone := make(map[kvs.StreamID]bool, len(streams))
+	for _, id := range streams {
+		gone[id] = true
+	}
+	r.cache.drop(func(s kvs.StreamID) bool { return gone[s] })
+	return r.Purge(func(e Entry) bool { return !gone[e.Stream] })
 }
 
 // Purge keeps the keys for which keep says so. The file is written anew if that drops any.

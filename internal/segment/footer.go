@@ -94,7 +94,7 @@ type File interface {
 func Seal(f File, h Head, end int64) (size int64, err error) {
 	footer := NewFooter(f, h, end)
 	s := NewScanner(f, h, HeadSize, end, false)
-	var b []byte
+	var b, head []byte
 	for {
 		ok, err := s.Next()
 		switch {
@@ -105,8 +105,8 @@ func Seal(f File, h Head, end int64) (size int64, err error) {
 		case s.Finding == Garbage || s.Record.Kind != FragmentRecord:
 			continue
 		}
-		b = binary.LittleEndian.AppendUint64(b[:0], uint64(s.Position))
-		b = s.Record.Append(b, h.Salt, s.Position)
+		head = s.Record.Append(head[:0], h.Salt, s.Position)
+		b = AppendFooterEntry(b[:0], s.Position, head)
 		if err := footer.Add(b); err != nil {
 			return 0, err
 		}

@@ -29,6 +29,11 @@ func (s *Server) purgeDeleted(ctx context.Context) error {
 	defer again.Stop()
 	for {
 		ids, err := s.catalog.Deleted(ctx)
+		if err == nil {
+			// The keys go first: what they sealed is gone with them, wherever its bytes are.
+			// All at once, because their file is written anew for it.
+			err = s.ring.Forget(ids...)
+		}
 		for _, id := range ids {
 			if err == nil {
 				err = s.purgeStream(ctx, id)
@@ -47,10 +52,6 @@ func (s *Server) purgeDeleted(ctx context.Context) error {
 }
 
 func (s *Server) purgeStream(ctx context.Context, id kvs.StreamID) error {
-	// The keys go first: what they sealed is gone with them, wherever its bytes are.
-	if err := s.ring.Forget(id); err != nil {
-		return err
-	}
 	if err := s.archive.DeleteStream(ctx, id); err != nil {
 		return err
 	}

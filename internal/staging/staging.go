@@ -6,7 +6,6 @@
 package staging
 
 import (
-	"io"
 	"sync"
 
 	"github.com/millrace/millrace/internal/disk"
@@ -117,25 +116,6 @@ func (w *Writer) Put(r *segment.Record, key segment.DataKey, body [][]byte, fram
 	w.seal(w.sealer.Frames, frames)
 	w.room(int(4 * (r.Body/segment.ChunkSize + r.FrameTable/segment.ChunkSize + 3)))
 	w.buf = w.sealer.Checksums(w.buf)
-	return nil
-}
-
-// Copy puts a record whose body, frame table and checksums are sealed already: they are
-// read from the segment it stands in. from is where its body begins there. An error is one
-// of reading; the run must then be given up.
-func (w *Writer) Copy(r *segment.Record, src io.ReaderAt, from int64) error {
-	w.head(r)
-	for left := r.Size() - r.BodyAt(); left > 0; {
-		w.room(1)
-		at := len(w.buf)
-		n := int(min(left, int64(cap(w.buf)-at)))
-		w.buf = w.buf[:at+n]
-		if k, err := src.ReadAt(w.buf[at:], from); k < n {
-			w.buf = w.buf[:at]
-			return err
-		}
-		from, left = from+int64(n), left-int64(n)
-	}
 	return nil
 }
 

@@ -64,15 +64,6 @@ func TestBytesAreThoseOfTheRecords(t *testing.T) {
 				if err := w.Put(&rec, key, body, frames); err != nil {
 					t.Fatal(err)
 				}
-				if n == 3 { // a copy of what is there already
-					rec.Copied = true
-					from := at + rec.BodyAt()
-					end := int64(len(want.Bytes))
-					if err := w.Copy(&rec, bytes.NewReader(want.Bytes), from); err != nil {
-						t.Fatal(err)
-					}
-					want.Bytes = append(rec.Append(want.Bytes, want.Head.Salt, end), want.Bytes[from:end]...)
-				}
 			}
 			w.End()
 			files, runs = append(files, want), append(runs, run)
