@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,8 @@ type Journal struct {
 	fs     disk.FS
 	path   string
 	format Format
+
+	file sync.RWMutex // taken after mu; held for reading by those who read f without mu, and by those who change f or salt
 
 	mu     sync.Mutex
 	f      disk.File
@@ -63,7 +66,7 @@ func (j *Journal) open(each func(at int64, payload []byte) error) error {
 	var err error
 	if j.f, err = j.fs.Open(j.path); errors.Is(err, fs.ErrNotExist) {
 		j.f = nil
-		return j.rewrite(func(func([]byte) bool) {})
+		return j.rewrite(func(func([]byte, error) bool) {})
 	}
 	if err != nil {
 		return err
@@ -98,23 +101,8 @@ func (j *Journal) mend(size, intact int64) error {
 		j.dirty = size > j.end
 		return j.cut()
 	}
-	old, end := j.f, j.end
-	var broken error
-	err := j.rewrite(func(yield func([]byte) bool) {
-		_, _, broken = Read(old, end, j.format, func(_ int64, payload []byte) error {
-			if !yield(payload) {
-				return errStop
-			}
-			return nil
-		})
-	})
-	if errors.Is(broken, errStop) {
-		broken = nil
-	}
-	return errors.Join(err, broken)
+	return j.revise(func(payload []byte) ([]byte, error) { return payload, nil }, func() []byte { return nil })
 }
-
-var errStop = errors.New("enough")
 
 // removeTemporary removes what unfinished rewrites left.
 func (j *Journal) removeTemporary() error {
@@ -206,6 +194,32 @@ func (j *Journal) cut() error {
 	return nil
 }
 
+// Entry reads the entry at a position, without its checksum, into b, which must be as long
+// as that. It reports false when no intact entry is there, as when the file was written
+// anew since. It waits for no Append.
+func (j *Journal) Entry(at int64, b []byte) (ok bool, err error) {
+	j.file.RLock()
+	defer j.file.RUnlock()
+	if j.f == nil {
+		return false, fs.ErrClosed
+	}
+	whole := make([]byte, j.format.Size)
+	if err := readFull(j.f, whole, at); errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	_, err = j.format.readBlock(whole, j.salt, at, at, func(_ int64, payload []byte) error {
+		ok = true
+		copy(b, payload)
+		return nil
+	})
+	return ok, err
+}
+
+// Position is where the i-th entry of a journal begins, counted from 0.
+func (f Format) Position(i int) int64 { return headSize + int64(i)*int64(f.Size) }
+
 // End returns the position behind the last entry.
 func (j *Journal) End() int64 {
 	j.mu.Lock()
@@ -230,6 +244,8 @@ func (j *Journal) Close() error {
 	if j.f == nil {
 		return nil
 	}
+	j.file.Lock()
+	defer j.file.Unlock()
 	err := j.f.Close()
 	j.f = nil
 	return err

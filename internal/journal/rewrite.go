@@ -22,11 +22,54 @@ func (j *Journal) Rewrite(payloads iter.Seq[[]byte]) error {
 	if err := j.settle(); err != nil {
 		return err
 	}
-	return j.rewrite(payloads)
+	return j.rewrite(func(yield func([]byte, error) bool) {
+		for p := range payloads {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	})
 }
 
+// Revise is [Journal.Rewrite] with what change makes of each entry, in order, and last
+// behind them. Entries for which change returns nil are left out. An error of change, or
+// of reading the entries, leaves the journal as it is. It needs little memory.
+func (j *Journal) Revise(change func(payload []byte) ([]byte, error), last func() []byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.settle(); err != nil {
+		return err
+	}
+	return j.revise(change, last)
+}
+
+// revise is Revise for who holds mu.
+func (j *Journal) revise(change func(payload []byte) ([]byte, error), last func() []byte) error {
+	old, end := j.f, j.end
+	return j.rewrite(func(yield func([]byte, error) bool) {
+		_, _, err := Read(old, end, j.format, func(_ int64, payload []byte) error {
+			p, err := change(payload)
+			if err == nil && p != nil && !yield(p, nil) {
+				return errStop
+			}
+			return err
+		})
+		switch {
+		case errors.Is(err, errStop):
+		case err != nil:
+			yield(nil, err)
+		default:
+			if p := last(); p != nil {
+				yield(p, nil)
+			}
+		}
+	})
+}
+
+var errStop = errors.New("enough")
+
 // rewrite holds mu, or nobody else has the journal yet. j.f is nil when there is no file.
-func (j *Journal) rewrite(payloads iter.Seq[[]byte]) error {
+func (j *Journal) rewrite(payloads iter.Seq2[[]byte, error]) error {
 	salt := newSalt()
 	dir, base := filepath.Split(j.path)
 	name := filepath.Join(dir, fmt.Sprintf(".%s-%016x", base, salt))
@@ -47,8 +90,10 @@ func (j *Journal) rewrite(payloads iter.Seq[[]byte]) error {
 		// What cannot be removed now, the next Open removes.
 		return errors.Join(err, f.Close(), j.fs.Remove(name))
 	}
+	j.file.Lock()
 	old := j.f
 	j.f, j.salt, j.end = f, salt, end
+	j.file.Unlock()
 	j.dirty, j.unsure = false, true
 	if old != nil {
 		_ = old.Close() // it has no name any more
@@ -71,9 +116,12 @@ func (j *Journal) still() bool {
 }
 
 // write writes a whole journal and returns its end.
-func (f Format) write(to disk.File, salt uint64, payloads iter.Seq[[]byte]) (end int64, err error) {
+func (f Format) write(to disk.File, salt uint64, payloads iter.Seq2[[]byte, error]) (end int64, err error) {
 	b := f.appendHead(nil, salt)
-	for p := range payloads {
+	for p, err := range payloads {
+		if err != nil {
+			return 0, err
+		}
 		b = f.appendEntry(b, p, salt, end+int64(len(b)))
 		if len(b) < rewriteBytes {
 			continue

@@ -4,34 +4,32 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 
 	"github.com/millrace/millrace/internal/kvs"
 )
 
 // Forget drops all keys of deleted streams, from memory and from the file: what was
-// sealed with them can never be read again.
+// sealed with them can never be read again. After an error a part of them may be left.
 func (r *Ring) Forget(streams ...kvs.StreamID) error {
 	gone := make(map[kvs.StreamID]bool, len(streams))
 	for _, id := range streams {
 		gone[id] = true
 	}
 	r.cache.drop(func(s kvs.StreamID) bool { return gone[s] })
-	return r.Purge(func(e Entry) bool { return !gone[e.Stream] })
-}
-
-// Purge keeps the keys for which keep says so. The file is written anew if that drops any.
-// After an error none is dropped from memory, and a part of them may be from the file.
-func (r *Ring) Purge(keep func(Entry) bool) error {
 	r.file.Lock()
 	defer r.file.Unlock()
-	all := r.Entries()
-	kept := slices.DeleteFunc(slices.Clone(all), func(e Entry) bool { return !keep(e) })
-	if len(kept) == len(all) {
+	if !r.anyOf(streams) {
 		return nil
 	}
-	return r.rewrite(kept)
+	return r.keep(func(e Entry) bool { return !gone[e.Stream] })
+}
+
+// anyOf reports whether the file has, or may have, keys of these streams.
+func (r *Ring) anyOf(streams []kvs.StreamID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(streams) > 0 && r.unsure || slices.ContainsFunc(streams, func(id kvs.StreamID) bool { return len(r.places[id]) > 0 })
 }
 
 // PurgeUnused drops the keys that no stored fragment can name. needed returns the server
@@ -43,22 +41,27 @@ func (r *Ring) Purge(keep func(Entry) bool) error {
 // or, where the day changed under way, the one before.
 func (r *Ring) PurgeUnused(needed func(kvs.StreamID) (kvs.Millis, error)) error {
 	unused := map[uint64]bool{}
-	for stream, of := range r.byStream() {
+	for _, stream := range r.streams() {
 		at, err := needed(stream)
 		gone := kvs.KindOf(err) == kvs.NotFound
 		if err != nil && !gone {
 			continue
 		}
-		for i, e := range of {
-			if gone || i < len(of)-2 && e.Created+period < at {
-				unused[e.ID] = true
+		r.mu.Lock()
+		of := r.places[stream]
+		for i, p := range of {
+			if gone || i < len(of)-2 && p.created+period < at {
+				unused[p.id] = true
 			}
 		}
+		r.mu.Unlock()
 	}
 	if len(unused) == 0 {
 		return nil
 	}
-	return r.Purge(func(e Entry) bool { return !unused[e.ID] })
+	r.file.Lock()
+	defer r.file.Unlock()
+	return r.keep(func(e Entry) bool { return !unused[e.ID] })
 }
 
 // Rewrap replaces the wrapped form of every key by what wrap returns for it, in one step:
@@ -67,73 +70,94 @@ func (r *Ring) PurgeUnused(needed func(kvs.StreamID) (kvs.Millis, error)) error 
 func (r *Ring) Rewrap(ctx context.Context, wrap func(Entry, Owner) ([]byte, error)) error {
 	r.file.Lock()
 	defer r.file.Unlock()
-	var fresh []Entry
-	for _, e := range r.Entries() {
+	return r.revise(func(e Entry) (Entry, bool, error) {
 		o, err := r.owner(ctx, e.Stream)
 		if kvs.KindOf(err) == kvs.NotFound {
-			continue
+			return e, false, nil
 		}
 		if err == nil {
 			e.Wrapped, err = wrap(e, o)
 		}
 		if err != nil {
-			return fmt.Errorf("data key %d of stream %d: %w", e.ID, e.Stream, err)
+			err = fmt.Errorf("data key %d of stream %d: %w", e.ID, e.Stream, err)
 		}
-		fresh = append(fresh, e)
-	}
-	return r.rewrite(fresh)
+		return e, true, err
+	})
 }
 
-// rewrite makes the file hold these entries and no others. Call it with file held.
-func (r *Ring) rewrite(entries []Entry) error {
+// keep makes the file hold only the keys for which which says so. Call it with file held.
+func (r *Ring) keep(which func(Entry) bool) error {
+	return r.revise(func(e Entry) (Entry, bool, error) { return e, which(e), nil })
+}
+
+// revise makes the file hold what change returns of its entries: none of those for which
+// it returns false. When the key with the last id is left out an entry without a key keeps
+// that id from being used again. Call it with file held.
+func (r *Ring) revise(change func(Entry) (Entry, bool, error)) error {
 	r.mu.Lock()
 	last := r.last
 	r.mu.Unlock()
-	if err := r.journal.Rewrite(payloads(entries, last)); err != nil {
-		return err
-	}
+	places := map[kvs.StreamID][]place{}
+	count, greatest := 0, uint64(0)
+	var b []byte
+	salt := r.journal.Salt()
+	err := r.journal.Revise(func(payload []byte) ([]byte, error) {
+		e, ok := ParseEntry(payload)
+		if !ok || e.Stream == 0 {
+			return nil, nil
+		}
+		of := places[e.Stream]
+		i, twice := find(of, e.ID)
+		if twice {
+			return nil, nil
+		}
+		e, ok, err := change(e)
+		if err != nil || !ok {
+			return nil, err
+		}
+		places[e.Stream] = slices.Insert(of, i, place{e.ID, e.Created, Format.Position(count)})
+		count++
+		greatest = max(greatest, e.ID)
+		b = e.append(b[:0])
+		return b, nil
+	}, func() []byte {
+		if greatest == last {
+			return nil
+		}
+		return Entry{ID: last}.append(nil)
+	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.entries)
-	for _, e := range entries {
-		r.entries[e.Stream] = append(r.entries[e.Stream], e)
+	r.unsure = err != nil
+	if r.journal.Salt() != salt { // with an error, too, it is the new file that goes on
+		r.places = places
 	}
-	return nil
+	return err
 }
 
-// payloads are entries as they stand in the file. When the key with the last id is not
-// among them an entry without a key keeps that id from being used again.
-func payloads(entries []Entry, last uint64) iter.Seq[[]byte] {
-	if last > 0 && (len(entries) == 0 || entries[len(entries)-1].ID < last) {
-		entries = append(slices.Clip(entries), Entry{ID: last})
-	}
-	return func(yield func([]byte) bool) {
-		var b []byte
-		for _, e := range entries {
-			if b = e.append(b[:0]); !yield(b) {
-				return
+// Entries reads all wrapped keys, in the order of their ids, but for those that are gone
+// or damaged in the meantime.
+func (r *Ring) Entries() (all []Entry) {
+	for _, stream := range r.streams() {
+		r.mu.Lock()
+		of := slices.Clone(r.places[stream])
+		r.mu.Unlock()
+		for _, p := range of {
+			if e, err := r.read(stream, p); err == nil {
+				all = append(all, e)
 			}
 		}
-	}
-}
-
-// Entries returns all wrapped keys in the order of their ids.
-func (r *Ring) Entries() []Entry {
-	var all []Entry
-	for _, of := range r.byStream() {
-		all = append(all, of...)
 	}
 	slices.SortFunc(all, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 
-// byStream is the keys of each stream now, the oldest first.
-func (r *Ring) byStream() map[kvs.StreamID][]Entry {
+// streams are those that have keys.
+func (r *Ring) streams() (all []kvs.StreamID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make(map[kvs.StreamID][]Entry, len(r.entries))
-	for stream, of := range r.entries {
-		all[stream] = slices.Clone(of)
+	for id := range r.places {
+		all = append(all, id)
 	}
 	return all
 }

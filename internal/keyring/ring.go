@@ -84,9 +84,23 @@ type Ring struct {
 	journal *journal.Journal
 
 	mu      sync.Mutex               // guards what follows; never held during an operation on the file
-	entries map[kvs.StreamID][]Entry // oldest first
+	places  map[kvs.StreamID][]place // by id
 	last    uint64                   // no key has a greater id
 	waiting []*addition              // for the file
+	unsure  bool                     // a rewrite failed, and what it dropped may come back
+}
+
+// place says where in the file the entry of a key is. Wrapped keys are read from there
+// when they are needed: a thousand streams have millions of them in ten years.
+type place struct {
+	id      uint64
+	created kvs.Millis
+	at      int64
+}
+
+// find returns where the place of a key is among those of its stream, or would be.
+func find(of []place, id uint64) (i int, found bool) {
+	return slices.BinarySearchFunc(of, id, func(p place, id uint64) int { return cmp.Compare(p.id, id) })
 }
 
 // Open reads the file at o.Path, or makes it. It starts no goroutine.
@@ -94,7 +108,7 @@ func Open(o Options) (*Ring, error) {
 	r := &Ring{
 		provider: o.Provider, owner: o.Owner,
 		observer: o.Observer, now: o.Now, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		entries: map[kvs.StreamID][]Entry{},
+		places: map[kvs.StreamID][]place{},
 	}
 	if r.observer == nil {
 		r.observer = nobody{}
@@ -129,11 +143,13 @@ func (r *Ring) load(at int64, payload []byte) error {
 	if e.Stream == 0 {
 		return nil
 	}
-	if _, twice := r.entry(e.Stream, e.ID); twice {
+	of := r.places[e.Stream]
+	i, twice := find(of, e.ID)
+	if twice {
 		r.log.Warn("a data key stands twice in its file; the first counts", "key", e.ID, "stream", e.Stream)
 		return nil
 	}
-	r.entries[e.Stream] = append(r.entries[e.Stream], e)
+	r.places[e.Stream] = slices.Insert(of, i, place{e.ID, e.Created, at})
 	return nil
 }
 
@@ -153,8 +169,8 @@ func (r *Ring) Close() error {
 // provider is an [*Error].
 func (r *Ring) Current(ctx context.Context, stream kvs.StreamID, at kvs.Millis) (segment.DataKey, error) {
 	for {
-		if e, ok := r.newest(stream); ok && at-e.Created < period {
-			return r.unwrapped(ctx, e)
+		if p, ok := r.newest(stream); ok && at-p.created < period {
+			return r.unwrapped(ctx, stream, p)
 		}
 		_, err := r.calls.do(ctx, task{stream: stream, kind: generating}, func(ctx context.Context, answered func()) (segment.DataKey, error) {
 			return r.generate(ctx, stream, at, answered)
@@ -172,23 +188,22 @@ func (r *Ring) Key(ctx context.Context, stream kvs.StreamID, id uint64) (segment
 	if k, ok := r.cache.get(stream, id); ok {
 		return k, nil
 	}
-	e, ok := r.entry(stream, id)
+	p, ok := r.place(stream, id)
 	if !ok {
 		if _, err := r.owner(ctx, stream); kvs.KindOf(err) == kvs.NotFound {
 			return segment.DataKey{}, err // the stream went, and its keys with it
 		}
-		return segment.DataKey{}, &kvs.Error{Kind: kvs.Internal, Message: "the stored fragment cannot be decrypted",
-			Cause: fmt.Errorf("data key %d of stream %d is not in the file keys", id, stream)}
+		return segment.DataKey{}, missing(stream, id)
 	}
-	return r.unwrapped(ctx, e)
+	return r.unwrapped(ctx, stream, p)
 }
 
 // Ready says whether the wrapping key of a stream can be used now: nil, or the error
 // that a fragment would get. It writes nothing and is cheap when it was asked, or a key
 // was used, within the last minute.
 func (r *Ring) Ready(ctx context.Context, stream kvs.StreamID) error {
-	if e, ok := r.newest(stream); ok {
-		_, err := r.unwrapped(ctx, e)
+	if p, ok := r.newest(stream); ok {
+		_, err := r.unwrapped(ctx, stream, p)
 		return err
 	}
 	if _, ok := r.cache.get(stream, probed); ok {
@@ -204,10 +219,19 @@ func (r *Ring) Ready(ctx context.Context, stream kvs.StreamID) error {
 	return err
 }
 
-// unwrapped returns an entry's data key, from memory or from the provider.
-func (r *Ring) unwrapped(ctx context.Context, e Entry) (segment.DataKey, error) {
-	if k, ok := r.cache.get(e.Stream, e.ID); ok {
+func missing(stream kvs.StreamID, id uint64) error {
+	return &kvs.Error{Kind: kvs.Internal, Message: "the stored fragment cannot be decrypted",
+		Cause: fmt.Errorf("data key %d of stream %d is not in the file keys", id, stream)}
+}
+
+// unwrapped returns a data key, from memory or from the provider.
+func (r *Ring) unwrapped(ctx context.Context, stream kvs.StreamID, p place) (segment.DataKey, error) {
+	if k, ok := r.cache.get(stream, p.id); ok {
 		return k, nil
+	}
+	e, err := r.read(stream, p)
+	if err != nil {
+		return segment.DataKey{}, err
 	}
 	return r.calls.do(ctx, task{e.Stream, unwrapping, e.ID}, func(ctx context.Context, _ func()) (segment.DataKey, error) {
 		o, err := r.owner(ctx, e.Stream)
@@ -223,9 +247,39 @@ func (r *Ring) unwrapped(ctx context.Context, e Entry) (segment.DataKey, error) 
 	})
 }
 
+// read reads an entry. While the file is written anew it may be at another place than
+// was known a moment ago.
+func (r *Ring) read(stream kvs.StreamID, p place) (Entry, error) {
+	e, ok, err := r.readAt(stream, p)
+	if err != nil || ok {
+		return e, err
+	}
+	r.file.Lock()
+	defer r.file.Unlock()
+	p, ok = r.place(stream, p.id)
+	if ok {
+		e, ok, err = r.readAt(stream, p)
+	}
+	if err == nil && !ok {
+		err = missing(stream, p.id)
+	}
+	return e, err
+}
+
+func (r *Ring) readAt(stream kvs.StreamID, p place) (e Entry, ok bool, err error) {
+	var b [entrySize]byte
+	if ok, err = r.journal.Entry(p.at, b[:]); err != nil {
+		return e, false, &kvs.Error{Kind: kvs.Internal, Message: "the data key could not be read", Cause: err}
+	}
+	if ok {
+		e, ok = ParseEntry(b[:])
+	}
+	return e, ok && e.ID == p.id && e.Stream == stream, nil
+}
+
 // generate makes the stream's next data key durable, unless somebody was faster.
 func (r *Ring) generate(ctx context.Context, stream kvs.StreamID, at kvs.Millis, answered func()) (segment.DataKey, error) {
-	if e, ok := r.newest(stream); ok && at-e.Created < period {
+	if p, ok := r.newest(stream); ok && at-p.created < period {
 		return segment.DataKey{}, nil // the caller looks again
 	}
 	secret, wrapped, err := r.ask(ctx, stream)
@@ -294,35 +348,36 @@ func (r *Ring) addWaiting() {
 		payloads = append(payloads, a.append(nil))
 	}
 	r.mu.Unlock()
+	at := r.journal.End()
 	err := r.journal.Append(payloads...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, a := range all {
+	for i, a := range all {
 		a.done, a.err = true, err
 		if err == nil {
-			r.entries[a.Stream] = append(r.entries[a.Stream], a.Entry)
+			r.places[a.Stream] = append(r.places[a.Stream], place{a.ID, a.Created, at + int64(i*Format.Size)})
 		}
 	}
 }
 
 // newest returns the stream's newest key.
-func (r *Ring) newest(stream kvs.StreamID) (Entry, bool) {
+func (r *Ring) newest(stream kvs.StreamID) (place, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	of := r.entries[stream]
+	of := r.places[stream]
 	if len(of) == 0 {
-		return Entry{}, false
+		return place{}, false
 	}
 	return of[len(of)-1], true
 }
 
-func (r *Ring) entry(stream kvs.StreamID, id uint64) (Entry, bool) {
+func (r *Ring) place(stream kvs.StreamID, id uint64) (place, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	of := r.entries[stream]
-	i := slices.IndexFunc(of, func(e Entry) bool { return e.ID == id })
-	if i < 0 {
-		return Entry{}, false
+	of := r.places[stream]
+	i, ok := find(of, id)
+	if !ok {
+		return place{id: id}, false
 	}
 	return of[i], true
 }
