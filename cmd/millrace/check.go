@@ -15,9 +15,11 @@ import (
 // checkCmd is "millrace check".
 type checkCmd struct {
 	dataFlags
-	Deep   bool `help:"Read all media and unseal them, too."`
-	Repair bool `help:"Mend what can be mended without loss; the server must be stopped."`
-	JSON   bool `name:"json" help:"Print the report as JSON."`
+	Deep        bool   `help:"Read all media and unseal them, too."`
+	Repair      bool   `help:"Mend what can be mended without loss; the server must be stopped."`
+	Keys        string `placeholder:"FILE" help:"With --repair, take back data keys that are lost from this file, a backup's archive/keys; the others stay."`
+	WithoutKeys bool   `help:"With --repair, go on although all data keys are lost: what they seal stays unreadable."`
+	JSON        bool   `name:"json" help:"Print the report as JSON."`
 }
 
 // Help is the end of the help text.
@@ -34,7 +36,8 @@ Examples:
   millrace check --data /var/lib/millrace
   millrace check --deep --config /etc/millrace/millrace.yml
   millrace check --json --data /var/lib/millrace | jq '.after.findings[].text'
-  millrace check --repair --data /var/lib/millrace`
+  millrace check --repair --data /var/lib/millrace
+  millrace check --repair --keys /mnt/restored/archive/keys --data /var/lib/millrace`
 }
 
 // untriedError says why something was not done at all.
@@ -44,12 +47,15 @@ func (e untriedError) Unwrap() error { return e.error }
 
 // Run checks, and repairs if that is asked for.
 func (c *checkCmd) Run(ctx context.Context, std stdio) error {
+	if (c.Keys != "" || c.WithoutKeys) && !c.Repair {
+		return &usageError{"check", "--keys and --without-keys need --repair"}
+	}
 	settings, err := c.settings()
 	if err != nil {
 		return &usageError{"check", err.Error()}
 	}
 	line := newCheckLine(std.err)
-	r, err := server.Inspect(ctx, settings, server.Inspection{Deep: c.Deep, Repair: c.Repair, Progress: line.show})
+	r, err := server.Inspect(ctx, settings, server.Inspection{Deep: c.Deep, Repair: c.Repair, Keys: c.Keys, Without: c.WithoutKeys, Progress: line.show})
 	line.clear()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = c.whence("data", err)

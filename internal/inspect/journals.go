@@ -82,7 +82,10 @@ func (c *check) readJournal(l *look, name string, f journal.Format, each func(at
 }
 
 // keys tells whose data key has which id.
-type keys struct{ owners []owner }
+type keys struct {
+	owners  []owner
+	missing bool // there is no file, and media need one
+}
 
 type owner struct {
 	id     uint64
@@ -91,7 +94,7 @@ type owner struct {
 }
 
 func (c *check) readKeys(l *look) (*keys, error) {
-	k := &keys{}
+	k := &keys{missing: c.keysMissing(l)}
 	_, err := c.readJournal(l, keysFile, keyring.Format, func(at int64, b []byte) {
 		k.owners = append(k.owners, owner{binary.LittleEndian.Uint64(b), kvs.StreamID(binary.LittleEndian.Uint64(b[8:])), at})
 	})
@@ -111,6 +114,23 @@ func (c *check) readKeys(l *look) (*keys, error) {
 		}
 	}
 	return k, nil
+}
+
+// keysMissing reports it once when there is no file of keys and segments need one.
+func (c *check) keysMissing(l *look) bool {
+	if _, err := os.Lstat(filepath.Join(c.Dir, keysFile)); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	lost := int64(0)
+	for _, r := range c.rows {
+		if r.Version != 1 {
+			lost += r.live
+		}
+	}
+	if lost > 0 {
+		l.found(finding(refuse, 12, "keys is missing: %d fragments cannot be read without the data keys in it; put it back from a backup (--repair --keys FILE)", lost).losing(lost))
+	}
+	return lost > 0
 }
 
 // belongs says whether a key is there, and where it stands if it is the stream's, else 0.

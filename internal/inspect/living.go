@@ -52,7 +52,7 @@ func (s *inspection) living(ctx context.Context, i *item, id fragmentID) error {
 // key checks that a data key is there and belongs to the stream. Those of a deleted
 // stream go before its rows.
 func (s *inspection) key(ctx context.Context, key uint64, id fragmentID) error {
-	if key == 0 {
+	if key == 0 || s.keys.missing {
 		return nil
 	}
 	there, at := s.keys.belongs(key, id.stream)

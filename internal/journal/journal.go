@@ -32,6 +32,7 @@ type Journal struct {
 	salt   uint64
 	end    int64 // of the entries that count
 	torn   int64
+	lost   int // entries before others
 	dirty  bool // something may lie behind end
 	doubt  bool // path may name another file than f
 	unsure bool // the name may be lost in a power failure
@@ -88,6 +89,7 @@ func (j *Journal) open(each func(at int64, payload []byte) error) error {
 		return err
 	}
 	j.torn = size - intact
+	j.lost = int((j.end - intact) / int64(j.format.Size))
 	if err := j.mend(size, intact); err != nil {
 		return err
 	}
@@ -233,6 +235,10 @@ func (j *Journal) Salt() uint64 {
 	defer j.mu.Unlock()
 	return j.salt
 }
+
+// Lost returns how many damaged entries before intact ones Open has left out. No crash
+// leaves such: they counted once.
+func (j *Journal) Lost() int { return j.lost }
 
 // Torn returns how many bytes of damaged entries Open removed.
 func (j *Journal) Torn() int64 { return j.torn }

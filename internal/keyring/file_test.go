@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -305,4 +306,55 @@ func TestASlowDisk(t *testing.T) {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
+}
+
+// heard remembers what an observer was told.
+type heard struct{ damaged int }
+
+func (*heard) Made()                   {}
+func (*heard) Refused(keyring.Failure) {}
+func (h *heard) Damaged(keys int)      { h.damaged += keys }
+
+// A key that rots is told and counted; it comes back from a copy of the file, and what
+// was made since stays.
+func TestADamagedKeyComesBack(t *testing.T) {
+	g := newRig(t)
+	before := []segment.DataKey{g.current(t, 7, 1), g.current(t, 8, 1), g.current(t, 9, 1)}
+	copied := filepath.Join(filepath.Dir(g.options.Path), "copy")
+	to, err := g.options.Disk.Create(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := g.contents(t)
+	f, err2 := g.options.Disk.Open(g.options.Path)
+	err = errors.Join(err2, to.Write([][]byte{b}, 0), to.Close(), f.Write([][]byte{{b[350] + 1}}, 350), f.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h heard
+	g.options.Observer = &h
+	g.reopen(t)
+	if h.damaged != 1 {
+		t.Errorf("%d damaged keys were told", h.damaged)
+	}
+	if _, err := g.Key(t.Context(), 8, before[1].ID); kvs.KindOf(err) != kvs.Internal {
+		t.Errorf("the damaged key: %v", err)
+	}
+	since := g.current(t, 8, 2)
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n, err := keyring.Merge(g.options.Disk, g.options.Path, copied)
+	if n != 1 || err != nil {
+		t.Fatalf("%d keys came back, %v", n, err)
+	}
+	g.open(t)
+	for stream, k := range map[kvs.StreamID]segment.DataKey{7: before[0], 8: before[1], 9: before[2]} {
+		if got, err := g.Key(t.Context(), stream, k.ID); got != k || err != nil {
+			t.Errorf("key of stream %d: %v", stream, err)
+		}
+	}
+	if got, err := g.Key(t.Context(), 8, since.ID); got != since || err != nil {
+		t.Errorf("the key since: %v", err)
+	}
 }

@@ -58,6 +58,8 @@ type Options struct {
 type Observer interface {
 	// Made: a new data key is durable.
 	Made()
+	// Damaged: so many data keys were damaged in their file, and are lost.
+	Damaged(keys int)
 	// Refused: a data key could not be made or unwrapped.
 	Refused(Failure)
 }
@@ -66,6 +68,7 @@ type Observer interface {
 type nobody struct{}
 
 func (nobody) Made()           {}
+func (nobody) Damaged(int)     {}
 func (nobody) Refused(Failure) {}
 
 // Ring is an open file of data keys. Make it with [Open].
@@ -127,10 +130,20 @@ func Open(o Options) (*Ring, error) {
 	if r.journal, err = journal.Open(fs, o.Path, Format, r.load); err != nil {
 		return nil, err
 	}
-	if n := r.journal.Torn(); n > 0 {
-		r.log.Warn("the end of the file of data keys was damaged and cut off; fragments sealed with keys there cannot be read", "file", o.Path, "bytes", n)
-	}
+	r.tellDamage(o.Path)
 	return r, nil
+}
+
+// tellDamage says what of the file was not as it was written.
+func (r *Ring) tellDamage(path string) {
+	lost := r.journal.Lost()
+	if lost > 0 {
+		r.observer.Damaged(lost)
+		r.log.Error("data keys are damaged, and what they seal cannot be read; millrace check names it, and millrace check --repair --keys takes them back from a backup", "file", path, "keys", lost)
+	}
+	if n := r.journal.Torn() - int64(lost*Format.Size); n > 0 {
+		r.log.Warn("the end of the file of data keys is none and was cut off, as a power failure leaves it; without one, keys may be lost", "file", path, "bytes", n)
+	}
 }
 
 // load takes an entry of the file.

@@ -93,7 +93,7 @@ func (s *Set) addArchive() {
 	s.ArchiveFragments = s.counter("millrace_archive_fragments_total", "Fragments made durable.")
 	s.ArchiveFailures = s.counter("millrace_archive_failures_total", "Fragments that could not be made durable.")
 	s.addUpkeep()
-	s.DamagedRecords = s.counter("millrace_archive_damaged_records_total", "Stored records found with a wrong checksum.")
+	s.DamagedRecords = s.counter("millrace_archive_damaged_records_total", "Stored records and data keys found with a wrong checksum.")
 	s.ScrubBytes = s.counter("millrace_scrub_bytes_total", "Bytes of stored records read again in the background and compared with their checksums.")
 	s.ScrubSeconds = s.gauge("millrace_scrub_round_seconds", "How long it took to read all stored records again, the last time; 0 when that has not happened since the start.")
 	s.ScrubDamaged = s.gauge("millrace_scrub_round_damaged", "Damaged records among all stored ones, when they were read the last time.")

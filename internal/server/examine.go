@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/inspect"
 	"github.com/millrace/millrace/internal/keep"
 	"github.com/millrace/millrace/internal/keyfile"
@@ -38,6 +39,7 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 	}
 	add("data", examineData(c.Data, c.Dev))
 	add("archive.warm_dir", keep.ExamineFolder(c.Data, c.Archive.WarmDir))
+	add("data", keep.ExamineKeys(c.Data, c.Archive.WarmDir))
 	if c.TLS.ACME.CA != "" {
 		_, err := os.ReadFile(c.TLS.ACME.CA)
 		add("tls.acme.ca", err)
@@ -181,6 +183,8 @@ func examineKeys(c *config.Config) (wrong config.Mistakes) {
 type Inspection struct {
 	Deep     bool                   // read media, too
 	Repair   bool                   // mend what can be mended without loss
+	Keys     string                 // with Repair, a file of data keys to put among those there are
+	Without  bool                   // with Repair, go on without data keys that are lost
 	Progress func(inspect.Progress) // nil = nobody looks
 }
 
@@ -221,13 +225,40 @@ func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Rep
 		o.Unwrap = (&tenants{pool: streams, keys: wrapping}).unwrap
 	}
 	if i.Repair {
-		return inspect.Repair(ctx, inspect.RepairOptions{Options: o, Open: func(ctx context.Context) error { return reopen(ctx, d, c) }})
+		done, err := i.mendKeys(d)
+		if err != nil {
+			return nil, err
+		}
+		r, err := inspect.Repair(ctx, inspect.RepairOptions{Options: o, Open: func(ctx context.Context) error { return reopen(ctx, d, c) }})
+		if r != nil {
+			r.Done = append(done, r.Done...)
+		}
+		return r, err
 	}
 	r, err := inspect.Check(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	return &inspect.Repaired{Before: r, After: r, Done: []string{}}, nil
+}
+
+// mendKeys does what is asked for with the file of data keys, and says what was done.
+func (i Inspection) mendKeys(d *dataDir) (done []string, err error) {
+	path := d.path(keysPath)
+	switch _, err := os.Lstat(path); {
+	case i.Keys != "":
+		n, err := keyring.Merge(disk.System{}, path, i.Keys)
+		if err != nil {
+			return nil, fmt.Errorf("the data keys were left as they were: %w", err)
+		}
+		done = []string{fmt.Sprintf("%d data keys were taken from %s", n, i.Keys)}
+	case i.Without && errors.Is(err, fs.ErrNotExist):
+		if err := keyring.Make(disk.System{}, path); err != nil {
+			return nil, err
+		}
+		done = []string{"an empty file of data keys was made: what the lost ones seal stays unreadable"}
+	}
+	return done, nil
 }
 
 // reserve makes sure that nobody else changes what a repair changes. A check may go on

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/keep"
 	"github.com/millrace/millrace/internal/keyfile"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
@@ -80,6 +81,9 @@ func (s *Server) openRing(context.Context) (err error) {
 	}
 	s.wrapping, _ = wrapping.(*keyring.Local)
 	if err := disk.MakeDir(s.data.path("archive")); err != nil {
+		return err
+	}
+	if err := keep.ExamineKeys(s.data.root, s.config.Archive.WarmDir); err != nil {
 		return err
 	}
 	s.ring, err = keyring.Open(keyring.Options{
@@ -190,7 +194,8 @@ func (o owners) of(ctx context.Context, id kvs.StreamID) (keyring.Owner, error) 
 // keyObserver turns what the ring does into measurements.
 type keyObserver struct{ m *metrics.Set }
 
-func (o keyObserver) Made() { o.m.DataKeys.Inc() }
+func (o keyObserver) Made()            { o.m.DataKeys.Inc() }
+func (o keyObserver) Damaged(keys int) { o.m.DamagedRecords.Add(float64(keys)) }
 func (o keyObserver) Refused(f keyring.Failure) {
 	o.m.KeyErrors.WithLabelValues(f.Name()).Inc()
 }

@@ -359,3 +359,50 @@ func TestOldKeysAreDropped(t *testing.T) {
 		t.Errorf("what is held: %d", got)
 	}
 }
+
+// A start without the file of data keys that media need is refused, and says the way
+// back; a backup's keys come back beside those that were made since.
+func TestLostDataKeys(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("yard", 24)
+	if got := p.sent("yard", 0); got != 0 {
+		t.Fatal(got)
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	path, copied := filepath.Join(p.config.Data, keysPath), filepath.Join(t.TempDir(), "keys")
+	if err := os.Rename(path, copied); err != nil {
+		t.Fatal(err)
+	}
+	_, err := New(t.Context(), p.config, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "is missing") || !strings.Contains(err.Error(), "--without-keys") {
+		t.Fatalf("a start without keys: %v", err)
+	}
+	inspect := func(i Inspection) (done string, wrong int) {
+		r, err := Inspect(t.Context(), p.config, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(r.Done, "\n"), r.After.Counts[12]
+	}
+	if done, wrong := inspect(Inspection{Repair: true}); done != "" || wrong != 1 {
+		t.Errorf("a repair did %q and leaves %d", done, wrong)
+	}
+	if done, wrong := inspect(Inspection{Repair: true, Without: true}); !strings.Contains(done, "an empty file") || wrong != 1 {
+		t.Errorf("without keys: did %q, leaves %d", done, wrong)
+	}
+	again := newPlant(t, func(c *config.Config) { c.Data = p.config.Data })
+	if got := again.sent("yard", 1); got != 0 {
+		t.Fatal(got)
+	}
+	if got := again.viewed("yard"); got != 5000 {
+		t.Errorf("a fragment without its key: %d", got)
+	}
+	if err := again.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if done, wrong := inspect(Inspection{Repair: true, Deep: true, Keys: copied}); done != "1 data keys were taken from "+copied || wrong != 0 {
+		t.Errorf("with the keys: did %q, leaves %d", done, wrong)
+	}
+}
