@@ -43,6 +43,9 @@ func (c *configCheckCmd) Run(std stdio) error {
 	wrong, ok := errors.AsType[config.Mistakes](err)
 	switch {
 	case err == nil:
+		if concerns := l.Examined(nil, server.Concerns(l.Config)); concerns != nil {
+			fmt.Fprintf(std.out, "This may not be what you want:\n%v\n", concerns)
+		}
 		fmt.Fprintf(std.out, "The settings are good: a server of the user %s would start with them.\n", userName())
 		if os.Geteuid() == 0 {
 			fmt.Fprintln(std.out, "Root may read and write everything. For a server of another user run the check as that one: runuser -u millrace -- millrace config check ...")

@@ -180,7 +180,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 		expireEvery:  cmp.Or(o.ExpireEvery, time.Minute),
 		freeDisk:     o.FreeDisk,
 		queue:        newQueue(),
-		pressure:     pressure{dir: o.Dir, reserve: o.Reserve, expire: make(chan struct{}, 1)},
+		pressure:     pressure{dir: o.Dir, reserve: o.Reserve, expire: make(chan struct{}, 1), shortages: make(map[string]shortage)},
 		upkeep:       newUpkeep(),
 		recalls:      recall.NewBook[Erasure](),
 		sums:         tally.NewBook(rememberedStreams),

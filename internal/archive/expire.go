@@ -68,7 +68,7 @@ func (a *Archive) Expire(ctx context.Context) error {
 // pass is Expire without the copies. Each step holds maintenance for a part of its work
 // only, so that nobody waits long who wants to delete something or to keep it.
 func (a *Archive) pass(ctx context.Context) error {
-	return a.steps(ctx, a.recall, a.expireRows, a.sealAged, a.keepFree, a.clearDead, a.punchHoles, a.thinTombstones)
+	return a.steps(ctx, a.recall, a.expireRows, a.sealAged, a.clearDead, a.punchHoles, a.keepFree, a.punchHoles, a.thinTombstones)
 }
 
 // rearrange is the other half of Expire.

@@ -1,14 +1,11 @@
 package archive
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -38,6 +35,10 @@ type pressure struct {
 	expire   chan struct{}          // capacity 1: expiry should run at once
 	failed   int                    // batches in a row; guarded by Archive.mu
 
+	short     atomic.Int64 // bytes that FreeDisk asks for and removing cannot make free
+	freeing   sync.Mutex   // held by keepFree; taken before maintenance
+	shortages map[string]shortage
+
 	lacking bool // there is no reserve, for another reason than room; the guard's
 
 	mu    sync.Mutex
@@ -50,11 +51,12 @@ type pressure struct {
 type Health struct {
 	ReadOnly string // why nothing is stored now; "" = it is
 	Full     bool   // the disk was full, and the reserve is not back yet: nothing is stored until it is
+	Short    int64  // bytes by which less is free than FreeDisk says, while nothing that may be removed would be enough
 }
 
 // Health returns how the archive gets on with its disk. It asks no disk.
 func (a *Archive) Health() Health {
-	h := Health{Full: a.pressure.given.Load()}
+	h := Health{Full: a.pressure.given.Load(), Short: a.pressure.short.Load()}
 	if why := a.pressure.readOnly.Load(); why != nil {
 		h.ReadOnly = *why
 	}
@@ -314,120 +316,4 @@ func fillFile(f interface {
 		}
 	}
 	return nil
-}
-
-// FreeDisk is how much of a disk stays free: the greater of both. The zero value asks for
-// nothing.
-type FreeDisk struct {
-	Bytes   int64
-	Percent float64 // of the disk
-}
-
-// lack returns how many bytes a disk is short of it.
-func (d FreeDisk) lack(free, total int64) int64 {
-	return max(d.Bytes, int64(d.Percent/100*float64(total))) - free
-}
-
-// keepFree removes the oldest fragments of all streams, segment by segment, while a disk
-// has less free than it should, but none that is on hold.
-func (a *Archive) keepFree(ctx context.Context) error {
-	if a.freeDisk == (FreeDisk{}) || a.policy == nil {
-		return nil
-	}
-	var errs []error
-	for _, dir := range a.dirs() {
-		free, total, err := a.disk.Free(dir)
-		if lack := a.freeDisk.lack(free, total); err == nil && lack > 0 {
-			err = a.sacrifice(ctx, dir, lack)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// sacrifice removes what sealed segments of a folder hold, the oldest first, until so many
-// bytes should be free.
-func (a *Archive) sacrifice(ctx context.Context, dir string, lack int64) error {
-	rows, err := a.index.segments(ctx)
-	if err != nil {
-		return err
-	}
-	all := slices.SortedFunc(maps.Values(rows), func(a, b segmentRow) int {
-		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.ID, b.ID))
-	})
-	gone, asked := int64(0), lack
-	for _, row := range all {
-		path, ok := a.path(row)
-		if lack <= 0 || ctx.Err() != nil {
-			break
-		}
-		if !ok || filepath.Dir(path) != dir || !row.sealed || row.live == 0 {
-			continue
-		}
-		n, bytes, err := a.empty(ctx, path, row)
-		if err != nil {
-			return fmt.Errorf("make room on the disk of %s: segment %d: %w", dir, row.ID, err)
-		}
-		gone += n
-		lack -= bytes
-	}
-	if gone > 0 {
-		a.log.Warn("the disk is too full: the oldest fragments of all streams are removed", "folder", dir, "bytes-lacking", asked, "fragments", gone)
-	} else if lack > 0 {
-		a.log.Warn("the disk is too full, and nothing can be removed: all is on hold or was just written", "folder", dir, "bytes-lacking", asked)
-	}
-	return errors.Join(a.clearDead(ctx), ctx.Err())
-}
-
-// empty removes what a segment holds and no hold covers, and returns how many fragments
-// and bytes that was.
-func (a *Archive) empty(ctx context.Context, path string, row segmentRow) (fragments, bytes int64, err error) {
-	f, err := a.disk.Open(path)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer f.Close() // only read from
-	size, err := f.Size()
-	if err != nil {
-		return 0, 0, err
-	}
-	live, err := a.liveRows(ctx, f, row, size)
-	if err != nil {
-		return 0, 0, err
-	}
-	for some := range slices.Chunk(live, maxVictims) {
-		n, freed, err := a.sacrificeSome(ctx, some)
-		if fragments, bytes = fragments+n, bytes+freed; err != nil {
-			return fragments, bytes, err
-		}
-	}
-	if fragments == int64(len(live)) {
-		bytes, _ = f.Allocated() // all of the file goes
-	}
-	return fragments, bytes, nil
-}
-
-// sacrificeSome removes those of some rows that no hold covers now. Which were removed or
-// have moved meanwhile does not matter: where they were they are dead.
-func (a *Archive) sacrificeSome(ctx context.Context, some []Stored) (fragments, bytes int64, err error) {
-	a.maintenance.Lock()
-	defer a.maintenance.Unlock()
-	policies := map[kvs.StreamID]Policy{}
-	var victims []victim
-	for i := range some {
-		s := &some[i]
-		p, ok := policies[s.Stream]
-		if !ok {
-			if p, _, _, err = a.lookup(ctx, s.Stream); err != nil {
-				return 0, 0, err
-			}
-			policies[s.Stream] = p
-		}
-		if p.held(&s.Fragment) {
-			continue
-		}
-		victims = append(victims, victim{s.Stream, s.Number.N, s.segment, s.length, limited})
-		bytes += s.length
-	}
-	return int64(len(victims)), bytes, a.bury(ctx, victims)
 }

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
 
@@ -200,4 +202,208 @@ func pagesOf(b []byte) (all []stretch) {
 		all = append(all, stretch{int64(at), int64(at + len(page))})
 	}
 	return all
+}
+
+// FreeDisk is how much of a disk stays free: the greater of both. The zero value asks for
+// nothing.
+type FreeDisk struct {
+	Bytes   int64
+	Percent float64 // of the disk
+}
+
+// Lack returns how many bytes a disk is short of it; 0 or less: it has enough.
+func (d FreeDisk) Lack(free, total int64) int64 {
+	return max(d.Bytes, int64(d.Percent/100*float64(total))) - free
+}
+
+// keepFree removes the oldest fragments of all streams, segment by segment, while a disk
+// has less free than it should, but none that is on hold.
+func (a *Archive) keepFree(ctx context.Context) error {
+	if a.freeDisk == (FreeDisk{}) || a.policy == nil {
+		return nil
+	}
+	a.pressure.freeing.Lock()
+	defer a.pressure.freeing.Unlock()
+	var errs []error
+	var short int64
+	for _, dir := range a.dirs() {
+		free, total, err := a.disk.Free(dir)
+		if err == nil {
+			var left int64
+			left, err = a.sacrifice(ctx, dir, a.freeDisk.Lack(free, total))
+			short += left
+		}
+		errs = append(errs, err)
+	}
+	a.pressure.short.Store(short)
+	return errors.Join(errs...)
+}
+
+// shortage is what a look at a folder found whose disk cannot be made free enough.
+type shortage struct {
+	reach int64 // bytes that removing would have given
+	looks int   // since, without counting again: that reads all footers
+}
+
+const maxLooks = 10
+
+// sacrifice removes what sealed segments of a folder hold, the oldest first, until so many
+// bytes should be free. When all that may go would not be enough, nothing goes: then
+// others fill the disk, and media would be lost for nothing. It returns what is lacking then.
+func (a *Archive) sacrifice(ctx context.Context, dir string, lack int64) (short int64, err error) {
+	known, was := a.pressure.shortages[dir]
+	if lack <= 0 {
+		if was {
+			delete(a.pressure.shortages, dir)
+			a.log.Info("as much of the disk is free as archive.free_disk asks for", "folder", dir)
+		}
+		return 0, nil
+	}
+	if was && lack > known.reach && known.looks < maxLooks {
+		a.pressure.shortages[dir] = shortage{known.reach, known.looks + 1}
+		return lack, nil
+	}
+	chosen, reach, err := a.choosePrey(ctx, dir, lack)
+	if err != nil {
+		return 0, fmt.Errorf("make room on the disk of %s: %w", dir, err)
+	}
+	if reach < lack {
+		a.pressure.shortages[dir] = shortage{reach: reach}
+		if !was {
+			a.log.Error("less of the disk is free than archive.free_disk asks for, and nothing is removed: all that may go would not be enough, so make room or ask for less",
+				"folder", dir, "bytes-lacking", lack, "bytes-that-may-go", reach)
+		}
+		return lack, nil
+	}
+	delete(a.pressure.shortages, dir)
+	gone := int64(0)
+	for _, row := range chosen {
+		path, _ := a.path(row)
+		n, err := a.empty(ctx, path, row)
+		if err != nil {
+			return 0, fmt.Errorf("make room on the disk of %s: segment %d: %w", dir, row.ID, err)
+		}
+		gone += n
+	}
+	a.log.Warn("the disk is too full: the oldest fragments of all streams are removed", "folder", dir, "bytes-lacking", lack, "fragments", gone)
+	return 0, a.clearDead(ctx)
+}
+
+// choosePrey chooses the segments of a folder to be emptied, the oldest first, so that so
+// many bytes come free. reach is how many would. The newest segment of each class and tier
+// is left alone.
+func (a *Archive) choosePrey(ctx context.Context, dir string, lack int64) (chosen []segmentRow, reach int64, err error) {
+	rows, err := a.index.segments(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	all := slices.SortedFunc(maps.Values(rows), func(a, b segmentRow) int {
+		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.ID, b.ID))
+	})
+	type shelf struct {
+		class segment.Class
+		tier  segment.Tier
+	}
+	newest := map[shelf]int64{}
+	for _, row := range all {
+		newest[shelf{row.Class, row.Tier}] = row.ID
+	}
+	for _, row := range all {
+		path, ok := a.path(row)
+		if reach >= lack || ctx.Err() != nil {
+			break
+		}
+		if !ok || filepath.Dir(path) != dir || !row.sealed || row.live == 0 || newest[shelf{row.Class, row.Tier}] == row.ID {
+			continue
+		}
+		bytes, err := a.worth(ctx, path, row)
+		if err != nil {
+			return nil, 0, fmt.Errorf("segment %d: %w", row.ID, err)
+		}
+		if bytes > 0 {
+			chosen, reach = append(chosen, row), reach+bytes
+		}
+	}
+	return chosen, reach, ctx.Err()
+}
+
+// worth returns how many bytes would come free without what a segment holds and no hold
+// covers.
+func (a *Archive) worth(ctx context.Context, path string, row segmentRow) (bytes int64, err error) {
+	f, err := a.disk.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close() // only read from
+	live, err := a.liveRowsOf(ctx, f, row)
+	if err != nil {
+		return 0, err
+	}
+	victims, bytes, err := a.unheld(ctx, live)
+	if err == nil && len(victims) == len(live) {
+		bytes, _ = f.Allocated() // all of the file goes
+	}
+	return bytes, err
+}
+
+func (a *Archive) liveRowsOf(ctx context.Context, f disk.File, row segmentRow) ([]Stored, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	return a.liveRows(ctx, f, row, size)
+}
+
+// unheld returns those of some rows that no hold covers now, and their bytes.
+func (a *Archive) unheld(ctx context.Context, some []Stored) (victims []victim, bytes int64, err error) {
+	policies := map[kvs.StreamID]Policy{}
+	for i := range some {
+		s := &some[i]
+		p, ok := policies[s.Stream]
+		if !ok {
+			if p, _, _, err = a.lookup(ctx, s.Stream); err != nil {
+				return nil, 0, err
+			}
+			policies[s.Stream] = p
+		}
+		if p.held(&s.Fragment) {
+			continue
+		}
+		victims = append(victims, victim{s.Stream, s.Number.N, s.segment, s.length, limited})
+		bytes += s.length
+	}
+	return victims, bytes, nil
+}
+
+// empty removes what a segment holds and no hold covers, and returns how many fragments
+// that was.
+func (a *Archive) empty(ctx context.Context, path string, row segmentRow) (fragments int64, err error) {
+	f, err := a.disk.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close() // only read from
+	live, err := a.liveRowsOf(ctx, f, row)
+	if err != nil {
+		return 0, err
+	}
+	for some := range slices.Chunk(live, maxVictims) {
+		n, err := a.sacrificeSome(ctx, some)
+		if fragments += n; err != nil {
+			return fragments, err
+		}
+	}
+	return fragments, nil
+}
+
+// sacrificeSome removes those of some rows that no hold covers now. Which were removed or
+// have moved meanwhile does not matter: where they were they are dead.
+func (a *Archive) sacrificeSome(ctx context.Context, some []Stored) (fragments int64, err error) {
+	a.maintenance.Lock()
+	defer a.maintenance.Unlock()
+	victims, _, err := a.unheld(ctx, some)
+	if err != nil {
+		return 0, err
+	}
+	return int64(len(victims)), a.bury(ctx, victims)
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/backup"
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/config"
@@ -40,6 +41,9 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 	add("data", examineData(c.Data, c.Dev))
 	add("archive.warm_dir", keep.ExamineFolder(c.Data, c.Archive.WarmDir))
 	add("data", keep.ExamineKeys(c.Data, c.Archive.WarmDir))
+	if err := keep.ExamineReserve(c.Data, int64(c.Archive.Reserve)); errors.Is(err, keep.ErrNeverFits) {
+		add("archive.reserve", err)
+	}
 	if c.TLS.ACME.CA != "" {
 		_, err := os.ReadFile(c.TLS.ACME.CA)
 		add("tls.acme.ca", err)
@@ -59,6 +63,23 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 		add("memory.budget", fmt.Errorf("%d MiB are more than the %d MiB this machine has", c.Memory.Budget>>20, total>>20))
 	}
 	return wrong
+}
+
+// Concerns returns what a start with the settings would do on this machine that whoever
+// wrote them may not mean.
+func Concerns(c config.Config) (all config.Mistakes) {
+	for _, text := range keep.ExamineFree(c.Data, c.Archive.WarmDir, freeDisk(&c)) {
+		all = append(all, config.Mistake{Setting: "archive.free_disk", Text: text})
+	}
+	if err := keep.ExamineReserve(c.Data, int64(c.Archive.Reserve)); err != nil && !errors.Is(err, keep.ErrNeverFits) {
+		all = append(all, config.Mistake{Setting: "archive.reserve", Text: err.Error()})
+	}
+	return all
+}
+
+// freeDisk is what the settings want to stay free.
+func freeDisk(c *config.Config) archive.FreeDisk {
+	return archive.FreeDisk{Bytes: c.Archive.FreeDisk.Bytes(), Percent: c.Archive.FreeDisk.Percent()}
 }
 
 func anyPort(addr string) bool {

@@ -139,6 +139,9 @@ func (s *Server) measureArchive() {
 	s.metrics.Func("millrace_archive_disk_full", "1 from the moment the disk was full until the reserve is made again.", func() float64 {
 		return one(s.archive.Health().Full)
 	})
+	s.metrics.Func("millrace_archive_free_disk_short_bytes", "By how much less is free than archive.free_disk asks for, when all that may be removed would not be enough and so nothing is; else 0.", func() float64 {
+		return float64(s.archive.Health().Short)
+	})
 }
 
 // measureHost registers what is known of the program and of the machine.

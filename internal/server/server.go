@@ -194,9 +194,12 @@ func (s *Server) openArchive(ctx context.Context, policies *keep.Policies) (err 
 	if s.warm, err = keep.OpenFolder(s.data.root, s.config.Archive.WarmDir, id); err != nil {
 		return err
 	}
+	for _, m := range Concerns(s.config) {
+		s.log.Warn("a setting may do what nobody wants", "setting", m.Setting, "because", m.Text)
+	}
 	s.archive, err = archive.Open(ctx, archive.Options{
 		Dir: s.data.path("archive"), Keys: s.ring, Policy: policies.Policy, ExpireEvery: s.config.Archive.ExpireEvery,
-		WarmDir: s.config.Archive.WarmDir, FreeDisk: archive.FreeDisk{Bytes: s.config.Archive.FreeDisk.Bytes(), Percent: s.config.Archive.FreeDisk.Percent()},
+		WarmDir: s.config.Archive.WarmDir, FreeDisk: freeDisk(&s.config),
 		SegmentBytes: int64(s.config.Archive.SegmentBytes), Reserve: int64(s.config.Archive.Reserve), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
 	})
 	return err
