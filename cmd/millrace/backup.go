@@ -54,11 +54,12 @@ func (b *backupMakeCmd) Run(ctx context.Context, std stdio) error {
 	if b.Keep < 0 || b.Rate < 0 {
 		return &usageError{"backup", "--keep and --rate cannot be negative"}
 	}
-	if err := keep.ExamineFolder(c.Data, c.Archive.WarmDir); err != nil {
-		return fmt.Errorf("archive.warm_dir: %w", err)
+	warm, err := keep.FindFolder(c.Data, c.Archive.WarmDir)
+	if err != nil {
+		return err
 	}
 	line := newProgressLine(std.err)
-	r, err := backup.Run(ctx, backup.Options{Data: c.Data, Warm: c.Archive.WarmDir, Dir: b.Dir, Keep: b.Keep, Rate: int64(b.Rate), WithKeyFile: b.WithKeyFile,
+	r, err := backup.Run(ctx, backup.Options{Data: c.Data, Warm: warm, Dir: b.Dir, Keep: b.Keep, Rate: int64(b.Rate), WithKeyFile: b.WithKeyFile,
 		Verify: b.Verify, Program: version(), Progress: line.show})
 	line.clear()
 	if errors.Is(err, fs.ErrNotExist) {

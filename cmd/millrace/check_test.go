@@ -42,3 +42,34 @@ func TestCheck(t *testing.T) {
 		t.Errorf("a repair: code %d, %s%s", code, out, errs)
 	}
 }
+
+// Backups and checks find the warm folder where the server had it, without its settings.
+func TestFollowingTheWarmFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if code, _, errs := program(t, "init", "--data", dir); code != exitOK {
+		t.Fatal(errs)
+	}
+	warm := filepath.Join(t.TempDir(), "warm")
+	if err := os.WriteFile(filepath.Join(dir, "warm-folder"), []byte(warm+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	backups := filepath.Join(t.TempDir(), "backups")
+	commands := [][]string{{"check", "--data", dir}, {"backup", backups, "--data", dir}}
+	for _, args := range commands {
+		if code, _, errs := program(t, args...); code == exitOK || !strings.Contains(errs, "mount its disk") {
+			t.Errorf("%s without the folder: code %d, %s", args[0], code, errs)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(warm, "segments"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(warm, "millrace"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range commands {
+		code, out, errs := program(t, args...)
+		if strings.Contains(errs, "warm_dir") || code != exitOK && !strings.Contains(errs, "holds no media yet") {
+			t.Errorf("%s: code %d, %s%s", args[0], code, out, errs)
+		}
+	}
+}

@@ -111,6 +111,7 @@ func (c *check) compareFile(id int64, paths []string, l *look) error {
 	}
 	warm := filepath.Dir(paths[0]) != filepath.Join(c.Dir, segmentsDir)
 	switch {
+	case known && !warm && c.Unmoved: // restored
 	case known && warm != r.warm:
 		l.found(finding(start, 14, "%s lies in the other folder than its row says", paths[0]).on(id))
 	case !known:

@@ -28,6 +28,9 @@ type Options struct {
 	Dir  string // of the archive, as in [archive.Options]
 	Warm string // the folder that holds the warm segments' folder; "" = there is none
 
+	// Unmoved says that no server had a warm folder on this data directory yet. What its
+	// index looks for there was restored into Dir, and a start takes it from there.
+	Unmoved bool
 	// Live says that a server works on the archive meanwhile.
 	Live bool
 	// Deep reads media, too, and compares them with their checksums.

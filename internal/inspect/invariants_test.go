@@ -374,6 +374,18 @@ func (v *victim) repairOptions() RepairOptions {
 	}
 }
 
+// A backup's index tells of a warm folder that a restored directory does not have.
+func TestRestoredDirectoriesAreClean(t *testing.T) {
+	v := copyOf(t, newStock(t))
+	segmentRowOf(`warm = 1`)(v)
+	if r := v.check(Options{Deep: true, Unmoved: true}); !r.Clean() {
+		t.Error(r.Findings)
+	}
+	if r := v.check(Options{}); r.Clean() {
+		t.Error("a segment was moved back by hand, and nothing is wrong")
+	}
+}
+
 // The page lists the invariants; each must be broken by a test above.
 func TestEveryInvariantOfThePageHasATest(t *testing.T) {
 	page, err := os.ReadFile("../../docs/design/archive-format.md")

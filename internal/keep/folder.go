@@ -89,20 +89,61 @@ func (f *Folder) Close() error {
 // ExamineFolder looks whether a server on the data directory could use the folder, and
 // changes nothing.
 func ExamineFolder(data, warm string) error {
-	noted, err := os.ReadFile(filepath.Join(data, notedFile))
-	used := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+	was, err := noted(data)
+	if err != nil {
 		return err
 	}
-	was := strings.TrimSpace(string(noted))
 	if warm == "" {
-		if used {
-			return fmt.Errorf("is not set, but media of this data directory lie in %s: set it again; to give up what lies there, remove %s", was, filepath.Join(data, notedFile))
+		if was != "" {
+			return fmt.Errorf("is not set, but media of this data directory lie in %s: set it to that folder, or give --config FILE where the settings say so", was)
 		}
 		return nil
 	}
+	if err := present(warm, was); err != nil {
+		return err
+	}
+	return tryWriting(warm)
+}
+
+// FindFolder is the folder of warm segments for who reads a data directory: the one of the
+// settings, else the one that a server on the directory used last; "" = there is none. It
+// fails when the folder is not what it was, as when its disk is not mounted.
+func FindFolder(data, warm string) (string, error) {
+	was, err := noted(data)
+	if err != nil {
+		return "", err
+	}
+	if warm == "" {
+		warm = was
+	}
+	if warm == "" {
+		return "", nil
+	}
+	return warm, wrapFolder(present(warm, was))
+}
+
+// Unmoved says that no server on the data directory had a folder for warm segments yet:
+// one that was just restored has all its segments itself, whatever its index says.
+func Unmoved(data string) (bool, error) {
+	was, err := noted(data)
+	return was == "", err
+}
+
+// noted is where the folder was that the data directory used last, "" when it used none.
+func noted(data string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(data, notedFile))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(text)), err
+}
+
+// present looks whether the folder is there, and the marked one if it was used.
+func present(warm, was string) error {
 	info, err := os.Stat(warm)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && was != "":
+		return fmt.Errorf("there is no folder %s, but media of this data directory lie in %s: mount its disk, or name the folder they were moved to", warm, was)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no folder %s: make it, or mount its disk", warm)
 	case err != nil:
@@ -110,10 +151,10 @@ func ExamineFolder(data, warm string) error {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a folder", warm)
 	}
-	if _, err := os.Stat(filepath.Join(warm, ownerFile)); used && errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is empty, but media of this data directory lie in %s: mount its disk, or move them; to give up what lies there, remove %s", warm, was, filepath.Join(data, notedFile))
+	if _, err := os.Stat(filepath.Join(warm, ownerFile)); was != "" && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is empty, but media of this data directory lie in %s: mount its disk, or name the folder they were moved to", warm, was)
 	}
-	return tryWriting(warm)
+	return nil
 }
 
 // tryWriting makes and removes a file.

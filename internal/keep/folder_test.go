@@ -41,13 +41,54 @@ func TestAFolderBelongsToOneInstallation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantError(t, ExamineFolder(data, ""), "media of this data directory lie in "+warm)
+	err = ExamineFolder(data, "")
+	wantError(t, err, "media of this data directory lie in "+warm)
+	wantError(t, err, "give --config")
 	wantError(t, ExamineFolder(data, t.TempDir()), "mount its disk")
 	wantError(t, ExamineFolder(other, filepath.Join(warm, "no")), "make it")
 	wantError(t, ExamineFolder(other, filepath.Join(warm, ownerFile)), "not a folder")
+	wantError(t, ExamineFolder(data, filepath.Join(warm, "no")), "mount its disk")
 	if err := os.Rename(filepath.Join(warm, ownerFile), filepath.Join(other, ownerFile)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = OpenFolder(data, warm, "us")
 	wantError(t, err, "archive.warm_dir: "+warm+" is empty")
+}
+
+// Who only reads a data directory finds the folder without the server's settings, and is
+// told when its disk is not mounted.
+func TestAFolderIsFoundWithoutSettings(t *testing.T) {
+	data, warm := t.TempDir(), t.TempDir()
+	want := func(set, found string) {
+		t.Helper()
+		if got, err := FindFolder(data, set); err != nil || got != found {
+			t.Errorf("%q, %v; want %q", got, err, found)
+		}
+	}
+	want("", "")
+	if unmoved, err := Unmoved(data); err != nil || !unmoved {
+		t.Error("a directory that had no folder counts as one that had", err)
+	}
+	f, err := OpenFolder(data, warm, "us")
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unmoved, err := Unmoved(data); err != nil || unmoved {
+		t.Error("a directory that had a folder counts as one that had none", err)
+	}
+	want("", warm)
+	want(warm, warm)
+	_, err = FindFolder(data, t.TempDir())
+	wantError(t, err, "is empty")
+	if err := os.Rename(warm, warm+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = FindFolder(data, "")
+	wantError(t, err, "archive.warm_dir: there is no folder "+warm+", but media")
+	if err := os.Rename(warm+".gone", warm); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -224,8 +224,12 @@ func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Rep
 	if err := d.examineFormat(); err != nil {
 		return nil, err
 	}
-	if err := keep.ExamineFolder(c.Data, c.Archive.WarmDir); err != nil {
-		return nil, fmt.Errorf("archive.warm_dir: %w", err)
+	unmoved, err := keep.Unmoved(c.Data)
+	if err == nil {
+		c.Archive.WarmDir, err = keep.FindFolder(c.Data, c.Archive.WarmDir)
+	}
+	if err != nil {
+		return nil, err
 	}
 	alone, release, err := i.reserve(ctx, d)
 	if err != nil {
@@ -237,7 +241,7 @@ func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Rep
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, streams.Close()) }()
-	o := inspect.Options{Dir: d.path("archive"), Warm: c.Archive.WarmDir, Live: !alone, Deep: i.Deep, Progress: i.Progress, Streams: (&tenants{pool: streams}).exist}
+	o := inspect.Options{Dir: d.path("archive"), Warm: c.Archive.WarmDir, Unmoved: unmoved, Live: !alone, Deep: i.Deep, Progress: i.Progress, Streams: (&tenants{pool: streams}).exist}
 	if i.Deep {
 		wrapping, err := provider(d, &c)
 		if err != nil {
