@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,9 @@ func (a *Archive) recover(ctx context.Context) error {
 	r := &recovery{Archive: a}
 	salt, position, err := a.index.buried(ctx)
 	if err != nil {
+		return err
+	}
+	if err := r.tellLostTombstones(ctx, salt); err != nil {
 		return err
 	}
 	var behind []tombstone
@@ -286,6 +290,25 @@ func (r *recovery) doubt(ctx context.Context) error {
 	}
 	r.doubted = true
 	return r.NoteErased(ctx, 0)
+}
+
+// tellLostTombstones says that the index knows of tombstones that are not there. Nothing is
+// listed again by that, but an index that is made anew would have rows of what was
+// removed: what the catalog has of erasures is carried out again.
+func (r *recovery) tellLostTombstones(ctx context.Context, salt uint64) error {
+	if salt == 0 {
+		return nil
+	}
+	f, err := r.disk.Open(r.tombstonePath())
+	if err == nil {
+		return f.Close() // what of it is damaged is told by those who read it
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.log.Error("tombstones is missing, and is made again without what it said; erasures are carried out once more")
+	r.observer.Damaged()
+	return r.doubt(ctx)
 }
 
 // settleMove ends a move to the warm folder that was begun: the file there has its name

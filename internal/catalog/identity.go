@@ -33,11 +33,12 @@ func Identity(ctx context.Context, pool *sql.DB) (id string, streams int64, err 
 type Owner struct {
 	Account kvs.AccountID
 	KeyID   string // KmsKeyId
+	Name    string
 }
 
 // Owners returns the streams that exist. pool is as for [Identity].
 func Owners(ctx context.Context, pool *sql.DB) (map[kvs.StreamID]Owner, error) {
-	rows, err := pool.QueryContext(ctx, "SELECT id, account, kms_key FROM stream")
+	rows, err := pool.QueryContext(ctx, "SELECT id, account, kms_key, name FROM stream")
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func Owners(ctx context.Context, pool *sql.DB) (map[kvs.StreamID]Owner, error) {
 	for rows.Next() {
 		var id kvs.StreamID
 		var o Owner
-		if err := rows.Scan(&id, &o.Account, &o.KeyID); err != nil {
+		if err := rows.Scan(&id, &o.Account, &o.KeyID, &o.Name); err != nil {
 			return nil, err
 		}
 		all[id] = o

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
 
@@ -84,11 +85,15 @@ func (c *check) compareFolders(ctx context.Context, l *look) (err error) {
 			return err
 		}
 	}
+	missing, err := c.ofMissing(ctx)
+	if err != nil {
+		return err
+	}
 	open := map[[2]uint8][]int64{}
 	for _, id := range slices.Sorted(maps.Keys(c.rows)) {
 		r := c.rows[id]
 		if len(c.files[id]) == 0 && r.live > 0 {
-			l.found(finding(refuse, 14, "the file of segment %s is missing", segment.FileName(id)).on(id).losing(r.live))
+			l.found(finding(forget, 14, "the file of segment %s is missing%s", segment.FileName(id), c.inWords(ctx, missing[id])).on(id).losing(r.live))
 		}
 		if place := [2]uint8{uint8(r.Class), uint8(r.Tier)}; !r.sealed {
 			open[place] = append(open[place], id)
@@ -100,6 +105,74 @@ func (c *check) compareFolders(ctx context.Context, l *look) (err error) {
 		}
 	}
 	return nil
+}
+
+// part is what a segment has of one stream.
+type part struct {
+	stream      kvs.StreamID
+	fragments   int64
+	first, last kvs.Millis // server timestamps
+}
+
+// ofMissing returns what the index has of segments without a file.
+func (c *check) ofMissing(ctx context.Context) (map[int64][]part, error) {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(c.rows)), func(r segmentRow) bool { return r.live > 0 && len(c.files[r.ID]) == 0 }) {
+		return nil, nil
+	}
+	missing := map[int64][]part{}
+	return missing, c.index.at(ctx, func(v view) error {
+		rows, err := v.tx.QueryContext(ctx, `SELECT segment, stream, COUNT(*), MIN(server), MAX(server) FROM fragments GROUP BY segment, stream`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id int64
+			var p part
+			if err := rows.Scan(&id, &p.stream, &p.fragments, &p.first, &p.last); err != nil {
+				return err
+			}
+			if len(c.files[id]) == 0 {
+				missing[id] = append(missing[id], p)
+			}
+		}
+		return rows.Err()
+	})
+}
+
+// maxParts is how many streams are named one by one.
+const maxParts = 10
+
+// inWords says what is lost with a segment.
+func (c *check) inWords(ctx context.Context, parts []part) (text string) {
+	for i, p := range parts {
+		if i == maxParts {
+			text += fmt.Sprintf(", and fragments of %d more streams", len(parts)-i)
+			break
+		}
+		text += fmt.Sprintf("%s %d fragments of %s from %s to %s", []string{":", ","}[min(i, 1)], p.fragments, c.nameOf(ctx, p.stream), clock(p.first), clock(p.last))
+	}
+	if text != "" {
+		text += "; they are lost unless it is put back"
+	}
+	return text
+}
+
+// clock writes a server timestamp as the commands take it.
+func clock(ms kvs.Millis) string { return ms.Time().UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// nameOf is what operators call a stream.
+func (c *check) nameOf(ctx context.Context, id kvs.StreamID) string {
+	if c.Names == nil {
+		return fmt.Sprintf("stream %d", id)
+	}
+	if c.names == nil {
+		c.names, _ = c.Names(ctx) // without it numbers have to do
+	}
+	if name := c.names[id]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("stream %d", id)
 }
 
 // compareFile compares what lies under one id with its row.

@@ -39,6 +39,8 @@ type Options struct {
 	// Streams returns the streams that exist, nil = all do. It is asked when
 	// something of a stream is missing, beside a server more than once.
 	Streams func(context.Context) (map[kvs.StreamID]bool, error)
+	// Names returns what operators call the streams, nil = their numbers.
+	Names func(context.Context) (map[kvs.StreamID]string, error)
 	// Unwrap unwraps a data key of a stream; with it a deep check unseals what it reads.
 	// nil = checksums alone are compared.
 	Unwrap func(ctx context.Context, stream kvs.StreamID, wrapped []byte) ([32]byte, error)
@@ -114,12 +116,14 @@ type check struct {
 	unwrapped  map[uint64]segment.DataKey
 	exist      map[kvs.StreamID]bool // the streams, when they were asked for
 	asked      time.Time
+	names      map[kvs.StreamID]string
+	locked     map[lock]int64 // data keys that could not be unwrapped, and the segment that showed it
 }
 
 // Check looks at a whole archive. Findings are in the report; an error says that it could
 // not be looked at.
 func Check(ctx context.Context, o Options) (_ *Report, err error) {
-	c := &check{Options: o, suspicious: map[int64]bool{}, miscounted: map[int64]bool{}, explained: map[fragmentID]bool{}, unwrapped: map[uint64]segment.DataKey{},
+	c := &check{Options: o, suspicious: map[int64]bool{}, miscounted: map[int64]bool{}, explained: map[fragmentID]bool{}, unwrapped: map[uint64]segment.DataKey{}, locked: map[lock]int64{},
 		report: &Report{Counts: map[int]int{}, Findings: []Finding{}, Notes: []string{}, Deep: o.Deep, Live: o.Live}}
 	c.pause = cmp.Or(c.pause, 500*time.Millisecond)
 	path := filepath.Join(o.Dir, indexFile)

@@ -118,7 +118,7 @@ func (c *check) readKeys(l *look) (*keys, error) {
 
 // keysMissing reports it once when there is no file of keys and segments need one.
 func (c *check) keysMissing(l *look) bool {
-	if _, err := os.Lstat(filepath.Join(c.Dir, keysFile)); !errors.Is(err, fs.ErrNotExist) {
+	if !isMissing(filepath.Join(c.Dir, keysFile)) {
 		return false
 	}
 	lost := int64(0)
@@ -214,6 +214,13 @@ func (c *check) readTombstones(ctx context.Context, l *look) (*tombstones, error
 		g := grave{int64(binary.LittleEndian.Uint64(b)), kvs.StreamID(binary.LittleEndian.Uint64(b[8:]))}
 		t.add(g, span{int64(binary.LittleEndian.Uint64(b[16:])), int64(binary.LittleEndian.Uint64(b[24:])), at < reached})
 	})
+	switch path := filepath.Join(c.Dir, tombstoneFile); {
+	case err != nil || salt == 0:
+	case isMissing(path):
+		l.found(finding(start, 15, "tombstones is missing: what it says is removed would be back if the index were made again; a start makes it, and carries out the erasures once more"))
+	case found == salt && shorter(path, reached):
+		l.found(finding(start, 15, "tombstones is shorter than the index knows it: what it said behind is lost"))
+	}
 	if found != salt { // written anew since
 		for _, spans := range t.spans {
 			for i := range spans {
@@ -225,6 +232,16 @@ func (c *check) readTombstones(ctx context.Context, l *look) (*tombstones, error
 		slices.SortFunc(t.spans[g], func(a, b span) int { return cmp.Compare(a.first, b.first) })
 	}
 	return t, err
+}
+
+func isMissing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+func shorter(path string, size int64) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() < size
 }
 
 // add keeps a span; one that goes on where the last one ended takes no more memory.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
+	"github.com/millrace/millrace/internal/keyring"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
 
@@ -153,7 +156,7 @@ func (s *inspection) bytes(ctx context.Context, position int64, rec *segment.Rec
 		if gone, catalogErr := s.isDeleted(ctx, rec.Fragment.Stream); gone || catalogErr != nil {
 			return "", catalogErr
 		}
-		s.sealedFor(rec, err)
+		s.sealedFor(ctx, rec, err)
 		return "", ctx.Err()
 	}
 	if wrong = s.unseal(key, position, rec); wrong == "" && rec.Kind == segment.FragmentRecord {
@@ -162,13 +165,31 @@ func (s *inspection) bytes(ctx context.Context, position int64, rec *segment.Rec
 	return wrong, nil
 }
 
-// sealedFor notes that a key could not be had, once.
-func (s *inspection) sealedFor(rec *segment.Record, err error) {
-	p := place{0, 0, fragmentID{rec.Fragment.Stream, int64(rec.Key)}} //nolint:gosec // tells keys apart
-	if !s.look.seen[p] {
-		s.look.seen[p] = true
-		s.look.notes = append(s.look.notes, fmt.Sprintf("data key %d of stream %d could not be had, so that what it seals in %s was not unsealed: %v",
-			rec.Key, rec.Fragment.Stream, s.name, err))
+// lock is a data key that could not be had.
+type lock struct {
+	stream kvs.StreamID
+	key    uint64
+}
+
+// sealedFor tells once that a key could not be had. It is a finding when its wrapping key
+// is another one or gone, and a note when that may be meant, as of a disabled one.
+func (s *inspection) sealedFor(ctx context.Context, rec *segment.Record, err error) {
+	k := lock{rec.Fragment.Stream, rec.Key}
+	if first, ok := s.locked[k]; ok && first != s.row.ID {
+		return
+	}
+	s.locked[k] = s.row.ID
+	text := fmt.Sprintf("data key %d of %s could not be had, so that what it seals, in %s first, was not unsealed: %v",
+		rec.Key, s.nameOf(ctx, rec.Fragment.Stream), s.name, err)
+	failed, ok := errors.AsType[*keyring.Error](err)
+	if ok && (failed.Failure == keyring.Validation || failed.Failure == keyring.NotFound) {
+		f := finding(refuse, 4, "%s", text).on(s.row.ID)
+		f.Stream, f.Number = rec.Fragment.Stream, -int64(rec.Key) //nolint:gosec // tells keys apart
+		s.look.found(f)
+		return
+	}
+	if !slices.Contains(s.look.notes, text) {
+		s.look.notes = append(s.look.notes, text)
 	}
 }
 

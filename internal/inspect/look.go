@@ -17,12 +17,13 @@ const (
 	writeHead                // the segment's head is written again from its row
 	rename                   // the file gets the name that its head says
 	oneFolder                // the worse one of two files goes
+	forget                   // a start forgets what is lost with it, and so does a repair that has more to mend
 	rewriteKeys              // keys is written anew without what stands there twice
 )
 
 // finding makes a finding about no segment.
 func finding(m mend, invariant int, format string, args ...any) Finding {
-	return Finding{Invariant: invariant, Text: fmt.Sprintf(format, args...), Repairable: m != refuse, mend: m}
+	return Finding{Invariant: invariant, Text: fmt.Sprintf(format, args...), Repairable: m != refuse && m != forget, mend: m}
 }
 
 // on makes it a finding about a segment.

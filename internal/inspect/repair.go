@@ -42,7 +42,23 @@ func Repair(ctx context.Context, o RepairOptions) (*Repaired, error) {
 		return r, err
 	}
 	r.After, err = Check(ctx, o.Options)
+	if err != nil {
+		return r, err
+	}
+	files, err := (&check{Options: o.Options}).list()
+	r.After.remember(before, files)
 	return r, err
+}
+
+// remember adds what was lost before a start forgot it, and has no file now either.
+func (r *Report) remember(before *Report, files map[int64][]string) {
+	for _, f := range before.Findings {
+		there := slices.ContainsFunc(r.Findings, func(g Finding) bool { return g.mend == forget && g.Segment == f.Segment })
+		if f.mend == forget && !there && len(files[f.Segment]) == 0 {
+			r.Findings = append(r.Findings, f)
+			r.Counts[f.Invariant]++
+		}
+	}
 }
 
 // repair is one run of [Repair].
@@ -70,7 +86,7 @@ func (r *repair) mend(ctx context.Context) error {
 			err = r.oneFolder(f.Segment)
 		case cutEnd:
 			err = r.cutEnd(f.Segment)
-		case refuse, rebuild, start, damagedIndex, rewriteKeys:
+		case refuse, forget, rebuild, start, damagedIndex, rewriteKeys:
 		}
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ type Journal struct {
 	salt   uint64
 	end    int64 // of the entries that count
 	torn   int64
-	lost   int // entries before others
+	lost   int  // entries before others
 	dirty  bool // something may lie behind end
 	doubt  bool // path may name another file than f
 	unsure bool // the name may be lost in a power failure

@@ -241,7 +241,8 @@ func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Rep
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, streams.Close()) }()
-	o := inspect.Options{Dir: d.path("archive"), Warm: c.Archive.WarmDir, Unmoved: unmoved, Live: !alone, Deep: i.Deep, Progress: i.Progress, Streams: (&tenants{pool: streams}).exist}
+	known := &tenants{pool: streams}
+	o := inspect.Options{Dir: d.path("archive"), Warm: c.Archive.WarmDir, Unmoved: unmoved, Live: !alone, Deep: i.Deep, Progress: i.Progress, Streams: known.exist, Names: known.names}
 	if i.Deep {
 		wrapping, err := provider(d, &c)
 		if err != nil {
@@ -321,6 +322,16 @@ func (t *tenants) exist(ctx context.Context) (map[kvs.StreamID]bool, error) {
 	return exist, err
 }
 
+// names returns what operators call the streams.
+func (t *tenants) names(ctx context.Context) (map[kvs.StreamID]string, error) {
+	all, err := catalog.Owners(ctx, t.pool)
+	names := make(map[kvs.StreamID]string, len(all))
+	for id, o := range all {
+		names[id] = o.Name
+	}
+	return names, err
+}
+
 func (t *tenants) unwrap(ctx context.Context, stream kvs.StreamID, wrapped []byte) (secret [32]byte, err error) {
 	o, ok := t.known[stream]
 	if !ok {
@@ -331,7 +342,10 @@ func (t *tenants) unwrap(ctx context.Context, stream kvs.StreamID, wrapped []byt
 			return secret, fmt.Errorf("stream %d is deleted", stream)
 		}
 	}
-	return t.keys.Unwrap(ctx, o.KeyID, keyring.Scope{Account: o.Account, Stream: stream}, wrapped)
+	if secret, err = t.keys.Unwrap(ctx, o.KeyID, keyring.Scope{Account: o.Account, Stream: stream}, wrapped); err != nil && o.KeyID != "" {
+		err = fmt.Errorf("KmsKeyId %q: %w", o.KeyID, err)
+	}
+	return secret, err
 }
 
 // reopen opens keys and archive as a start does, and closes them. The caller holds the lock.
@@ -354,5 +368,9 @@ func reopen(ctx context.Context, d *dataDir, c config.Config) (err error) {
 			return err
 		}
 	}
-	return s.openArchive(ctx, keep.NewPolicies(s.catalog, nil))
+	policies := keep.NewPolicies(s.catalog, nil)
+	if err := s.openArchive(ctx, policies); err != nil {
+		return err
+	}
+	return keep.New(keep.Options{Catalog: s.catalog, Policies: policies, Archive: s.archive, Logger: s.log}).Renew(ctx)
 }

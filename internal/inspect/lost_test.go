@@ -1,0 +1,83 @@
+package inspect
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/internal/keyring"
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+func named(context.Context) (map[kvs.StreamID]string, error) {
+	return map[kvs.StreamID]string{5: "garden", 6: "yard"}, nil
+}
+
+// texts are those of the findings of one rule.
+func texts(r *Report, rule int) (all []string) {
+	for _, f := range r.Findings {
+		if f.Invariant == rule {
+			all = append(all, f.Text)
+		}
+	}
+	return all
+}
+
+// A repair that makes the index forget a lost segment says what is lost with it.
+func TestARepairTellsWhatIsLost(t *testing.T) {
+	v := copyOf(t, newStock(t))
+	o := Options{Dir: filepath.Join(v.dir, "archive"), Warm: filepath.Join(v.dir, "warm"), Names: named}
+	if err := os.Remove(v.file(v.rows[0].segment)); err != nil {
+		t.Fatal(err)
+	}
+	v.exec(`UPDATE streams SET fragments = fragments + 1 WHERE stream = 5`) // something to mend
+	r, err := Repair(t.Context(), RepairOptions{Options: o, Open: v.reopen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := texts(r.After, 14); len(left) != 1 || r.After.Counts[14] != 1 ||
+		!strings.Contains(left[0], "fragments of garden from 2027-01-15T") {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// A file of tombstones that is gone, or an old one, is found.
+func TestLostTombstonesAreFound(t *testing.T) {
+	v := copyOf(t, newStock(t))
+	o := Options{Dir: filepath.Join(v.dir, "archive"), Warm: filepath.Join(v.dir, "warm")}
+	if err := os.Remove(v.path("tombstones")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Repair(t.Context(), RepairOptions{Options: o, Open: v.reopen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := texts(r.Before, 15); len(found) != 1 || !strings.Contains(found[0], "tombstones is missing") || !r.After.Clean() {
+		t.Errorf("found %q, left %d", found, r.After.Total())
+	}
+}
+
+// A wrapping key that was replaced loses media: it is a finding, told once. One that is
+// disabled is worth a note.
+func TestAReplacedWrappingKey(t *testing.T) {
+	v := copyOf(t, newStock(t))
+	for _, c := range []struct {
+		failure         keyring.Failure
+		findings, notes int
+	}{{keyring.Validation, 2, 0}, {keyring.NotFound, 2, 0}, {keyring.Disabled, 0, 2}} {
+		o := Options{Dir: filepath.Join(v.dir, "archive"), Warm: filepath.Join(v.dir, "warm"), Names: named, Deep: true,
+			Unwrap: func(context.Context, kvs.StreamID, []byte) ([32]byte, error) {
+				return [32]byte{}, &keyring.Error{Failure: c.failure, KeyID: "alias/mine"}
+			}}
+		r, err := Check(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := slices.Concat(texts(r, 4), r.Notes); r.Total() != c.findings || len(r.Notes) != c.notes || !strings.Contains(all[0], "garden") && !strings.Contains(all[1], "garden") {
+			t.Errorf("%v: %q", c.failure, all)
+		}
+	}
+}
