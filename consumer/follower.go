@@ -29,6 +29,8 @@ type Follower struct {
 
 	fragment *Fragment // the current one, nil before the first
 	given    int64     // bytes of it that Read gave
+	cut      int64     // where it was cut off last
+	cuts     int       // how often there
 	next     *Fragment // came when another was waited for
 	over     bool      // the current fragment has ended
 }
@@ -38,6 +40,10 @@ const (
 	firstWait = time.Second
 	maxWait   = 30 * time.Second
 )
+
+// maxCuts is how often a fragment is asked for that breaks off at one and the same byte:
+// then it is damaged, and not the network.
+const maxCuts = 5
 
 // Follow calls GetMedia. ctx ends the whole reading. Close the Follower when it is not
 // needed any more.
@@ -125,6 +131,7 @@ func (f *Follower) Next() (*Fragment, error) {
 		f.next = fragment
 	}
 	f.fragment, f.next, f.given, f.over = f.next, nil, 0, false
+	f.cut, f.cuts = 0, 0
 	return f.fragment, nil
 }
 
@@ -191,12 +198,20 @@ func (f *Follower) finish() {
 }
 
 // repair goes on with a fragment that was cut off. When the server does not have it any
-// more, the fragment has ended and is not Complete.
+// more, the fragment has ended and is not Complete. What always breaks off at the same
+// byte is given up with a *[FragmentError].
 func (f *Follower) repair(why error) error {
 	start, ok := before(f.fragment.Number)
 	if !ok {
 		f.finish() // no way to ask for it again
 		return nil
+	}
+	if f.given != f.cut {
+		f.cut, f.cuts = f.given, 0
+	}
+	if f.cuts++; f.cuts > maxCuts {
+		f.over, f.from = true, After(f.fragment.Number)
+		return &FragmentError{Number: f.fragment.Number, Code: fmt.Sprintf("its media up to byte %d again and again", f.given)}
 	}
 	f.from = start
 	for {

@@ -210,3 +210,24 @@ func TestStartSelectors(t *testing.T) {
 		}
 	}
 }
+
+// What breaks off at the same byte each time is damaged: the reading goes on behind it.
+func TestFollowerGivesUpWhatIsDamaged(t *testing.T) {
+	c := chunks("gstreamer-h264")
+	cut := answer{body: c[1].bytes()[:len(c[1].bytes())/2], broken: true}
+	s := &script{answers: []answer{cut, cut, cut, cut, cut, cut, {body: join(c[2:])}}}
+	f, err := follow(t, s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = all(f)
+	if failed, ok := errors.AsType[*FragmentError](err); !ok || failed.Number != number(1) {
+		t.Fatal(err)
+	}
+	if next, err := f.Next(); err != nil || next.Number != number(2) {
+		t.Errorf("%v, %v", next, err)
+	}
+	if last := s.asked[len(s.asked)-1]; !strings.Contains(last, `"AfterFragmentNumber":"`+number(1)) {
+		t.Errorf("asked for %s", last)
+	}
+}

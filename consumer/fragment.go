@@ -40,9 +40,16 @@ type FragmentError struct {
 	Code   string // what went wrong, in words or as a name
 }
 
-// Error names fragment, code and number.
+// Error names the fragment if it is known, what went wrong, and its number if it has one.
 func (e *FragmentError) Error() string {
-	return fmt.Sprintf("fragment %s: the server answered %s (%d)", e.Number, e.Code, e.ID)
+	text := "the server answered " + e.Code
+	if e.ID != 0 {
+		text += fmt.Sprintf(" (%d)", e.ID)
+	}
+	if strings.Trim(e.Number, "0") == "" {
+		return text
+	}
+	return "fragment " + e.Number + ": " + text
 }
 
 // Frames returns the frames of a fragment whose cluster body gives: the Reader or the

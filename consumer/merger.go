@@ -10,7 +10,8 @@ import (
 // Merger writes fragments as one Matroska document: one header, then the clusters and
 // the producer's tags as they came. Players that take a second header for an error can
 // read the result. When a fragment has another header, or its cluster timecode is not
-// greater than the one before, a new document begins.
+// greater than the one before, a new document begins. Fragments without a cluster are
+// left out.
 type Merger struct {
 	w        io.Writer
 	header   []byte
@@ -35,6 +36,9 @@ const (
 // Add writes a fragment; body gives its cluster, see [Reader.Read]. Each read is written
 // at once. It returns why the fragment began a new document, or NoBreak.
 func (m *Merger) Add(f *Fragment, body io.Reader) (Break, error) {
+	if f.Timecode < 0 {
+		return NoBreak, nil
+	}
 	why := m.look(f)
 	if why != NoBreak {
 		if _, err := m.w.Write(unknownSegment(f.Header)); err != nil {

@@ -338,3 +338,43 @@ func TestHints(t *testing.T) {
 		}
 	}
 }
+
+// tagged is a Tags element of names and values.
+func tagged(pairs ...string) []byte {
+	var tag mkv.Tag
+	for i := 0; i < len(pairs); i += 2 {
+		tag.Simple = append(tag.Simple, mkv.SimpleTag{Name: "AWS_KINESISVIDEO_" + pairs[i], Value: pairs[i+1]})
+	}
+	return mkv.AppendTags(nil, []mkv.Tag{tag})
+}
+
+// An error inside the answer is one of the command, which names the fragment and the way
+// on behind it.
+func TestGetFailsWhereTheAnswerFails(t *testing.T) {
+	document := mkv.AppendSegmentUnknown(mkv.AppendEBML(nil, mkv.Header{DocType: "matroska", DocTypeVersion: 2, DocTypeReadVersion: 2}))
+	failure := func(number, id string) []byte {
+		return append(bytes.Clone(document), tagged("FRAGMENT_NUMBER", number, "ERROR_ID", id, "ERROR_CODE", "It failed.")...)
+	}
+	clip := mediatest.Bytes("gstreamer-h264")
+	good := append(bytes.Clone(clip), tagged("CONTINUATION_TOKEN", "91")...)
+	announced := append(bytes.Clone(document), tagged("FRAGMENT_NUMBER", "92", "SERVER_TIMESTAMP", "1700000000", "PRODUCER_TIMESTAMP", "1700000000")...)
+	cluster := clip[bytes.LastIndex(clip, []byte{0x1f, 0x43, 0xb6, 0x75}):]
+	inside := slices.Concat(good, tagged("FRAGMENT_NUMBER", "92", "SERVER_TIMESTAMP", "1700000000", "PRODUCER_TIMESTAMP", "1700000000"), cluster[:len(cluster)-10])
+	for name, c := range map[string]struct {
+		media []byte
+		want  []string
+	}{
+		"damage":          {append(bytes.Clone(good), failure("92", "5000")...), []string{"fragment 92: the server answered It failed. (5000)", "get garden --start 92"}},
+		"behind its head": {slices.Concat(good, announced, failure("92", "5000")), []string{"fragment 92: ", "--start 92"}},
+		"in its middle":   {inside, []string{"fragment 92 broke off", "--start 92"}},
+		"a key":           {failure("0", "4501"), []string{"millrace: the server answered It failed. (4501)", "keys.disabled"}},
+	} {
+		p := &plumbing{streams: map[string]int64{"garden": 24}, media: c.media}
+		code, _, errs := command(t, p, nil, "get", "garden", "--start", "EARLIEST", "--once", "-o", filepath.Join(t.TempDir(), "out.mkv"))
+		for _, want := range c.want {
+			if code != exitFailed || !strings.Contains(errs, want) || name != "in its middle" && strings.Contains(errs, "new document") {
+				t.Errorf("%s: code %d, %s, want %q", name, code, errs, want)
+			}
+		}
+	}
+}

@@ -31,7 +31,8 @@ type getCmd struct {
 func (*getCmd) Help() string {
 	return `The output is one Matroska document: the header, then the clusters, byte for byte, as they
 arrive. When the producer's header changes or its timecodes go back, a new document begins
-in the same output. While nobody sends it says so once and waits. Ctrl-C ends it.
+in the same output. While nobody sends it says so once and waits. Ctrl-C ends it. A fragment
+that the server cannot read ends it with exit code 1, and a line that says how to go on.
 
 --for counts the time of the media, not that of your clock, and waits for media that is
 not there yet; with --once it stops at the end of what is stored, too. With --start NOW it
@@ -156,17 +157,22 @@ func (c *getCmd) copy(std stdio, f *consumer.Follower, out *output, reach *reach
 	merger := consumer.NewMerger(out)
 	for c.Fragments == 0 || out.fragments < c.Fragments {
 		fragment, err := f.Next()
-		if failed, ok := errors.AsType[*consumer.FragmentError](err); ok {
-			fmt.Fprintln(std.err, failed)
+		if failed, ok := errors.AsType[*consumer.FragmentError](err); ok && failed.ID == keyUnavailable && !c.Once {
+			fmt.Fprintln(std.err, failed) // it comes back
 			continue
 		}
 		if err != nil {
 			return err
 		}
+		if fragment.Timecode < 0 && !fragment.Complete {
+			continue // announced, and then it could not be read: an error says so
+		}
 		if reach.beyond(fragment) {
 			return errEnough
 		}
-		if err := c.write(std, merger, fragment, f); err != nil {
+		if err := c.write(std, merger, fragment, f); errors.Is(err, io.ErrUnexpectedEOF) && fragment.Number != "" {
+			return &brokenError{fragment.Number}
+		} else if err != nil {
 			return err
 		}
 		out.fragments++
@@ -198,7 +204,36 @@ func (c *getCmd) ended(ctx context.Context, err error) error {
 	case ctx.Err() != nil && !errors.As(err, new(*os.PathError)):
 		return nil // --for or a signal
 	}
-	return err
+	return c.behind(err)
+}
+
+// keyUnavailable is the id of the error that a wrapping key cannot be reached now.
+const keyUnavailable = 4503
+
+// brokenError is why a fragment ended too early.
+type brokenError struct{ number string }
+
+func (e *brokenError) Error() string {
+	return "fragment " + e.number + " broke off: the server could not read the rest of it, or the connection was cut"
+}
+
+// behind adds to an error inside the answer how to go on.
+func (c *getCmd) behind(err error) error {
+	number := ""
+	failed, ok := errors.AsType[*consumer.FragmentError](err)
+	broken, cut := errors.AsType[*brokenError](err)
+	switch {
+	case ok && failed.ID >= 4500 && failed.ID < 4600:
+		return fmt.Errorf("%w\n  it is the key that the stream is sealed under (KmsKeyId): see keys.files and keys.disabled in the server's settings, and its log", err)
+	case ok:
+		number = failed.Number
+	case cut:
+		number = broken.number
+	}
+	if strings.Trim(number, "0") == "" {
+		return err
+	}
+	return fmt.Errorf("%w\n  to go on behind it: millrace get %s --start %s", err, c.Stream, number)
 }
 
 // output is where the media goes: a file that is made with its first byte, so that a

@@ -71,10 +71,11 @@ func appendTail(b []byte, f kvs.Fragment, behind int64) []byte {
 	return appendTags(b, tagBehind, strconv.FormatInt(max(0, behind), 10), tagToken, f.Number.String())
 }
 
-// appendError appends a document that says why GetMedia stopped. Readers tell it from
-// a fragment by the missing server timestamp.
-func appendError(b []byte, after kvs.FragmentNumber, id errorID, text string) []byte {
-	return appendTags(appendDocument(b), tagNumber, after.String(), tagErrorID, strconv.Itoa(int(id)), tagErrorCode, text)
+// appendError appends a document that says why GetMedia stopped, at which fragment, or
+// behind which one if no fragment is to blame. Readers tell it from a fragment by the
+// missing server timestamp.
+func appendError(b []byte, at kvs.FragmentNumber, id errorID, text string) []byte {
+	return appendTags(appendDocument(b), tagNumber, at.String(), tagErrorID, strconv.Itoa(int(id)), tagErrorCode, text)
 }
 
 // appendPickError appends a document that says why a listed fragment is missing. The

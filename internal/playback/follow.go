@@ -34,6 +34,7 @@ type follower struct {
 	out    Output
 
 	after        kvs.FragmentNumber // the last fragment sent
+	at           kvs.FragmentNumber // the one that is being sent; zero = none
 	newestServer kvs.Millis         // newest server timestamp known
 	quiet        time.Time          // since when nothing was sent
 	buf          []byte
@@ -89,7 +90,11 @@ func (f *follower) stop(ctx context.Context, err error) error {
 	}
 	if e, ok := errors.AsType[*readError](err); ok {
 		id, text := explain(e.err, "Stored media could not be read.")
-		_ = f.write(appendError(f.scratch[:0], f.after, id, text), true)
+		at := f.at
+		if at == (kvs.FragmentNumber{}) {
+			at = f.after
+		}
+		_ = f.write(appendError(f.scratch[:0], at, id, text), true)
 		return e.err
 	}
 	return err
@@ -108,6 +113,7 @@ func (f *follower) step(ctx context.Context) error {
 		return errGone
 	default:
 	}
+	f.at = kvs.FragmentNumber{}
 	for after := f.after; ; {
 		// The live buffer is asked first: what it evicts before the archive is asked is in
 		// the archive by then.
@@ -222,6 +228,7 @@ func (f *follower) tail(info kvs.Fragment) error {
 
 // sendStored sends one chunk from the archive.
 func (f *follower) sendStored(ctx context.Context, s archive.Stored) error {
+	f.at = s.Number
 	if err := f.unlock(ctx); err != nil {
 		return err
 	}
@@ -307,6 +314,7 @@ func (f *follower) unlock(ctx context.Context) error {
 
 // sendLive sends one chunk from the live buffer, frame by frame while it grows.
 func (f *follower) sendLive(ctx context.Context, l *live.Fragment) error {
+	f.at = l.Info().Number
 	if err := f.unlock(ctx); err != nil {
 		return err
 	}
