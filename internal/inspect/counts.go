@@ -16,8 +16,8 @@ type tally struct {
 // counts reads all rows once, at one moment, and compares the sums that the index keeps
 // with them; numbers and live sequences are compared on the way.
 func (c *check) counts(ctx context.Context) error {
-	return c.index.at(ctx, func(v view) error {
-		l := &look{seen: map[place]bool{}, over: map[int]int{}}
+	l := &look{seen: map[place]bool{}, over: map[int]int{}}
+	err := c.index.at(ctx, func(v view) error {
 		rows, err := v.segments(ctx)
 		if err != nil {
 			return err
@@ -37,9 +37,12 @@ func (c *check) counts(ctx context.Context) error {
 		for id, t := range segments {
 			l.found(finding(rebuild, 14, "%d rows of fragments point to segment %d, which has no row", t.fragments, id).on(id))
 		}
-		c.accept(l)
 		return nil
 	})
+	if err == nil {
+		c.accept(ctx, l)
+	}
+	return err
 }
 
 func (c *check) compareSums(id int64, r segmentRow, t *tally, l *look) {
@@ -133,7 +136,7 @@ func (s *stretch) add(id fragmentID, length, seq int64) {
 		return
 	}
 	if seq <= s.seq {
-		s.l.found(finding(refuse, 13, "live_seq %d of fragment %d does not come behind %d of fragment %d", seq, id.n, s.seq, s.n).of(id))
+		s.l.found(finding(refuse, 13, "live_seq %d of fragment %d of stream %d does not come behind %d of the one before, with counter %d", seq, id.n, id.stream, s.seq, s.n).of(id))
 	}
 	s.seq, s.n = seq, id.n
 }

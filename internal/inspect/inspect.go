@@ -53,15 +53,19 @@ type Options struct {
 
 // Finding is one thing that is wrong.
 type Finding struct {
-	Invariant  int          `json:"invariant"`           // its number on the page
-	Segment    int64        `json:"segment,omitempty"`   // 0 = it is not about one
-	Stream     kvs.StreamID `json:"stream,omitempty"`    // 0 = it is not about one
-	Number     int64        `json:"number,omitempty"`    // counter of the fragment, if it is about one
-	Text       string       `json:"text"`                // what is wrong
-	Repairable bool         `json:"repairable"`          // without loss, see [Repair]
-	Lost       int64        `json:"fragments,omitempty"` // that cannot be read as a whole because of it
+	Invariant  int          `json:"invariant"`                 // its number on the page
+	Segment    int64        `json:"segment,omitempty"`         // 0 = it is not about one
+	Stream     kvs.StreamID `json:"stream,omitempty"`          // 0 = it is not about one
+	Number     int64        `json:"number,omitempty"`          // counter of the fragment, if it is about one
+	Text       string       `json:"text"`                      // what is wrong
+	Name       string       `json:"stream_name,omitempty"`     // what operators call the stream
+	Fragment   string       `json:"fragment_number,omitempty"` // as consumers have it, if it is about one that can be listed
+	Time       string       `json:"time,omitempty"`            // its server timestamp
+	Repairable bool         `json:"repairable"`                // without loss, see [Repair]
+	Lost       int64        `json:"fragments,omitempty"`       // that cannot be read as a whole because of it
 
 	mend mend
+	last int64 // the greatest number of those it stands for
 }
 
 // Report is the result of a check.

@@ -3,6 +3,8 @@ package inspect
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // mend says how a finding is mended.
@@ -104,7 +106,7 @@ func (c *check) settle(ctx context.Context, at func(context.Context, *look) erro
 			break
 		}
 	}
-	c.accept(l)
+	c.accept(ctx, l)
 	return nil
 }
 
@@ -116,9 +118,9 @@ func (c *check) wait(ctx context.Context) error {
 	return c.readJournals(ctx, nil)
 }
 
-func (c *check) accept(l *look) {
-	for _, f := range l.findings {
-		c.take(f)
+func (c *check) accept(ctx context.Context, l *look) {
+	for _, f := range l.folded() {
+		c.take(c.tell(ctx, f))
 	}
 	for invariant, n := range l.over {
 		c.report.Counts[invariant] += n
@@ -130,4 +132,73 @@ func (c *check) accept(l *look) {
 	c.report.Bytes += l.bytes
 	c.report.Read += l.read
 	c.report.Unsealed += l.unsealed
+}
+
+// maxAlike is how many findings of one kind, about one stream in one segment, are told one
+// by one.
+const maxAlike = 10
+
+// folded returns the findings, of many that are alike one that stands for all.
+func (l *look) folded() (all []Finding) {
+	kind := func(f Finding) [4]int64 {
+		return [4]int64{int64(f.Invariant), f.Segment, int64(f.Stream), int64(f.mend)}
+	}
+	groups := map[[4]int64][]Finding{}
+	for _, f := range l.findings {
+		if f.Number > 0 {
+			groups[kind(f)] = append(groups[kind(f)], f)
+		}
+	}
+	for _, f := range l.findings {
+		g := groups[kind(f)]
+		if f.Number <= 0 || len(g) <= maxAlike {
+			all = append(all, f)
+			continue
+		}
+		if f.Number != g[0].Number {
+			continue
+		}
+		many := strconv.Itoa(len(g))
+		if l.over[f.Invariant] > 0 { // they are of this kind, nearly always
+			many = "more than " + many
+			delete(l.over, f.Invariant)
+		}
+		f.Lost, f.last = 0, f.Number
+		for _, alike := range g {
+			f.Lost += alike.Lost
+			f.last = max(f.last, alike.Number)
+		}
+		f.Text = fmt.Sprintf("%s fragments, the last of them fragment %d of stream %d, the first: %s", many, f.last, f.Stream, f.Text)
+		all = append(all, f)
+	}
+	return all
+}
+
+// tell gives stream and fragment the names that operators know.
+func (c *check) tell(ctx context.Context, f Finding) Finding {
+	if f.Stream == 0 {
+		return f
+	}
+	name := c.nameOf(ctx, f.Stream)
+	if c.names[f.Stream] != "" {
+		f.Name = name
+	}
+	f.Text = strings.ReplaceAll(f.Text, fmt.Sprintf("count of stream %d is", f.Stream), "count of "+name+" is")
+	for _, n := range []int64{f.last, f.Number} {
+		if n <= 0 || c.index == nil {
+			continue
+		}
+		var row fragmentRow
+		var ok bool
+		err := c.index.at(ctx, func(v view) (err error) {
+			row, ok, err = v.fragment(ctx, fragmentID{f.Stream, n})
+			return err
+		})
+		if err != nil || !ok { // its number has to do
+			continue
+		}
+		f.Fragment, f.Time = row.Fragment.Number.String(), clock(row.Fragment.Number.Server)
+		f.Text = strings.ReplaceAll(f.Text, fmt.Sprintf("fragment %d of stream %d", n, f.Stream), fmt.Sprintf("fragment %s of %s (%s)", f.Fragment, name, f.Time))
+	}
+	return f
 }

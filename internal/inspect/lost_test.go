@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/millrace/millrace/internal/keyring"
@@ -79,5 +80,31 @@ func TestAReplacedWrappingKey(t *testing.T) {
 		if all := slices.Concat(texts(r, 4), r.Notes); r.Total() != c.findings || len(r.Notes) != c.notes || !strings.Contains(all[0], "garden") && !strings.Contains(all[1], "garden") {
 			t.Errorf("%v: %q", c.failure, all)
 		}
+	}
+}
+
+// What many fragments suffer from is told once, with the names that operators know.
+func TestFindingsAreFoldedAndNamed(t *testing.T) {
+	s := &stock{t: t, dir: t.TempDir(), segment: 10 << 20, now: new(atomic.Int64)}
+	s.now.Store(began)
+	s.grow(40)
+	v := copyOf(t, s)
+	if err := os.Truncate(v.path("keys"), 64); err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Dir: filepath.Join(v.dir, "archive"), Warm: filepath.Join(v.dir, "warm"), Names: named}
+	r, err := Check(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := int64(0)
+	for _, f := range r.Findings {
+		lost += f.Lost
+		if f.Name == "" || len(f.Fragment) != 47 || !strings.Contains(f.Text, f.Fragment+" of "+f.Name+" (2027-01-15T") {
+			t.Errorf("%+v", f)
+		}
+	}
+	if all := texts(r, 12); len(all) != 2 || lost != int64(len(v.rows)) {
+		t.Errorf("%d findings, %d fragments of %d", len(all), lost, len(v.rows))
 	}
 }

@@ -14,9 +14,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
 
@@ -27,6 +29,9 @@ const ScrubFile = "scrub"
 type ScrubOptions struct {
 	Dir, Warm string // as in [Options]
 	Rate      int64  // bytes read in a second; 0 = there is no scrub
+
+	// Name returns what operators call a stream, nil = its number.
+	Name func(context.Context, kvs.StreamID) string
 
 	Observer ScrubObserver    // nil = nobody looks
 	Logger   *slog.Logger     // nil = silent
@@ -209,6 +214,15 @@ func (s *Scrubber) ill(invariant int, id int64, found string) {
 	}
 }
 
+func (s *Scrubber) nameOf(ctx context.Context, id kvs.StreamID) string {
+	if s.Name != nil {
+		if name := s.Name(ctx, id); name != "" {
+			return name
+		}
+	}
+	return strconv.FormatInt(int64(id), 10)
+}
+
 // note reports whether damage was not told yet, and tells the observer.
 func (s *Scrubber) note(p place) bool {
 	if s.known[p] {
@@ -373,8 +387,8 @@ func (g *scrubbing) read(ctx context.Context, i *item) error {
 	if !g.note(place{4, g.row.ID, fragmentID{i.Fragment.Stream, i.Fragment.Number.N}}) {
 		return nil
 	}
-	g.Logger.Error("a stored fragment is damaged; it cannot be read as a whole", "stream", int64(i.Fragment.Stream),
-		"fragment", i.Fragment.Number.String(), "segment", segment.FileName(g.row.ID), "position", i.position, "found", wrong)
+	g.Logger.Error("a stored fragment is damaged; it cannot be read as a whole", "stream", g.nameOf(ctx, i.Fragment.Stream),
+		"fragment", i.Fragment.Number.String(), "server-time", clock(i.Fragment.Number.Server), "segment", segment.FileName(g.row.ID), "position", i.position, "found", wrong)
 	return nil
 }
 

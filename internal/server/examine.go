@@ -303,7 +303,7 @@ func (i Inspection) reserve(ctx context.Context, d *dataDir) (alone bool, releas
 // scrubber reads what is stored again in the background.
 func (s *Server) scrubber() *inspect.Scrubber {
 	return inspect.NewScrubber(inspect.ScrubOptions{Dir: s.data.path("archive"), Warm: s.config.Archive.WarmDir, Rate: int64(s.config.Archive.ScrubRate),
-		Observer: scrubObserver{s.metrics}, Logger: s.log, Now: s.config.Real})
+		Name: owners{s.catalog}.name, Observer: scrubObserver{s.metrics}, Logger: s.log, Now: s.config.Real})
 }
 
 // tenants tells a check what the catalog says of streams. One of them is for one goroutine.

@@ -191,6 +191,15 @@ func (o owners) of(ctx context.Context, id kvs.StreamID) (keyring.Owner, error) 
 	return keyring.Owner{Account: s.Account, KeyID: s.KmsKeyID}, nil
 }
 
+// name returns what operators call a stream, "" when it is gone.
+func (o owners) name(ctx context.Context, id kvs.StreamID) string {
+	e, err := o.catalog.Open(ctx, id)
+	if err != nil {
+		return ""
+	}
+	return e.Stream().Name
+}
+
 // keyObserver turns what the ring does into measurements.
 type keyObserver struct{ m *metrics.Set }
 
