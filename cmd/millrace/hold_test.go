@@ -87,3 +87,28 @@ func TestErase(t *testing.T) {
 		}
 	}
 }
+
+// A limit that removes what is stored is set when somebody said yes.
+func TestLimitThatRemoves(t *testing.T) {
+	for _, c := range []struct {
+		line, removes, answer string
+		code, calls           int
+		want                  string
+	}{
+		{"limit set stream.bytes 1MB --stream garden", `,"Removes":40,"RemovesBytes":2000000`, "no\n", exitFailed, 1, "40 fragments, 2.0 MB, go now"},
+		{"limit set stream.bytes 1MB --stream garden", `,"Removes":40,"RemovesBytes":2000000`, "yes\n", exitOK, 2, "stream.bytes is 1MB for the stream garden"},
+		{"limit set stream.bytes 1MB --stream garden", "", "", exitOK, 2, "stream.bytes is 1MB"},
+		{"limit set stream.bytes 1MB --yes", `,"Removes":40`, "", exitOK, 1, "for the account"},
+		{"limit set PutMedia.sessions 7", "", "", exitOK, 1, "for the account"},
+	} {
+		calls := 0
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			calls++
+			fmt.Fprintf(w, `{"Name":"stream.bytes","Value":"1MB","Profile":"none","Served":true%s}`, c.removes)
+		})
+		code, out, stderr := command(t, h, strings.NewReader(c.answer), strings.Fields(c.line)...)
+		if code != c.code || calls != c.calls || !strings.Contains(out+stderr, c.want) {
+			t.Errorf("%s (%q): %d, %d calls, %q, %q", c.line, c.answer, code, calls, out, stderr)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/millrace/millrace/internal/api/admin"
+	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/quota"
 )
 
@@ -29,6 +30,7 @@ Examples:
   millrace limit list garden
   millrace limit set PutMedia.sessions 2 --stream garden
   millrace limit set GetMedia.bandwidth 100Mbit/s
+  millrace limit set stream.bytes 200GB --stream garden    (says what that removes, and asks)
   millrace limit reset PutMedia.sessions --stream garden
   millrace limit reset --stream garden`
 }
@@ -101,6 +103,7 @@ type limitSetCmd struct {
 	Name   string `arg:"" help:"Name of the limit, as millrace limit list shows it."`
 	Value  string `arg:"" help:"Its value, written like those of the list: 5/s, 50MB, 45m, on, none."`
 	Stream string `placeholder:"STREAM" help:"Set it for this stream; without it for the account."`
+	Yes    bool   `help:"Do not ask, also when the limit removes stored fragments."`
 
 	connection
 }
@@ -114,8 +117,14 @@ func (c *limitSetCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	in := admin.SetLimitInput{AnyStream: onStream(c.Stream), Name: c.Name, Value: c.Value}
+	if c.Name == quota.StreamBytes.Name && !c.Yes {
+		if err := c.confirm(ctx, cl, std, in); err != nil {
+			return err
+		}
+	}
 	var now admin.Limit
-	if err := cl.Admin(ctx, "SetLimit", admin.SetLimitInput{AnyStream: onStream(c.Stream), Name: c.Name, Value: c.Value}, &now); err != nil {
+	if err := cl.Admin(ctx, "SetLimit", in, &now); err != nil {
 		return named(c.Stream, err)
 	}
 	fmt.Fprintf(std.out, "%s is %s for %s (profile: %s).\n", now.Name, now.Value, whose(c.Stream), now.Profile)
@@ -123,6 +132,20 @@ func (c *limitSetCmd) Run(ctx context.Context, std stdio) error {
 		fmt.Fprintln(std.err, "millrace: this server does not have what the limit is about: it changes nothing yet")
 	}
 	return nil
+}
+
+// confirm asks when the limit would remove something.
+func (c *limitSetCmd) confirm(ctx context.Context, cl *client.Client, std stdio, in admin.SetLimitInput) error {
+	in.DryRun = true
+	var would admin.Limit
+	if err := cl.Admin(ctx, "SetLimit", in, &would); err != nil {
+		return named(c.Stream, err)
+	}
+	if would.Removes == 0 {
+		return nil
+	}
+	return confirmed(std, fmt.Sprintf("With %s %s for %s, %s, %s, go now, the oldest, and cannot be brought back. Set it?",
+		c.Name, c.Value, whose(c.Stream), count(int(would.Removes), "fragment"), size(would.RemovesBytes)))
 }
 
 // whose says what a limit is set for.

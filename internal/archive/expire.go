@@ -302,6 +302,7 @@ func (a *Archive) expireSome(ctx context.Context, ids []kvs.StreamID) (done int,
 		return done, err, buryErr
 	}
 	a.upkeep.cursors.end(h.seen)
+	a.tellLimited(h.victims)
 	return done, errors.Join(err, a.forgetKeys(h.gone)), nil
 }
 

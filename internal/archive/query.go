@@ -414,3 +414,32 @@ func (x *index) nextStream(ctx context.Context, after kvs.StreamID) (id kvs.Stre
 	}
 	return id, err == nil, err
 }
+
+// WeighLimit says what a limit of so many bytes would remove from a stream now. What it
+// costs grows with that.
+func (a *Archive) WeighLimit(ctx context.Context, id kvs.StreamID, limit int64) (toll Toll, err error) {
+	p, _, gone, err := a.lookup(ctx, id)
+	if err != nil || gone || limit <= 0 {
+		return toll, err
+	}
+	over, err := a.beyond(ctx, &harvest{}, id, limit)
+	for at := (Position{}); err == nil && over > 0; {
+		var page []Stored
+		page, err = a.oldest(ctx, id, at, math.MaxInt64, maxDeletes)
+		for i := 0; i < len(page) && over > 0; i++ {
+			s := &page[i]
+			at = Position{Time: s.Number.Server, N: s.Number.N}
+			if p.held(&s.Fragment) {
+				toll.Held++
+				continue
+			}
+			toll.Fragments++
+			toll.Bytes += s.length
+			over -= s.length
+		}
+		if len(page) < maxDeletes {
+			break
+		}
+	}
+	return toll, err
+}

@@ -384,49 +384,6 @@ func TestAFullDiskLosesTheOldest(t *testing.T) {
 	}
 }
 
-// Nothing goes when all that may go would not make the disk free enough, as when others
-// fill it: that is told once, and measured. What was written last stays in any case.
-func TestNothingIsRemovedInVain(t *testing.T) {
-	var full *smallDisk
-	var log lines
-	m := newMill(t, func(o *Options) {
-		full = &smallDisk{FS: disk.System{}, t: t, dir: o.Dir, size: 100 << 20}
-		o.Disk, o.FreeDisk, o.SegmentBytes, o.Logger = full, FreeDisk{Bytes: 50 << 20}, 200_000, log.logger()
-	})
-	m.policies[1] = Policy{Hours: 1 << 20}
-	recs := m.fill(1, 1, 60)
-	look := func() {
-		t.Helper()
-		if err := m.Expire(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	full.size = 10 << 20
-	for range 25 {
-		look()
-		wantStored(t, m.Archive, 1, recs...)
-	}
-	if short := m.Health().Short; short < 40<<20 || log.count("nothing is removed") != 1 {
-		t.Errorf("%d bytes short, %d lines", short, log.count("nothing is removed"))
-	}
-	full.size = 100 << 20
-	look()
-	if short := m.Health().Short; short != 0 || log.count("as much of the disk is free") != 1 {
-		t.Errorf("%d bytes short, %d lines", short, log.count("as much of the disk is free"))
-	}
-	full.size = 51 << 20 // all but the newest segments may go
-	look()
-	if m.Health().Short != 0 {
-		t.Error("what can be reached is not")
-	}
-	if _, ok, err := m.Get(t.Context(), 1, recs[59].Fragment.Number, 0); err != nil || !ok {
-		t.Errorf("the newest fragment is gone: %v", err)
-	}
-	if _, ok, _ := m.Get(t.Context(), 1, recs[0].Fragment.Number, 0); ok {
-		t.Error("the oldest fragment is there")
-	}
-}
-
 // TestSpaceOfADay: with streams that live an hour and streams that stay, the disk never
 // takes much more than what lives and the open segments.
 func TestSpaceOfADay(t *testing.T) {

@@ -134,18 +134,19 @@ func (a *Archive) NoteErased(ctx context.Context, id int64) error {
 // upkeep is what maintenance remembers between its steps. Whoever holds
 // [Archive.maintenance] may use it.
 type upkeep struct {
-	cursors *cursors             // guarded by itself
-	buried  int64                // rows are removed that tombstones before this position name
-	entries map[int64]int        // tombstones by segment
-	tops    tops                 // guarded by itself
-	copies  *copying             // a file may exist of whose copies the index does not know all; nil = none
-	ghosts  bool                 // a file may exist whose fragments have copies elsewhere
-	fresh   map[int64]int64      // bytes by segment that died since holes were punched last
-	wiped   map[int64]bool       // segments that something was erased from since
-	known   bool                 // fresh has what died before the start, too
-	thin    map[int64]kvs.Millis // segments of which little is left, and since when
-	taken   map[int64]int64      // what segments take on the disk, since holes were punched last
-	solid   map[string]bool      // folders whose disk takes no holes
+	cursors *cursors                  // guarded by itself
+	buried  int64                     // rows are removed that tombstones before this position name
+	entries map[int64]int             // tombstones by segment
+	tops    tops                      // guarded by itself
+	copies  *copying                  // a file may exist of whose copies the index does not know all; nil = none
+	ghosts  bool                      // a file may exist whose fragments have copies elsewhere
+	fresh   map[int64]int64           // bytes by segment that died since holes were punched last
+	wiped   map[int64]bool            // segments that something was erased from since
+	known   bool                      // fresh has what died before the start, too
+	thin    map[int64]kvs.Millis      // segments of which little is left, and since when
+	taken   map[int64]int64           // what segments take on the disk, since holes were punched last
+	solid   map[string]bool           // folders whose disk takes no holes
+	limits  map[kvs.StreamID]*trimmed // streams that a limit took something from
 
 	unforwarded refusals // segments that are not copied forward
 	unpunched   refusals // segments that get no holes
@@ -154,7 +155,7 @@ type upkeep struct {
 func newUpkeep() *upkeep {
 	return &upkeep{cursors: newCursors(), entries: make(map[int64]int), ghosts: true,
 		fresh: make(map[int64]int64), wiped: make(map[int64]bool), solid: make(map[string]bool), thin: make(map[int64]kvs.Millis),
-		taken: make(map[int64]int64), unforwarded: make(refusals), unpunched: make(refusals)}
+		taken: make(map[int64]int64), unforwarded: make(refusals), unpunched: make(refusals), limits: make(map[kvs.StreamID]*trimmed)}
 }
 
 // note counts tombstones.

@@ -407,3 +407,48 @@ func (a *Archive) sacrificeSome(ctx context.Context, some []Stored) (fragments i
 	}
 	return int64(len(victims)), a.bury(ctx, victims)
 }
+
+// trimmed is what a limit took from a stream since that was told.
+type trimmed struct {
+	told      time.Time
+	fragments int
+	bytes     int64
+}
+
+// How often the log says what limits of bytes remove from one stream: they go on for ever.
+const (
+	tellTrimmed     = time.Hour
+	tellMuchTrimmed = time.Minute
+	muchTrimmed     = 1000 // fragments
+)
+
+// tellLimited logs for each stream that its limit removes fragments: the first time at once,
+// then with the sum of what went. The caller holds maintenance.
+func (a *Archive) tellLimited(victims []victim) {
+	touched := map[kvs.StreamID]bool{}
+	for _, v := range victims {
+		if v.why != limited {
+			continue
+		}
+		t := a.upkeep.limits[v.stream]
+		if t == nil {
+			t = &trimmed{}
+			a.upkeep.limits[v.stream] = t
+		}
+		t.fragments, t.bytes = t.fragments+1, t.bytes+v.length
+		touched[v.stream] = true
+	}
+	now := a.now()
+	for _, id := range slices.Sorted(maps.Keys(touched)) {
+		t := a.upkeep.limits[id]
+		wait := tellTrimmed
+		if t.fragments >= muchTrimmed {
+			wait = tellMuchTrimmed
+		}
+		if past := now.Sub(t.told); past >= 0 && past < wait {
+			continue
+		}
+		a.log.Info("the limit stream.bytes removed the oldest fragments of a stream", "stream-id", int64(id), "fragments", t.fragments, "bytes", t.bytes)
+		*t = trimmed{told: now}
+	}
+}

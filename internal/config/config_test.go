@@ -241,3 +241,13 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// Whoever forgets the unit of free_disk would have no room that stays free.
+func TestRoomNeedsAUnit(t *testing.T) {
+	for text, good := range map[string]bool{"0": true, "5": false, "20": false, "5%": true, "20GB": true, "999kB": false, "91%": false} {
+		var r Room
+		if err := r.UnmarshalText([]byte(text)); (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

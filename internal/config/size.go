@@ -48,6 +48,9 @@ func (s Size) MarshalText() ([]byte, error) {
 // Room is a part of a disk: a [Size], or a percentage such as 5%. 0 is none.
 type Room string
 
+// leastRoom is the least size: 5 for 5% would keep nothing free.
+const leastRoom = 1_000_000
+
 // UnmarshalText reads a size or a percentage.
 func (r *Room) UnmarshalText(text []byte) error {
 	_, _, err := Room(text).parse()
@@ -75,7 +78,10 @@ func (r Room) Percent() float64 {
 func (r Room) parse() (s Size, percent float64, err error) {
 	number, isPercent := strings.CutSuffix(strings.TrimSpace(string(r)), "%")
 	if !isPercent {
-		return s, 0, s.UnmarshalText([]byte(r))
+		if err := s.UnmarshalText([]byte(r)); err != nil || s == 0 || s >= leastRoom {
+			return s, 0, err
+		}
+		return 0, 0, fmt.Errorf("%q: write at least 1MB, with its unit, such as 20GB, or a percentage such as 5%%", string(r))
 	}
 	percent, err = strconv.ParseFloat(strings.TrimSpace(number), 64)
 	if err != nil || !(percent >= 0 && percent <= 90) {

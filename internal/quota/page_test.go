@@ -101,6 +101,9 @@ func line(l *Limit) string {
 	if l.Most > 0 {
 		text += "; at most " + l.Format(l.Most)
 	}
+	if l.Least > 0 {
+		text += "; at least " + l.Format(l.Least)
+	}
 	if l.Smaller > 0 {
 		text += "; `aws` has " + l.Format(l.Smaller) + " for servers of other regions than us-east-1 and us-west-2"
 	}

@@ -19,7 +19,7 @@ var StreamTags = count(Limit{Name: "stream.tags", Scope: Stream, Open: 50, AWS: 
 
 // StreamBytes is how much of a stream is stored. Its breach is seen by nobody's call: the
 // archive looks once in a while.
-var StreamBytes = bytes(Limit{Name: "stream.bytes", Scope: Stream, Room: "archive",
+var StreamBytes = bytes(Limit{Name: "stream.bytes", Scope: Stream, Room: "archive", Least: 1_000_000, // 200 for 200GB would remove everything
 	Breach: "the oldest fragments are removed, but not those on hold", Help: "what is stored of a stream, sealed and with its index of frames"})
 
 var _ = rates("2.1", Stream, []perOperation{

@@ -45,6 +45,9 @@ type Limit struct {
 	// Most is the largest value that can be set, because more could not be served;
 	// 0 = any.
 	Most Value
+	// Least is the smallest value that can be set, because less could only be a slip;
+	// 0 = any.
+	Least Value
 
 	index int // in the arrays of values
 	slot  int // of a rate: in the buckets of an account or a stream

@@ -150,3 +150,12 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Whoever forgets the unit must not lose what is stored.
+func TestStreamBytesNeedsAUnit(t *testing.T) {
+	for text, good := range map[string]bool{"200": false, "200kB": false, "999999": false, "1MB": true, "200GB": true, "none": true} {
+		if err := Check(StreamBytes.Name, text); (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

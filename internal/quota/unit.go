@@ -62,6 +62,8 @@ func (l *Limit) Parse(text string) (Value, error) {
 		return 0, fmt.Errorf("%s is %q, which would allow nothing: write %s for no limit", l.Name, text, None)
 	case l.Most > 0 && v > l.Most:
 		return 0, fmt.Errorf("%s is %q: at most %s can be served", l.Name, text, l.Format(l.Most))
+	case v < l.Least:
+		return 0, fmt.Errorf("%s is %q: write at least %s, with its unit", l.Name, text, l.Format(l.Least))
 	case v < l.Unit.smallest() || v > l.Unit.largest():
 		return 0, fmt.Errorf("%s is %q: write %s to %s, or %s", l.Name, text, l.Format(l.Unit.smallest()), l.Format(l.Unit.largest()), None)
 	}

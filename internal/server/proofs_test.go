@@ -432,15 +432,15 @@ func tooManyStrangers(shared *hall, l *quota.Limit) {
 // tooMuchStored: the oldest fragments go.
 func tooMuchStored(h *hall, l *quota.Limit) {
 	s := h.own(24)
-	numbers := h.film(s, 10, 20_000)
+	numbers := h.film(s, 20, 20_000)
 	slices.Sort(numbers)
-	h.set(s, l.Name, "200kB")
+	h.set(s, l.Name, "1MB")
 	if err := h.archive.Expire(h.test.Context()); err != nil {
 		h.test.Fatal(err)
 	}
 	got := h.list(s.Name)
 	slices.Sort(got)
-	if !slices.Equal(got, numbers[7:]) { // 60 kB each, and what sealing adds
+	if !slices.Equal(got, numbers[4:]) { // 60 kB each, and what sealing adds
 		h.test.Errorf("%d of %d are left: %v", len(got), len(numbers), got)
 	}
 }

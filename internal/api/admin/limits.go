@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
 )
@@ -33,6 +34,9 @@ type Limit struct {
 	Differs bool   `help:"Whether the original service has this value for nobody; only in the profile aws."`
 	Meaning string `help:"What is limited."`
 	Breach  string `help:"What who goes beyond it gets."`
+
+	Removes      int64 `json:",omitempty" help:"In a dry run: how many stored fragments the limit would remove now."`
+	RemovesBytes int64 `json:",omitempty" help:"In a dry run: bytes of their records."`
 }
 
 // SetLimitInput is the input of SetLimit.
@@ -40,6 +44,8 @@ type SetLimitInput struct {
 	AnyStream
 	Name  string `help:"Name of the limit."`
 	Value string `help:"Its value: 5/s, 50MB, 45m, on, none."`
+
+	DryRun bool `json:",omitempty" help:"Set nothing, only say what the limit would remove now."`
 }
 
 // ResetLimitInput is the input of ResetLimit.
@@ -54,8 +60,10 @@ const onlyRoot = "Only the root key of the server may; others get NotAuthorizedE
 
 // Limits makes the routes that show and change the limits in force. changed is told of
 // every change before the call is answered.
-func Limits(book *quota.Book, changed func(context.Context) error) []Route {
-	l := limits{book, changed}
+//
+// weigh says what a limit of stored bytes would remove from a stream, or from all of an account.
+func Limits(book *quota.Book, changed func(context.Context) error, weigh func(context.Context, quota.Target, int64) (archive.Toll, error)) []Route {
+	l := limits{book, changed, weigh}
 	return []Route{
 		OnStream("ListLimits", "Lists the limits in force for the account, or for one of its streams.", LimitsOutput{}, l.list),
 		OnStream("SetLimit", "Sets a limit for the account, or for one of its streams. It holds at once, open sessions included, and until it is reset. The answer is the limit that is in force then. "+onlyRoot, Limit{}, l.set),
@@ -66,6 +74,7 @@ func Limits(book *quota.Book, changed func(context.Context) error) []Route {
 type limits struct {
 	book    *quota.Book
 	changed func(context.Context) error
+	weigh   func(context.Context, quota.Target, int64) (archive.Toll, error)
 }
 
 func (l limits) list(_ context.Context, c *api.Call, _ *LimitsInput) (any, error) {
@@ -105,11 +114,32 @@ func (l limits) set(ctx context.Context, c *api.Call, in *SetLimitInput) (any, e
 	if err := known(in.Name); err != nil {
 		return nil, err
 	}
+	if in.DryRun {
+		return l.dryRun(ctx, c, in)
+	}
 	c.Note(slog.String("limit", in.Name), slog.String("value", in.Value))
 	if err := l.book.Set(ctx, target(c), in.Name, in.Value); err != nil {
 		return nil, err
 	}
 	return l.inForce(c, in.Name).Limits[0], l.changed(ctx)
+}
+
+// dryRun says what a limit would remove: only that of stored bytes removes anything.
+func (l limits) dryRun(ctx context.Context, c *api.Call, in *SetLimitInput) (any, error) {
+	limit, _ := quota.Lookup(in.Name)
+	v, err := limit.Parse(in.Value)
+	if err != nil {
+		return nil, kvs.Errorf(kvs.InvalidArgument, "%s", err.Error())
+	}
+	now := l.inForce(c, in.Name).Limits[0]
+	if in.Name == quota.StreamBytes.Name && v > 0 {
+		toll, err := l.weigh(ctx, target(c), int64(v))
+		if err != nil {
+			return nil, err
+		}
+		now.Removes, now.RemovesBytes = toll.Fragments, toll.Bytes
+	}
+	return now, nil
 }
 
 func (l limits) reset(ctx context.Context, c *api.Call, in *ResetLimitInput) (any, error) {

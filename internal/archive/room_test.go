@@ -1,0 +1,78 @@
+package archive
+
+import (
+	"testing"
+
+	"github.com/millrace/millrace/internal/disk"
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// A limit says what it would remove, then removes just that and tells it.
+func TestWeighLimit(t *testing.T) {
+	var log lines
+	m := newMill(t, func(o *Options) { o.Logger = log.logger() })
+	m.policies[1] = Policy{Hours: 1 << 20, Holds: []Hold{{Range: kvs.TimeRange{Start: 0, End: 60_000}}}}
+	recs := m.fill(1, 1, 40)
+	toll, err := m.WeighLimit(t.Context(), 1, 300_000)
+	if err != nil || toll.Held != 1 || toll.Fragments < 20 || toll.Bytes < 400_000 {
+		t.Fatalf("%+v, %v", toll, err)
+	}
+	if none, err := m.WeighLimit(t.Context(), 1, 1<<30); err != nil || none != (Toll{}) {
+		t.Errorf("%+v, %v", none, err)
+	}
+	p := m.policies[1]
+	p.Bytes = 300_000
+	m.policies[1] = p
+	for range 3 {
+		if err := m.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantStored(t, m.Archive, 1, append(recs[:1:1], recs[1+toll.Fragments:]...)...)
+	if n := log.count("stream.bytes removed"); n != 1 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// Nothing goes when all that may go would not make the disk free enough, as when others
+// fill it: that is told once, and measured. What was written last stays in any case.
+func TestNothingIsRemovedInVain(t *testing.T) {
+	var full *smallDisk
+	var log lines
+	m := newMill(t, func(o *Options) {
+		full = &smallDisk{FS: disk.System{}, t: t, dir: o.Dir, size: 100 << 20}
+		o.Disk, o.FreeDisk, o.SegmentBytes, o.Logger = full, FreeDisk{Bytes: 50 << 20}, 200_000, log.logger()
+	})
+	m.policies[1] = Policy{Hours: 1 << 20}
+	recs := m.fill(1, 1, 60)
+	look := func() {
+		t.Helper()
+		if err := m.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full.size = 10 << 20
+	for range 25 {
+		look()
+		wantStored(t, m.Archive, 1, recs...)
+	}
+	if short := m.Health().Short; short < 40<<20 || log.count("nothing is removed") != 1 {
+		t.Errorf("%d bytes short, %d lines", short, log.count("nothing is removed"))
+	}
+	full.size = 100 << 20
+	look()
+	if short := m.Health().Short; short != 0 || log.count("as much of the disk is free") != 1 {
+		t.Errorf("%d bytes short, %d lines", short, log.count("as much of the disk is free"))
+	}
+	full.size = 51 << 20 // all but the newest segments may go
+	look()
+	if m.Health().Short != 0 {
+		t.Error("what can be reached is not")
+	}
+	if _, ok, err := m.Get(t.Context(), 1, recs[59].Fragment.Number, 0); err != nil || !ok {
+		t.Errorf("the newest fragment is gone: %v", err)
+	}
+	if _, ok, _ := m.Get(t.Context(), 1, recs[0].Fragment.Number, 0); ok {
+		t.Error("the oldest fragment is there")
+	}
+}
