@@ -85,7 +85,8 @@ func failNth(temp string, n int) (kind string, err error) {
 		if count++; count != n {
 			return nil
 		}
-		kind, h.unread = o.Kind, o.Kind == disktest.Read
+		kind = o.Kind
+		h.struck.Store(true)
 		if kind == disktest.Sync {
 			return disktest.ErrLost
 		}
@@ -105,6 +106,7 @@ func failNth(temp string, n int) (kind string, err error) {
 func (h *history) script(dir string, d *disktest.Faulty) error {
 	steps := everything
 	for len(steps) > 0 {
+		h.struck.Store(false)
 		a, keys, err := openBoth(dir, d, h.truth)
 		if injected(err) != nil {
 			return err
@@ -112,8 +114,7 @@ func (h *history) script(dir string, d *disktest.Faulty) error {
 		if err != nil {
 			continue // only once does an operation fail
 		}
-		if h.unread { // a segment that could not be read is left out until the next start
-			h.unread = false
+		if h.struck.Swap(false) { // a segment that failed is left out until the next start
 			if err := errors.Join(a.Close(), keys.Close()); err != nil {
 				return err
 			}
@@ -122,7 +123,6 @@ func (h *history) script(dir string, d *disktest.Faulty) error {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- a.Run(ctx) }()
-		h.unread = false
 		p := &process{history: h, a: a, keys: keys}
 		steps, err = p.play(steps)
 		cancel()

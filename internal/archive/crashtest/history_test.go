@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -33,7 +34,7 @@ type history struct {
 	sites   map[string]string // lines that synced or renamed
 	gate    atomic.Pointer[chan struct{}]
 	looking atomic.Bool // the test itself reads
-	unread  bool        // a read failed
+	struck  atomic.Bool // an operation failed
 	dead    atomic.Bool // the process does nothing more
 }
 
@@ -146,9 +147,13 @@ func (h *history) note(dir string, d *disktest.Crash) (*moment, error) {
 
 // run is a process.
 func (h *history) run(dir string, faulty *disktest.Faulty) error {
+	h.struck.Store(false)
 	a, keys, err := openBoth(dir, faulty, h.truth)
 	if err != nil {
 		return injected(err)
+	}
+	if h.struck.Load() { // a start leaves a segment that fails to the next one
+		return injected(errors.Join(a.Close(), keys.Close()))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -220,6 +225,7 @@ func (h *history) hook(round int, dir string, end *moment) func(disktest.Op) err
 			<-*gate
 		}
 		if h.dead.Load() {
+			h.struck.Store(true)
 			return disktest.ErrDead
 		}
 		if !changes(o.Kind) {
@@ -240,12 +246,15 @@ func (h *history) hook(round int, dir string, end *moment) func(disktest.Op) err
 		}
 		switch {
 		case n == last:
+			h.struck.Store(true)
 			return h.die(dir, end, power, seed)
 		case h.drop != "" && o.Site == h.drop:
 			return disktest.ErrDrop
 		case n == bad && o.Kind == disktest.Sync:
+			h.struck.Store(true)
 			return disktest.ErrLost
 		case n == bad:
+			h.struck.Store(true)
 			return disktest.ErrIO
 		}
 		return nil
@@ -399,13 +408,15 @@ func (p *process) removing(goes, limited map[fragment]bool, err error) error {
 // erase removes a range of a stream.
 func (p *process) erase() error {
 	id := 1 + kvs.StreamID(p.r.IntN(int(p.ids)))
-	return p.eraseRange(id, archive.Erasure{Clock: p.anyClock(), Range: p.truth.anyRange(p.r), Through: 1 << 40})
+	return p.eraseRange(id, archive.Erasure{Clock: p.anyClock(), Range: p.truth.anyRange(p.r), Through: p.truth.numbers[id] - 1})
 }
 
 func (p *process) eraseRange(id kvs.StreamID, e archive.Erasure) error {
+	holds := p.truth.policies[id].Holds // they win
 	goes := p.truth.goes(func(f fragment) bool {
 		r := p.truth.record(f)
-		return f.stream == id && f.n <= e.Through && archive.Hold{Clock: e.Clock, Range: e.Range}.Covers(&r.Fragment)
+		held := slices.ContainsFunc(holds, func(h archive.Hold) bool { return h.Covers(&r.Fragment) })
+		return f.stream == id && !held && f.n <= e.Through && archive.Hold{Clock: e.Clock, Range: e.Range}.Covers(&r.Fragment)
 	})
 	_, err := p.a.Erase(context.Background(), id, e)
 	return p.removing(goes, nil, err)

@@ -89,6 +89,9 @@ func written(t *testing.T) (calls []string) {
 				t.Fatal(err)
 			}
 			ast.Inspect(tree, func(n ast.Node) bool {
+				if f, ok := n.(*ast.FuncDecl); ok && slices.Contains(asking, f.Name.Name) {
+					return false // it hands on what another line asks for
+				}
 				call, ok := n.(*ast.CallExpr)
 				file := room + "/" + filepath.Base(name)
 				if ok && syncs(call) && exempt[file] == "" {
@@ -103,5 +106,8 @@ func written(t *testing.T) (calls []string) {
 
 func syncs(call *ast.CallExpr) bool {
 	method, ok := call.Fun.(*ast.SelectorExpr)
-	return ok && slices.Contains([]string{"Sync", "SyncDir", "Rename"}, method.Sel.Name)
+	return ok && slices.Contains(asking, method.Sel.Name)
 }
+
+// asking is what makes something durable.
+var asking = []string{"Sync", "SyncDir", "Rename"}

@@ -157,7 +157,8 @@ func (d *Faulty) step(kind, name string) error {
 	return fmt.Errorf("%s %s: %w", kind, filepath.Base(name), err)
 }
 
-// callSite is the nearest line outside of this package.
+// callSite is the nearest line outside of this package, and outside of methods that only
+// hand on what another line asks for.
 func callSite() string {
 	var pcs [16]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
@@ -165,7 +166,9 @@ func callSite() string {
 		f, more := frames.Next()
 		dir, file := filepath.Split(f.File)
 		pkg := filepath.Base(dir)
-		if pkg != "disktest" || strings.HasSuffix(file, "_test.go") {
+		method := f.Function[strings.LastIndexByte(f.Function, '.')+1:]
+		wrapper := method == "Sync" || method == "SyncDir" || method == "Rename"
+		if !wrapper && pkg != "disktest" || strings.HasSuffix(file, "_test.go") {
 			_, function, _ := strings.Cut(filepath.Base(f.Function), ".")
 			return fmt.Sprintf("%s/%s:%d %s", pkg, file, f.Line, function)
 		}
