@@ -87,7 +87,8 @@ func printReport(w io.Writer, r *inspect.Repaired) {
 		fmt.Fprintln(w, "note:", text)
 	}
 	a := r.After
-	fmt.Fprintf(w, "%s, %s, %s of media", count(a.Segments, "segment"), count(int(a.Fragments), "fragment"), size(a.Bytes))
+	fmt.Fprintf(w, "%s, %s, %s of media", count(a.Segments, "segment"),
+		choose(a.Fragments == 0 && a.Segments > 0, "fragments not counted", count(int(a.Fragments), "fragment")), size(a.Bytes))
 	if a.Deep {
 		fmt.Fprintf(w, "; %s read, %s unsealed", size(a.Read), count(int(a.Unsealed), "fragment"))
 	}

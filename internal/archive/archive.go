@@ -227,6 +227,9 @@ func (a *Archive) start(ctx context.Context, dir string) error {
 		}
 	}
 	d, err := db.Open(ctx, db.Options{Path: filepath.Join(dir, "index.db"), Migrations: migrations, Logger: a.log})
+	if db.IsDamaged(err) {
+		return fmt.Errorf("the index is damaged; millrace check --repair makes it again from the media, of which nothing is lost by that: %w", err)
+	}
 	if err != nil {
 		return err
 	}

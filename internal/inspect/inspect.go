@@ -136,8 +136,8 @@ func Check(ctx context.Context, o Options) (_ *Report, err error) {
 	}
 	if c.index, err = openIndex(ctx, path); err != nil {
 		if db.IsDamaged(err) {
-			c.take(finding(damagedIndex, 6, "index.db is damaged: %v", err))
-			return c.report, nil
+			c.take(finding(damagedIndex, 6, "index.db is damaged; the media are not looked at without it: %v", err))
+			return c.report, c.countFiles()
 		}
 		return nil, err
 	}
@@ -153,11 +153,23 @@ func Check(ctx context.Context, o Options) (_ *Report, err error) {
 
 // withoutIndex says what is missing; a start makes it again.
 func (c *check) withoutIndex() (*Report, error) {
-	files, err := c.list()
-	if err == nil && len(files) > 0 {
-		c.take(finding(start, 14, "index.db is missing: %d segments have no row", len(files)))
+	err := c.countFiles()
+	if err == nil && c.report.Segments > 0 {
+		c.take(finding(start, 14, "index.db is missing: %d segments have no row", c.report.Segments))
 	}
 	return c.report, err
+}
+
+// countFiles says how much there is where no index says it.
+func (c *check) countFiles() error {
+	files, err := c.list()
+	for _, paths := range files {
+		c.report.Segments++
+		if info, err := os.Stat(paths[0]); err == nil {
+			c.report.Bytes += info.Size()
+		}
+	}
+	return err
 }
 
 // take puts a finding into the report.
