@@ -107,7 +107,7 @@ func (l *Local) find(keyID string) (*wrapper, error) {
 	case IsOwn(keyID):
 		return l.own, nil
 	}
-	return nil, &Error{Failure: NotFound, Cause: errors.New("no such key is in the settings (keys.files)")}
+	return nil, &Error{Failure: NotFound, Cause: errors.New("no such key is in the settings (keys.files), or its file is missing")}
 }
 
 var arnPattern = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key/(.+)|(alias/.+))$`)

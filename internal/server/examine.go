@@ -23,7 +23,6 @@ import (
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/inspect"
 	"github.com/millrace/millrace/internal/keep"
-	"github.com/millrace/millrace/internal/keyfile"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
@@ -189,10 +188,7 @@ func examineCertificate(c *config.Config) error {
 // examineKeys looks whether the key files of the settings can be read.
 func examineKeys(c *config.Config) (wrong config.Mistakes) {
 	for id, file := range c.Keys.Files {
-		_, err := keyfile.Read(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("there is no key file %s: put back its copy, or make one with millrace key-file make if nothing was ever sealed under it", file)
-		}
+		_, err := readKey(file)
 		if err != nil {
 			wrong = append(wrong, config.Mistake{Setting: "keys.files." + id, Text: err.Error()})
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -80,6 +81,11 @@ func (s *Server) openRing(context.Context) (err error) {
 		return err
 	}
 	s.wrapping, _ = wrapping.(*keyring.Local)
+	if s.wrapping != nil {
+		for _, m := range examineKeys(&s.config) { // only what is missing gets here
+			s.log.Error("a wrapping key is missing", "setting", m.Setting, "error", m.Text)
+		}
+	}
 	if err := disk.MakeDir(s.data.path("archive")); err != nil {
 		return err
 	}
@@ -110,18 +116,31 @@ func openWrapping(d *dataDir, c *config.Config) (*keyring.Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	others, err := readKeys(c)
+	others, err := readKeys(c, true)
 	if err != nil {
 		return nil, err
 	}
 	return keyring.NewLocal(own, others)
 }
 
-// readKeys reads the key files of the settings.
-func readKeys(c *config.Config) (map[string]keyring.LocalKey, error) {
+// readKey reads a key file of the settings.
+func readKey(file string) ([]byte, error) {
+	secret, err := keyfile.Read(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("there is no key file %s: put back its copy; until then its streams answer 4506. A new one (millrace key-file make) reads nothing that was sealed under the old (%w)", file, fs.ErrNotExist)
+	}
+	return secret, err
+}
+
+// readKeys reads the key files of the settings. A start does without those that are
+// missing: their streams alone are refused. A reload does not, and keeps what it had.
+func readKeys(c *config.Config, without bool) (map[string]keyring.LocalKey, error) {
 	keys := map[string]keyring.LocalKey{}
 	for id, file := range c.Keys.Files {
-		secret, err := keyfile.Read(file)
+		secret, err := readKey(file)
+		if without && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("keys.files.%s: %w", id, err)
 		}

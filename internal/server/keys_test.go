@@ -231,8 +231,22 @@ func TestKeyFilesOfTheSettings(t *testing.T) {
 		if wrong := Examine(c); len(wrong) != 1 || wrong[0].Setting != "keys.files.alias/x" || !strings.Contains(wrong[0].Text, says) {
 			t.Errorf("%v", wrong)
 		}
-		if s, err := New(t.Context(), c, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("%v started with %v", s, err)
+		var logged strings.Builder
+		s, err := New(t.Context(), c, slog.New(slog.NewTextHandler(&logged, nil)))
+		if file != exposed { // its streams alone are refused
+			if err != nil || !strings.Contains(logged.String(), "level=ERROR") || !strings.Contains(logged.String(), file) {
+				t.Errorf("%v, log %s", err, logged.String())
+			}
+			if err == nil {
+				err = s.shut()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("started with %v", err)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (s *Server) apply(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	keys, err := readKeys(c)
+	keys, err := readKeys(c, false)
 	if err != nil {
 		return err
 	}
