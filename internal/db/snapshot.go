@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
+	"syscall"
 
 	"modernc.org/sqlite"
 )
@@ -82,9 +84,22 @@ func copyPages(ctx context.Context, driver any, to string) error {
 // OpenReader opens a database that another process may be using, for queries only; it
 // neither makes nor migrates one.
 func OpenReader(path string) (*sql.DB, error) {
+	if frozen(path) {
+		return OpenCopy(path)
+	}
 	v := readerPragmas()
 	v.Set("mode", "rw") // a reader takes part in the log
 	return openURI(path, v)
+}
+
+// frozen reports whether a database lies on a file system that nobody can write to, and
+// has no log beside it: to read one with a log, SQLite needs to write.
+func frozen(path string) bool {
+	if syscall.Access(path, 2) != syscall.EROFS { // W_OK
+		return false
+	}
+	log, err := os.Stat(path + "-wal")
+	return err != nil || log.Size() == 0
 }
 
 // OpenCopy opens a database that nobody changes, for queries only. It leaves no other

@@ -287,7 +287,11 @@ func (i Inspection) mendKeys(d *dataDir) (done []string, err error) {
 // beside a server that serves; without one it keeps servers out.
 func (i Inspection) reserve(ctx context.Context, d *dataDir) (alone bool, release func() error, err error) {
 	if !i.Repair {
-		return backup.Quiet(ctx, d.root)
+		alone, release, err := backup.Quiet(ctx, d.root)
+		if errors.Is(err, syscall.EROFS) { // nobody can change anything
+			return true, func() error { return nil }, nil
+		}
+		return alone, release, err
 	}
 	f, err := lock(d.path(lockFile))
 	if err != nil {
