@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -94,8 +95,17 @@ func (c *holdAddCmd) Run(ctx context.Context, std stdio) error {
 	if err := cl.Admin(ctx, "AddHold", in, &h); err != nil {
 		return named(c.Stream, err)
 	}
-	_, err = fmt.Fprintf(std.out, "Hold %d keeps what %s has %s.\n", h.Hold, c.Stream, rangeText(h.From, h.To, h.Clock))
+	if _, err = fmt.Fprintf(std.out, "Hold %d keeps what %s has %s.\n", h.Hold, c.Stream, rangeText(h.From, h.To, h.Clock)); err == nil {
+		warnNotStored(std, c.Stream, h)
+	}
 	return err
+}
+
+// warnNotStored says that a hold keeps nothing of what comes.
+func warnNotStored(std stdio, stream string, all ...admin.Hold) {
+	if slices.ContainsFunc(all, func(h admin.Hold) bool { return h.NotStored }) {
+		fmt.Fprintf(std.err, "millrace: %s has a retention of 0: fragments to come are not stored, and no hold keeps them\n", stream)
+	}
 }
 
 type holdListCmd struct {
@@ -118,6 +128,7 @@ func (c *holdListCmd) Run(ctx context.Context, std stdio) error {
 	if c.JSON {
 		return writeObjects(std.out, out.Holds)
 	}
+	warnNotStored(std, c.Stream, out.Holds...)
 	return holdTable(std.out, c.Stream, out.Holds)
 }
 

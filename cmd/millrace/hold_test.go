@@ -112,3 +112,14 @@ func TestLimitThatRemoves(t *testing.T) {
 		}
 	}
 }
+
+// A hold on a stream that stores nothing warns.
+func TestHoldOfWhatIsNotStored(t *testing.T) {
+	const hold = `{"Hold":3,"From":"1970-01-01T00:00:00Z","To":"9999-12-31T23:59:59.999Z","Clock":"server","NotStored":true}`
+	for line, answer := range map[string]string{"hold add garden": hold, "hold list garden": `{"Holds":[` + hold + `]}`} {
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) })
+		if code, _, stderr := command(t, h, nil, strings.Fields(line)...); code != exitOK || !strings.Contains(stderr, "retention of 0") {
+			t.Errorf("%s: %d, %q", line, code, stderr)
+		}
+	}
+}

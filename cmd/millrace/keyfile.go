@@ -201,6 +201,6 @@ func (k *keyFileMakeCmd) Run(std stdio) error {
 	if err := writeNew(k.File, keyfile.Format(keyfile.Generate())); err != nil {
 		return err
 	}
-	fmt.Fprintf(std.err, "%s is a key file. It must belong to the user of the server. Keep a copy elsewhere: losing it loses all media sealed under it.\n", k.File)
+	fmt.Fprintf(std.err, "%s is made: a key file. It must belong to the user of the server. Keep a copy elsewhere: losing it loses all media sealed under it.\n", k.File)
 	return nil
 }

@@ -36,6 +36,7 @@ type pressure struct {
 	failed   int                    // batches in a row; guarded by Archive.mu
 
 	short     atomic.Int64 // bytes that FreeDisk asks for and removing cannot make free
+	warmFull  atomic.Bool  // segments wait for room in the warm folder
 	freeing   sync.Mutex   // held by keepFree; taken before maintenance
 	shortages map[string]shortage
 
@@ -51,12 +52,13 @@ type pressure struct {
 type Health struct {
 	ReadOnly string // why nothing is stored now; "" = it is
 	Full     bool   // the disk was full, and the reserve is not back yet: nothing is stored until it is
+	WarmFull bool   // segments wait in the data directory, because the warm folder has no room
 	Short    int64  // bytes by which less is free than FreeDisk says, while nothing that may be removed would be enough
 }
 
 // Health returns how the archive gets on with its disk. It asks no disk.
 func (a *Archive) Health() Health {
-	h := Health{Full: a.pressure.given.Load(), Short: a.pressure.short.Load()}
+	h := Health{Full: a.pressure.given.Load(), WarmFull: a.pressure.warmFull.Load(), Short: a.pressure.short.Load()}
 	if why := a.pressure.readOnly.Load(); why != nil {
 		h.ReadOnly = *why
 	}
@@ -164,7 +166,11 @@ func (a *Archive) makeRoom(cause error) bool {
 	p.gifts++
 	p.quota = errors.Is(cause, syscall.EDQUOT)
 	err := a.disk.Remove(p.path())
-	a.log.Error("the disk is full: the reserve is given back, expiry runs, and nothing is stored until there is room", "bytes", p.reserve, "error", err)
+	said := []any{"bytes", p.reserve, "cause", cause}
+	if err != nil {
+		said = append(said, "error", err)
+	}
+	a.log.Error("the disk is full: the reserve is given back, expiry runs, and nothing is stored until there is room", said...)
 	return err == nil
 }
 
@@ -283,7 +289,7 @@ func (a *Archive) fillReserve(quota bool) (stood bool, err error) {
 		return false, err
 	}
 	if free < 2*p.reserve {
-		return false, fmt.Errorf("%w: %d bytes, %d are needed", errNoRoom, free, 2*p.reserve)
+		return false, fmt.Errorf("%w: %d bytes, and twice the reserve is needed, %d", errNoRoom, free, 2*p.reserve)
 	}
 	f, err := a.disk.Create(p.path())
 	if err != nil {

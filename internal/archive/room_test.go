@@ -76,3 +76,33 @@ func TestNothingIsRemovedInVain(t *testing.T) {
 		t.Error("the oldest fragment is there")
 	}
 }
+
+// A warm folder without room is looked at before anything is copied, and told once; when
+// there is room everything moves.
+func TestAFullWarmFolder(t *testing.T) {
+	var log lines
+	var small *smallDisk
+	warm := t.TempDir()
+	m := newMill(t, func(o *Options) {
+		small = &smallDisk{FS: disk.System{}, t: t, dir: warm, size: 1 << 20}
+		o.WarmDir, o.Disk, o.SegmentBytes, o.Logger = warm, small, 200_000, log.logger()
+	})
+	m.policies[1] = Policy{Hours: 1 << 20, Tier: kvs.Warm}
+	recs := m.fill(1, 1, 40)
+	for range 3 {
+		if err := m.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !m.Health().WarmFull || m.moves != 0 || log.count("the warm folder is full") != 1 {
+		t.Errorf("%+v, %d moves, %d lines", m.Health(), m.moves, log.count("the warm folder is full"))
+	}
+	small.size = 100 << 20
+	if err := m.Expire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if m.Health().WarmFull || m.moves == 0 || log.count("has room again") != 1 {
+		t.Errorf("%+v, %d moves, %d lines", m.Health(), m.moves, log.count("has room again"))
+	}
+	wantStored(t, m.Archive, 1, recs...)
+}

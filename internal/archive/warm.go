@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/millrace/millrace/internal/disk"
@@ -30,11 +31,48 @@ func (a *Archive) moveWarm(ctx context.Context) error {
 		return err
 	}
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		if err := a.moveOne(ctx, id); err != nil { // mostly the folder's fault: the next would fail, too
+		if err := a.warmRoom(id); err != nil {
+			return a.warmFull(err)
+		}
+		err := a.moveOne(ctx, id)
+		if faultOf(err) == full {
+			return a.warmFull(err)
+		}
+		if err != nil { // mostly the folder's fault: the next would fail, too
 			return fmt.Errorf("move segment %d to the warm folder: %w", id, err)
 		}
 	}
+	if ctx.Err() == nil && a.pressure.warmFull.Swap(false) {
+		a.log.Info("the warm folder has room again: all segments that wait are moved", "folder", a.warmDir)
+	}
 	return ctx.Err()
+}
+
+// warmSpare is what a copy may take beside the bytes of its segment.
+const warmSpare = 1 << 20
+
+// warmRoom looks before a copy whether the warm folder has room for a segment: one
+// that fails half way costs both disks as much, pass after pass.
+func (a *Archive) warmRoom(id int64) error {
+	free, _, err := a.disk.Free(a.warmDir)
+	if err != nil {
+		return err
+	}
+	if need := a.allocated(a.segmentPath(id)) + warmSpare; free < need {
+		return fmt.Errorf("segment %d takes %d bytes, %d are free: %w", id, need, free, syscall.ENOSPC)
+	}
+	return nil
+}
+
+// warmFull tells once that the warm folder takes no more. Other errors it lets pass.
+func (a *Archive) warmFull(err error) error {
+	if faultOf(err) != full {
+		return err
+	}
+	if !a.pressure.warmFull.Swap(true) {
+		a.log.Error("the warm folder is full: segments of the tier WARM stay in the data directory until there is room", "folder", a.warmDir, "error", err)
+	}
+	return nil
 }
 
 // moveOne moves one segment in the steps of docs/design/archive-format.md. Nobody waits

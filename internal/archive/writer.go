@@ -332,7 +332,11 @@ func (a *Archive) complain(batch []pending) {
 	c, now := &a.complaint, a.now()
 	if failed == 0 {
 		if c.failing {
-			a.log.Info("fragments are stored again", "not_stored_since_the_last_line", c.fragments)
+			var more []any
+			if c.fragments > 0 {
+				more = []any{"not_stored_since_the_last_line", c.fragments}
+			}
+			a.log.Info("fragments are stored again", more...)
 			c.fragments, c.failing = 0, false
 		}
 		return

@@ -139,6 +139,9 @@ func (s *Server) measureArchive() {
 	s.metrics.Func("millrace_archive_disk_full", "1 from the moment the disk was full until the reserve is made again.", func() float64 {
 		return one(s.archive.Health().Full)
 	})
+	s.metrics.Func("millrace_archive_warm_full", "1 while segments of the tier WARM stay in the data directory, because archive.warm_dir has no room.", func() float64 {
+		return one(s.archive.Health().WarmFull)
+	})
 	s.metrics.Func("millrace_archive_free_disk_short_bytes", "By how much less is free than archive.free_disk asks for, when all that may be removed would not be enough and so nothing is; else 0.", func() float64 {
 		return float64(s.archive.Health().Short)
 	})
@@ -155,8 +158,23 @@ func (s *Server) measureHost() {
 		free, _, _ := room(s.data.root)
 		return float64(free)
 	})
+	s.metrics.Func("millrace_warm_disk_free_bytes", "Room that is left on the disk of archive.warm_dir; 0 without one.", func() float64 {
+		return s.warmDisk(func(free, _ uint64) uint64 { return free })
+	})
+	s.metrics.Func("millrace_warm_disk_size_bytes", "Size of the disk of archive.warm_dir; 0 without one.", func() float64 {
+		return s.warmDisk(func(_, size uint64) uint64 { return size })
+	})
 	s.metrics.Func("millrace_disk_size_bytes", "Size of the disk of the data directory.", func() float64 {
 		_, size, _ := room(s.data.root)
 		return float64(size)
 	})
+}
+
+// warmDisk returns a figure of the disk of the warm folder.
+func (s *Server) warmDisk(which func(free, size uint64) uint64) float64 {
+	if s.config.Archive.WarmDir == "" {
+		return 0
+	}
+	free, size, _ := room(s.config.Archive.WarmDir)
+	return float64(which(free, size))
 }

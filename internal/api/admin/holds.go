@@ -63,6 +63,8 @@ type Hold struct {
 	Note    string    `help:"Why it was set."`
 	SetBy   string    `help:"Access key that set it."`
 	Created time.Time `help:"When it was set."`
+
+	NotStored bool `json:",omitempty" help:"The range goes on, but the stream has a retention of 0: fragments to come are not stored, so none of them is kept."`
 }
 
 // HoldsInput is the input of ListHolds.
@@ -109,18 +111,27 @@ func (w holds) add(ctx context.Context, c *api.Call, in *AddHoldInput) (any, err
 		return nil, err
 	}
 	c.Note(slog.Int64("hold", h.ID))
-	return showHold(h), nil
+	shown := showHold(h)
+	shown.NotStored = notStored(c, h)
+	return shown, nil
 }
 
 func (w holds) list(ctx context.Context, c *api.Call, _ *HoldsInput) (any, error) {
-	return w.all(ctx, c.Stream.ID)
+	return w.all(ctx, c)
 }
 
-func (w holds) all(ctx context.Context, id kvs.StreamID) (any, error) {
-	all, err := w.Holds(ctx, id)
+// notStored reports whether a hold means fragments to come that will not be stored.
+func notStored(c *api.Call, h catalog.Hold) bool {
+	return c.Stream.Retention == 0 && h.Range.End > kvs.MillisOf(time.Now())
+}
+
+func (w holds) all(ctx context.Context, c *api.Call) (any, error) {
+	all, err := w.Holds(ctx, c.Stream.ID)
 	out := HoldsOutput{Holds: make([]Hold, 0, len(all))}
 	for _, h := range all {
-		out.Holds = append(out.Holds, showHold(h))
+		shown := showHold(h)
+		shown.NotStored = notStored(c, h)
+		out.Holds = append(out.Holds, shown)
 	}
 	return out, err
 }
@@ -130,7 +141,7 @@ func (w holds) remove(ctx context.Context, c *api.Call, in *RemoveHoldInput) (an
 	if err := w.RemoveHold(ctx, c.Stream.ID, in.Hold, c.Principal.AccessKey); err != nil {
 		return nil, err
 	}
-	return w.all(ctx, c.Stream.ID)
+	return w.all(ctx, c)
 }
 
 // EraseInput is the input of EraseFragments.
