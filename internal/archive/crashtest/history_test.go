@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -212,12 +211,16 @@ func (h *history) hook(round int, dir string, end *moment) func(disktest.Op) err
 	lost := map[int]uint64{1 + h.r.IntN(last): h.r.Uint64(), 1 + h.r.IntN(last): h.r.Uint64()}
 	power, seed := h.r.IntN(3) > 0, h.r.Uint64()
 	// Sometimes it ends, or an operation fails, soon after a segment got its name.
-	ends, fails := 1<<30, 1<<30
+	ends, fails := 1<<30, 0
 	switch h.r.IntN(6) {
 	case 0:
 		ends = 1 + h.r.IntN(4)
 	case 1:
 		fails = 1
+	}
+	var after [10]uint64
+	for i := range after {
+		after[i] = h.r.Uint64()
 	}
 	n := 0 // operations that change something
 	return func(o disktest.Op) error {
@@ -234,7 +237,12 @@ func (h *history) hook(round int, dir string, end *moment) func(disktest.Op) err
 		n++
 		if o.Kind == disktest.Rename && strings.HasSuffix(o.Name, ".seg") {
 			last = min(last, n+ends)
-			bad = min(bad, n+fails)
+			if fails == 1 && n < bad {
+				bad, fails = n+1, 0
+				for i, seed := range after { // what the failure leaves must not come back later
+					lost[n+2+i] = seed
+				}
+			}
 		}
 		if s, ok := lost[n]; ok {
 			m, err := h.note(dir, h.disk.Clone(s, dir))
@@ -293,6 +301,9 @@ func (p *process) judge() (map[fragment]bool, error) {
 // work does things until the process is dead or has done enough.
 func (p *process) work() error {
 	found, err := p.judge()
+	if p.dead.Load() {
+		return nil // what it read last counts no more
+	}
 	if err != nil {
 		return err
 	}
@@ -412,11 +423,9 @@ func (p *process) erase() error {
 }
 
 func (p *process) eraseRange(id kvs.StreamID, e archive.Erasure) error {
-	holds := p.truth.policies[id].Holds // they win
 	goes := p.truth.goes(func(f fragment) bool {
 		r := p.truth.record(f)
-		held := slices.ContainsFunc(holds, func(h archive.Hold) bool { return h.Covers(&r.Fragment) })
-		return f.stream == id && !held && f.n <= e.Through && archive.Hold{Clock: e.Clock, Range: e.Range}.Covers(&r.Fragment)
+		return f.stream == id && f.n <= e.Through && !p.truth.held(f) && archive.Hold{Clock: e.Clock, Range: e.Range}.Covers(&r.Fragment)
 	})
 	_, err := p.a.Erase(context.Background(), id, e)
 	return p.removing(goes, nil, err)
@@ -433,7 +442,11 @@ func (p *process) squeeze() error {
 	for range 3 {
 		p.truth.pass(31 * 24 * time.Hour)
 		if err := p.expireNow(); err != nil {
-			return err
+			if injected(err) != nil {
+				return err
+			}
+			e.Through = 1 << 40 // what is left goes now, whatever became of its copy
+			return p.eraseRange(id, e)
 		}
 	}
 	return nil

@@ -171,18 +171,20 @@ func (t *truth) goes(which func(fragment) bool) map[fragment]bool {
 	return goes
 }
 
+// held says whether a hold keeps a fragment. The caller holds mu, or nothing else runs.
+func (t *truth) held(f fragment) bool {
+	r := t.record(f)
+	return slices.ContainsFunc(t.policies[f.stream].Holds, func(h archive.Hold) bool { return h.Covers(&r.Fragment) })
+}
+
 // condemn notes what an expiry pass has to remove, and what it may remove: that of streams
 // with a limit of bytes.
 func (t *truth) condemn() (goes, limited map[fragment]bool) {
-	held := func(f fragment) bool {
-		r := t.record(f)
-		return slices.ContainsFunc(t.policies[f.stream].Holds, func(h archive.Hold) bool { return h.Covers(&r.Fragment) })
-	}
 	goes = t.goes(func(f fragment) bool {
 		p, there := t.policies[f.stream]
-		return !there || !held(f) && t.servers[f] < t.now-kvs.Millis(p.Hours)*3_600_000
+		return !there || !t.held(f) && t.servers[f] < t.now-kvs.Millis(p.Hours)*3_600_000
 	})
-	limited = t.goes(func(f fragment) bool { return t.policies[f.stream].Bytes > 0 && !held(f) && !goes[f] })
+	limited = t.goes(func(f fragment) bool { return t.policies[f.stream].Bytes > 0 && !t.held(f) && !goes[f] })
 	return goes, limited
 }
 
