@@ -183,7 +183,11 @@ func (r *Ring) Close() error {
 func (r *Ring) Current(ctx context.Context, stream kvs.StreamID, at kvs.Millis) (segment.DataKey, error) {
 	for {
 		if p, ok := r.newest(stream); ok && at-p.created < period {
-			return r.unwrapped(ctx, stream, p)
+			k, err := r.unwrapped(ctx, stream, p)
+			if _, kept := r.place(stream, p.id); err == nil || kept {
+				return k, err
+			}
+			continue // its stream was deleted meanwhile, and says so when it is asked for another
 		}
 		_, err := r.calls.do(ctx, task{stream: stream, kind: generating}, func(ctx context.Context, answered func()) (segment.DataKey, error) {
 			return r.generate(ctx, stream, at, answered)
