@@ -20,7 +20,7 @@ func small(t *testing.T) (s *server, disk string) {
 	t.Helper()
 	disk = t.TempDir()
 	s = newServer(t, "--data", filepath.Join(disk, "data"))
-	script := `mount -t tmpfs -o size=96m millrace-e2e "$0" && exec "$@"`
+	script := `mount -t tmpfs -o size=320m millrace-e2e "$0" && exec "$@"`
 	args := append([]string{"--mount", "sh", "-c", script, disk}, s.command.Args...)
 	if os.Getuid() != 0 {
 		args = append([]string{"--user", "--map-root-user"}, args...)

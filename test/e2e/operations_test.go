@@ -75,7 +75,7 @@ func naming(b *book) {
 	before := time.Now().Add(-time.Second)
 	var made struct{ StreamARN string }
 	b.call("a stream with everything", "CreateStream", object{"StreamName": "garden", "DeviceName": "door-cam", "MediaType": "video/h264,audio/aac",
-		"KmsKeyId": "alias/mine", "DataRetentionInHours": 24, "Tags": object{"place": "süd", "empty": ""},
+		"KmsKeyId": "alias/aws/kinesisvideo", "DataRetentionInHours": 24, "Tags": object{"place": "süd", "empty": ""},
 		"StreamStorageConfiguration": object{"DefaultStorageTier": "WARM"}}, &made)
 	b.call("a stream with nothing", "CreateStream", object{"StreamName": "attic"}, nil)
 	b.call("another one", "CreateStream", object{"StreamName": "garage"}, nil)
