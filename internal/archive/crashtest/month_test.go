@@ -3,6 +3,7 @@ package crashtest
 import (
 	"context"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -23,6 +24,15 @@ var monthly = []struct {
 // In 30 days of streams that keep an hour, a day, a week and ten years, the disk never
 // holds more than a quarter above what lives, the open segments apart.
 func TestThirtyDays(t *testing.T) {
+	for _, size := range []int{2_000, 20_000, 250_000} {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
+			t.Parallel()
+			thirtyDays(t, size)
+		})
+	}
+}
+
+func thirtyDays(t *testing.T, size int) {
 	dir := scratch(t)
 	truth := newTruth()
 	for i, s := range monthly {
@@ -47,7 +57,7 @@ func TestThirtyDays(t *testing.T) {
 		const passes = 2
 		for pass := range passes {
 			truth.pass(time.Hour / passes)
-			ingest(t, a, keys, truth, hour, pass, passes)
+			ingest(t, a, keys, truth, size, hour, pass, passes)
 			if err := a.Expire(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +90,7 @@ func TestThirtyDays(t *testing.T) {
 }
 
 // ingest stores the fragments of one part of an hour.
-func ingest(t *testing.T, a *archive.Archive, keys *keyring.Ring, truth *truth, hour, part, parts int) {
+func ingest(t *testing.T, a *archive.Archive, keys *keyring.Ring, truth *truth, size, hour, part, parts int) {
 	t.Helper()
 	answers := make(chan error)
 	count := 0
@@ -88,7 +98,7 @@ func ingest(t *testing.T, a *archive.Archive, keys *keyring.Ring, truth *truth, 
 		id := kvs.StreamID(i + 1)
 		for n := part * s.perHour / parts; n < (part+1)*s.perHour/parts; n++ {
 			f := fragment{id, int64((hour-1)*s.perHour + n + 1)}
-			truth.sizes[f], truth.servers[f] = 20_000+int(f.n*7919%5000), truth.now+kvs.Millis(n)
+			truth.sizes[f], truth.servers[f] = size+int(f.n*7919)%(size/4), truth.now+kvs.Millis(n)
 			r := truth.record(f)
 			r.Retention = s.hours
 			var err error
