@@ -25,6 +25,7 @@ import (
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/ingest"
+	"github.com/millrace/millrace/internal/inspect"
 	"github.com/millrace/millrace/internal/keep"
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
@@ -57,6 +58,7 @@ type Server struct {
 	live      *live.Store
 	archive   *archive.Archive
 	keeper    *keep.Keeper
+	scrub     *inspect.Scrubber
 	warm      *keep.Folder // nil = none
 	ingest    *ingest.Ingest
 	rejected  *rejection.Book
@@ -173,6 +175,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	if err := s.openArchive(ctx, policies); err != nil {
 		return err
 	}
+	s.scrub = s.scrubber()
 	s.keeper = keep.New(keep.Options{Catalog: s.catalog, Policies: policies, Archive: s.archive, Logger: s.log})
 	if err := s.keeper.Renew(ctx); err != nil {
 		return err
@@ -233,7 +236,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var behind errgroup.Group
 	behind.Go(func() error { return s.archive.Run(rooms) })
 	behind.Go(func() error { return s.ring.Run(rooms) })
-	behind.Go(func() error { return s.scrubber().Run(rooms) })
+	behind.Go(func() error { return s.scrub.Run(rooms) })
 	behind.Go(func() error { return s.live.Run(rooms) })
 	behind.Go(func() error { return s.watchMemory(rooms) })
 	behind.Go(func() error { return s.keys.Run(rooms) })
