@@ -184,7 +184,7 @@ func (r *Ring) Current(ctx context.Context, stream kvs.StreamID, at kvs.Millis) 
 	for {
 		if p, ok := r.newest(stream); ok && at-p.created < period {
 			k, err := r.unwrapped(ctx, stream, p)
-			if _, kept := r.place(stream, p.id); err == nil || kept {
+			if err == nil || r.keeps(stream, p.id) {
 				return k, err
 			}
 			continue // its stream was deleted meanwhile, and says so when it is asked for another
@@ -205,14 +205,17 @@ func (r *Ring) Key(ctx context.Context, stream kvs.StreamID, id uint64) (segment
 	if k, ok := r.cache.get(stream, id); ok {
 		return k, nil
 	}
-	p, ok := r.place(stream, id)
-	if !ok {
-		if _, err := r.owner(ctx, stream); kvs.KindOf(err) == kvs.NotFound {
-			return segment.DataKey{}, err // the stream went, and its keys with it
+	err := missing(stream, id)
+	if p, ok := r.place(stream, id); ok {
+		var k segment.DataKey
+		if k, err = r.unwrapped(ctx, stream, p); err == nil || r.keeps(stream, id) {
+			return k, err
 		}
-		return segment.DataKey{}, missing(stream, id)
 	}
-	return r.unwrapped(ctx, stream, p)
+	if _, gone := r.owner(ctx, stream); kvs.KindOf(gone) == kvs.NotFound {
+		err = gone // the stream went, and its keys with it, maybe between being found and being read
+	}
+	return segment.DataKey{}, err
 }
 
 // Ready says whether the wrapping key of a stream can be used now: nil, or the error
@@ -220,8 +223,9 @@ func (r *Ring) Key(ctx context.Context, stream kvs.StreamID, id uint64) (segment
 // was used, within the last minute.
 func (r *Ring) Ready(ctx context.Context, stream kvs.StreamID) error {
 	if p, ok := r.newest(stream); ok {
-		_, err := r.unwrapped(ctx, stream, p)
-		return err
+		if _, err := r.unwrapped(ctx, stream, p); err == nil || r.keeps(stream, p.id) {
+			return err
+		}
 	}
 	if _, ok := r.cache.get(stream, probed); ok {
 		return nil
@@ -386,6 +390,12 @@ func (r *Ring) newest(stream kvs.StreamID) (place, bool) {
 		return place{}, false
 	}
 	return of[len(of)-1], true
+}
+
+// keeps reports whether the file has the key.
+func (r *Ring) keeps(stream kvs.StreamID, id uint64) bool {
+	_, ok := r.place(stream, id)
+	return ok
 }
 
 func (r *Ring) place(stream kvs.StreamID, id uint64) (place, bool) {
