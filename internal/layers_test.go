@@ -67,6 +67,7 @@ var floors = map[string]floor{
 	"internal/rejection":           state1,
 	"internal/certs":               state1,
 	"internal/sessions":            state1,
+	"internal/seal":                state1,
 
 	"internal/ingest":      work2,
 	"internal/ingest/lint": work2,
