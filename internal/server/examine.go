@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -48,7 +50,8 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 		add("tls.acme.ca", err)
 	}
 	add("tls.cert", examineCertificate(&c))
-	wrong = append(wrong, examineKeys(&c)...)
+	keys, _ := examineKeys(&c)
+	wrong = append(wrong, keys...)
 	seen := map[string]string{}
 	for _, a := range addresses(&c) {
 		if other := seen[a.addr]; other != "" && !anyPort(a.addr) {
@@ -66,8 +69,14 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 
 // Concerns returns what a start with the settings would do on this machine that whoever
 // wrote them may not mean.
-func Concerns(c config.Config) (all config.Mistakes) {
-	for _, text := range keep.ExamineFree(c.Data, c.Archive.WarmDir, freeDisk(&c)) {
+func Concerns(c config.Config) config.Mistakes {
+	_, missing := examineKeys(&c)
+	return append(diskConcerns(&c), missing...)
+}
+
+// diskConcerns are those about disks.
+func diskConcerns(c *config.Config) (all config.Mistakes) {
+	for _, text := range keep.ExamineFree(c.Data, c.Archive.WarmDir, freeDisk(c)) {
 		all = append(all, config.Mistake{Setting: "archive.free_disk", Text: text})
 	}
 	if err := keep.ExamineReserve(c.Data, int64(c.Archive.Reserve)); err != nil && !errors.Is(err, keep.ErrNeverFits) {
@@ -185,15 +194,22 @@ func examineCertificate(c *config.Config) error {
 	return nil
 }
 
-// examineKeys looks whether the key files of the settings can be read.
-func examineKeys(c *config.Config) (wrong config.Mistakes) {
-	for id, file := range c.Keys.Files {
-		_, err := readKey(file)
-		if err != nil {
-			wrong = append(wrong, config.Mistake{Setting: "keys.files." + id, Text: err.Error()})
+// examineKeys looks whether the key files of the settings can be read. A server goes on
+// without those that are missing.
+func examineKeys(c *config.Config) (wrong, missing config.Mistakes) {
+	for _, id := range slices.Sorted(maps.Keys(c.Keys.Files)) {
+		_, err := readKey(c.Keys.Files[id])
+		if err == nil {
+			continue
+		}
+		m := config.Mistake{Setting: "keys.files." + id, Text: err.Error()}
+		if errors.Is(err, fs.ErrNotExist) {
+			missing = append(missing, m)
+		} else {
+			wrong = append(wrong, m)
 		}
 	}
-	return wrong
+	return wrong, missing
 }
 
 // Inspection says how the archive of a data directory is checked.

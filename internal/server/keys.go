@@ -82,9 +82,7 @@ func (s *Server) openRing(context.Context) (err error) {
 	}
 	s.wrapping, _ = wrapping.(*keyring.Local)
 	if s.wrapping != nil {
-		for _, m := range examineKeys(&s.config) { // only what is missing gets here
-			s.log.Error("a wrapping key is missing", "setting", m.Setting, "error", m.Text)
-		}
+		s.tellMissingKeys(&s.config)
 	}
 	if err := disk.MakeDir(s.data.path("archive")); err != nil {
 		return err
@@ -97,6 +95,14 @@ func (s *Server) openRing(context.Context) (err error) {
 		Observer: keyObserver{s.metrics}, Now: s.config.Now, Logger: s.log,
 	})
 	return err
+}
+
+// tellMissingKeys says which key files of the settings are not there.
+func (s *Server) tellMissingKeys(c *config.Config) {
+	_, missing := examineKeys(c)
+	for _, m := range missing {
+		s.log.Error("a wrapping key is missing", "setting", m.Setting, "error", m.Text)
+	}
 }
 
 // provider is who wraps data keys: the one that a test brings, or key files.
@@ -116,7 +122,7 @@ func openWrapping(d *dataDir, c *config.Config) (*keyring.Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	others, err := readKeys(c, true)
+	others, err := readKeys(c)
 	if err != nil {
 		return nil, err
 	}
@@ -132,13 +138,13 @@ func readKey(file string) ([]byte, error) {
 	return secret, err
 }
 
-// readKeys reads the key files of the settings. A start does without those that are
-// missing: their streams alone are refused. A reload does not, and keeps what it had.
-func readKeys(c *config.Config, without bool) (map[string]keyring.LocalKey, error) {
+// readKeys reads the key files of the settings. Those that are missing are left out: their
+// streams alone are refused.
+func readKeys(c *config.Config) (map[string]keyring.LocalKey, error) {
 	keys := map[string]keyring.LocalKey{}
 	for id, file := range c.Keys.Files {
 		secret, err := readKey(file)
-		if without && errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {

@@ -181,8 +181,11 @@ func TestKeysOfTheSettings(t *testing.T) {
 	next := p.config
 	file := filepath.Join(t.TempDir(), "cameras.key")
 	next.Keys.Files = map[string]string{"alias/cameras": file}
-	if err := p.Reload(t.Context(), next); err == nil || !strings.Contains(err.Error(), "keys.files.alias/cameras") {
+	if err := p.Reload(t.Context(), next); err != nil {
 		t.Errorf("without its file: %v", err)
+	}
+	if got := p.sent("yard", 0); got != 4506 {
+		t.Errorf("without its file: %d", got)
 	}
 	if _, err := keyfile.Make(file); err != nil {
 		t.Fatal(err)
@@ -213,41 +216,78 @@ func TestKeysOfTheSettings(t *testing.T) {
 	}
 }
 
-// A key file that is missing or open to others keeps a server from starting, and config
-// check says so.
-func TestKeyFilesOfTheSettings(t *testing.T) {
-	dir := t.TempDir()
-	exposed := filepath.Join(dir, "exposed")
-	if _, err := keyfile.Make(exposed); err != nil {
+// A key file that is open to others keeps a server from starting, and config check says so.
+func TestAnExposedKeyFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "exposed")
+	if _, err := keyfile.Make(file); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(exposed, 0o644); err != nil {
+	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for file, says := range map[string]string{filepath.Join(dir, "none"): "key-file make", exposed: "chmod 600"} {
-		c := config.Default()
-		c.Data, c.HTTP, c.HTTPS = t.TempDir(), "127.0.0.1:0", ""
-		c.Keys.Files = map[string]string{"alias/x": file}
-		if wrong := Examine(c); len(wrong) != 1 || wrong[0].Setting != "keys.files.alias/x" || !strings.Contains(wrong[0].Text, says) {
-			t.Errorf("%v", wrong)
+	c := settingsWithKey(t, file)
+	if wrong := Examine(c); len(wrong) != 1 || wrong[0].Setting != "keys.files.alias/x" || !strings.Contains(wrong[0].Text, "chmod 600") {
+		t.Errorf("%v", wrong)
+	}
+	if s, err := New(t.Context(), c, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("started with %v, %v", s, err)
+	}
+}
+
+// settingsWithKey are those of a new server with a wrapping key of its own.
+func settingsWithKey(t *testing.T, file string) config.Config {
+	c := config.Default()
+	c.Data, c.HTTP, c.HTTPS = t.TempDir(), "127.0.0.1:0", ""
+	c.Keys.Files = map[string]string{"alias/x": file}
+	return c
+}
+
+// A key file that is missing takes its own streams only: a start and a reload go on and
+// name it in an error of the log, and config check warns.
+func TestAMissingKeyFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "none")
+	c := settingsWithKey(t, file)
+	if wrong := Examine(c); len(wrong) > 0 {
+		t.Errorf("config check finds %v", wrong)
+	}
+	if all := Concerns(c); len(all) != 1 || all[0].Setting != "keys.files.alias/x" || !strings.Contains(all[0].Text, "there is no key file "+file) {
+		t.Errorf("config check warns of %v", all)
+	}
+	var logged strings.Builder
+	s, err := New(t.Context(), c, slog.New(slog.NewTextHandler(&logged, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.shut(); err != nil {
+			t.Error(err)
 		}
-		var logged strings.Builder
-		s, err := New(t.Context(), c, slog.New(slog.NewTextHandler(&logged, nil)))
-		if file != exposed { // its streams alone are refused
-			if err != nil || !strings.Contains(logged.String(), "level=ERROR") || !strings.Contains(logged.String(), file) {
-				t.Errorf("%v, log %s", err, logged.String())
-			}
-			if err == nil {
-				err = s.shut()
-			}
-			if err != nil {
-				t.Error(err)
-			}
-			continue
+	}()
+	told := func(times int, when string) {
+		t.Helper()
+		lines := strings.Split(logged.String(), "\n")
+		lines = slices.DeleteFunc(lines, func(l string) bool { return !strings.Contains(l, file) })
+		if len(lines) != times || strings.Count(strings.Join(lines, ""), "level=ERROR") != times {
+			t.Errorf("%s: %q", when, lines)
 		}
-		if err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("started with %v", err)
+		logged.Reset()
+	}
+	told(1, "at the start")
+	reload := func() {
+		t.Helper()
+		if err := s.Reload(t.Context(), c); err != nil {
+			t.Error(err)
 		}
+	}
+	reload()
+	told(1, "at a reload")
+	if _, err := keyfile.Make(file); err != nil {
+		t.Fatal(err)
+	}
+	reload()
+	told(0, "when it is there")
+	if all := Concerns(c); len(all) != 0 {
+		t.Errorf("config check warns of %v", all)
 	}
 }
 

@@ -90,7 +90,7 @@ func (s *Server) apply(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	keys, err := readKeys(c, false)
+	keys, err := readKeys(c)
 	if err != nil {
 		return err
 	}
@@ -105,6 +105,7 @@ func (s *Server) apply(c *config.Config) error {
 			return err
 		}
 		s.ring.Drop()
+		s.tellMissingKeys(c)
 	}
 	enforce()
 	if v := s.config.Log.Var; v != nil {

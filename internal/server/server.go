@@ -197,7 +197,7 @@ func (s *Server) openArchive(ctx context.Context, policies *keep.Policies) (err 
 	if s.warm, err = keep.OpenFolder(s.data.root, s.config.Archive.WarmDir, id); err != nil {
 		return err
 	}
-	for _, m := range Concerns(s.config) {
+	for _, m := range diskConcerns(&s.config) {
 		s.log.Warn("a setting may do what nobody wants", "setting", m.Setting, "because", m.Text)
 	}
 	s.archive, err = archive.Open(ctx, archive.Options{
