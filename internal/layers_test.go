@@ -51,6 +51,7 @@ var floors = map[string]floor{
 	"internal/recall":              bytes0,
 	"internal/tally":               bytes0,
 	"internal/frames":              bytes0,
+	"internal/flac":                bytes0,
 	"internal/segment/segmenttest": bytes0,
 	"internal/db/dbtest":           bytes0,
 	"internal/mediatest":           bytes0,
