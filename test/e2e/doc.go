@@ -1,5 +1,6 @@
 // Package e2e runs real clients against the real program: the AWS SDK for JavaScript,
-// boto3, the aws command, ffmpeg and GStreamer, all over TLS.
+// boto3, the aws command, ffmpeg, GStreamer and players in a browser, all over TLS unless
+// a test is about something else.
 //
 // It has only tests, in a module of its own with the SDK's packages beside it. They start
 // the binary that -binary names (make e2e builds it) with a data directory and ports of

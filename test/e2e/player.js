@@ -1,0 +1,122 @@
+// Plays a session URL with one of the players and notes which frames are shown and when.
+// player.mjs calls window.play in a browser; the frames carry their index as film_test.go
+// draws it.
+
+const blocks = 20;
+const canvas = document.createElement('canvas');
+canvas.width = 320;
+canvas.height = 1;
+const context = canvas.getContext('2d', { willReadFrequently: true });
+
+// shown reads the index from the picture that the video shows, -1 if there is none.
+function shown(video) {
+  context.drawImage(video, 0, 16 * video.videoHeight / 180, video.videoWidth, 1, 0, 0, 320, 1);
+  const row = context.getImageData(0, 0, 320, 1).data;
+  const bit = (n) => (row[4 * Math.floor((n + 0.5) * 320 / blocks)] > 127 ? 1 : 0);
+  let index = 0, parity = 0;
+  for (let n = 2; n < 18; n++) {
+    index = index * 2 + bit(n);
+    parity ^= bit(n);
+  }
+  return bit(0) && !bit(1) && bit(19) && bit(18) === parity ? index : -1;
+}
+
+const script = (src) => new Promise((resolve, reject) => {
+  const s = document.createElement('script');
+  Object.assign(s, { src, onload: resolve, onerror: () => reject(new Error(src)) });
+  document.head.append(s);
+});
+
+// Each player plays url in the video element and returns the element that shows it. What
+// goes wrong for good is told to failed.
+const players = {
+  async hlsjs(video, { url, sync, container }, failed) {
+    await script('/node_modules/hls.js/dist/hls.js');
+    const hls = new Hls(sync ? { liveSyncDurationCount: sync } : {});
+    hls.on(Hls.Events.ERROR, (_, e) => failed(`${e.type} ${e.details} ${e.error?.message ?? ''} ${e.response?.code ?? ''}`, e.fatal));
+    hls.loadSource(url);
+    hls.attachMedia(video);
+    return video;
+  },
+  async videojs(video, { url }, failed) {
+    await script('/node_modules/video.js/dist/video.js');
+    const player = videojs(video, { muted: true, html5: { vhs: { overrideNative: true } } });
+    player.on('error', () => failed(`${player.error()?.code} ${player.error()?.message}`, true));
+    player.src({ src: url, type: 'application/x-mpegURL' });
+    return player.tech({ IWillNotUseThisInPlugins: true }).el();
+  },
+  async dashjs(video, { url }, failed) {
+    await script('/node_modules/dashjs/dist/modern/umd/dash.all.debug.js');
+    const player = dashjs.MediaPlayer().create();
+    player.updateSettings({ debug: { logLevel: dashjs.Debug.LOG_LEVEL_NONE } });
+    player.on(dashjs.MediaPlayer.events.ERROR, (e) => failed(`${e.error?.code} ${e.error?.message ?? JSON.stringify(e.error)}`, true));
+    player.initialize(video, url, true);
+    return video;
+  },
+  async shaka(video, { url }, failed) {
+    await script('/node_modules/shaka-player/dist/shaka-player.compiled.debug.js');
+    shaka.polyfill.installAll();
+    const player = new shaka.Player();
+    await player.attach(video);
+    player.addEventListener('error', (e) => failed(`${e.detail.code} ${e.detail.message}`, e.detail.severity === 2));
+    await player.load(url);
+    return video;
+  },
+};
+
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+// play shows so many frames (fewer if the video ends), then seeks to each of the times, in
+// seconds from where the seekable range begins.
+window.play = async (ask) => {
+  const result = { samples: [], seeks: [], errors: [], fatal: '' };
+  const failed = (text, fatal) => {
+    result.errors.push(text);
+    if (fatal) result.fatal ||= text;
+  };
+  const video = await players[ask.player](document.getElementById('video'), ask, failed);
+  video.muted = true;
+  video.addEventListener('error', () => failed(`video: ${video.error?.code} ${video.error?.message}`, true));
+  let last;
+  const watch = (now, frame) => {
+    video.requestVideoFrameCallback(watch);
+    last = { index: shown(video), media: frame.mediaTime, presented: frame.presentedFrames,
+      dropped: video.getVideoPlaybackQuality().droppedVideoFrames, at: performance.timeOrigin + performance.now() };
+    if (!video.paused && !video.seeking) result.samples.push(last);
+  };
+  video.requestVideoFrameCallback(watch);
+  video.play().catch((e) => failed(`play: ${e.message}`, false));
+
+  const until = async (what, done) => {
+    const deadline = performance.now() + ask.patience;
+    while (!done()) {
+      if (result.fatal) return false;
+      if (performance.now() > deadline) {
+        const buffered = [...Array(video.buffered.length).keys()].map((i) => [video.buffered.start(i), video.buffered.end(i)]);
+        result.fatal = `${what}: not within ${ask.patience} ms; at ${video.currentTime}, ready ${video.readyState}, ` +
+          `paused ${video.paused}, buffered ${JSON.stringify(buffered)}, ${result.samples.length} frames read`;
+        return false;
+      }
+      await pause(20);
+    }
+    return true;
+  };
+  const begin = () => (video.seekable.length ? video.seekable.start(0) : 0);
+  await until('playing', () => video.ended || result.samples.length && last.index - result.samples[0].index >= ask.frames);
+  result.ended = video.ended;
+  result.played = result.samples.length;
+  if (ask.seeks.length && !result.fatal) video.pause();
+  for (const seconds of ask.seeks) {
+    if (result.fatal) break;
+    await until('pausing', () => video.paused);
+    last = undefined;
+    video.currentTime = begin() + seconds;
+    if (await until(`seeking to ${seconds}`, () => last && !video.seeking)) {
+      await pause(100); // the frame that was asked for may come after one that was there
+      result.seeks.push({ asked: seconds, index: last.index, media: last.media, begin: begin() });
+    }
+  }
+  result.samples.length = result.played;
+  result.duration = Number.isFinite(video.duration) ? video.duration : -1;
+  return result;
+};
