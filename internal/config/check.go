@@ -132,8 +132,12 @@ func (l Log) ParseLevel() (level slog.Level, err error) {
 	return level, nil
 }
 
-// checkWarmDir refuses a folder that is not apart from the data directory.
+// checkWarmDir refuses a folder that is not apart from the data directory, and one that is
+// another for each folder that a program is started in.
 func checkWarmDir(warm, data string) error {
+	if warm != "" && !filepath.IsAbs(warm) {
+		return fmt.Errorf("%q depends on where the server is started: write the whole path", warm)
+	}
 	if warm == "" || data == "" {
 		return nil
 	}

@@ -192,17 +192,19 @@ func TestCheck(t *testing.T) {
 		"tls.cert is set": func(c *Config) {
 			c.TLS = TLS{Cert: "a", Key: "b", ACME: ACME{Domains: []string{"a.example.com"}, Challenge: TLSALPN01, Directory: "https://a.example"}}
 		},
-		"use http-01":   func(c *Config) { c.TLS.ACME.Challenge = "dns-01" },
-		"https URL":     func(c *Config) { c.TLS.ACME.Directory = "http://a.example" },
-		"key_id and":    func(c *Config) { c.TLS.ACME.KeyID = "1" },
-		"plain address": func(c *Config) { c.TLS.ACME.Email = "me" },
-		"calls port 80": func(c *Config) { c.TLS.ACME.Domains, c.TLS.ACME.HTTP = []string{"a.example.com"}, "" },
-		"too short":     func(c *Config) { c.Clock = -1 },
-		"0 to 65535":    func(c *Config) { c.Metrics = ":99999" },
-		"at least 1MiB": func(c *Config) { c.Archive.SegmentBytes = 1 },
-		"use text or":   func(c *Config) { c.Log.Format = "xml" },
-		"use debug":     func(c *Config) { c.Log.Level = "loud" },
-		"loopback":      func(c *Config) { c.ForDev(); c.HTTP = ":8080" },
+		"use http-01":    func(c *Config) { c.TLS.ACME.Challenge = "dns-01" },
+		"https URL":      func(c *Config) { c.TLS.ACME.Directory = "http://a.example" },
+		"key_id and":     func(c *Config) { c.TLS.ACME.KeyID = "1" },
+		"plain address":  func(c *Config) { c.TLS.ACME.Email = "me" },
+		"calls port 80":  func(c *Config) { c.TLS.ACME.Domains, c.TLS.ACME.HTTP = []string{"a.example.com"}, "" },
+		"too short":      func(c *Config) { c.Clock = -1 },
+		"0 to 65535":     func(c *Config) { c.Metrics = ":99999" },
+		"the whole path": func(c *Config) { c.Archive.WarmDir = "warm" },
+		"in each other":  func(c *Config) { c.Archive.WarmDir = filepath.Join(os.TempDir(), "x"); c.Data = os.TempDir() },
+		"at least 1MiB":  func(c *Config) { c.Archive.SegmentBytes = 1 },
+		"use text or":    func(c *Config) { c.Log.Format = "xml" },
+		"use debug":      func(c *Config) { c.Log.Level = "loud" },
+		"loopback":       func(c *Config) { c.ForDev(); c.HTTP = ":8080" },
 	} {
 		c := Default()
 		if err := c.Check(); err != nil {

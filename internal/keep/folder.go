@@ -1,6 +1,7 @@
 package keep
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,7 +26,7 @@ type Folder struct{ owner *os.File }
 // never share one. It returns nil for none, and refuses to do without one that was used:
 // without it, or when its disk is not mounted, the archive would forget what lies there.
 func OpenFolder(data, warm, identity string) (*Folder, error) {
-	if err := ExamineFolder(data, warm); err != nil || warm == "" {
+	if err := examineFolder(data, warm); err != nil || warm == "" {
 		return nil, wrapFolder(err)
 	}
 	// Opened by its name and not replaced: a lock is on the file, not on the name.
@@ -63,19 +64,26 @@ func (f *Folder) take(identity string) error {
 		}
 		return fmt.Errorf("lock %s: %w", f.owner.Name(), err)
 	}
-	text, err := os.ReadFile(f.owner.Name())
-	if err != nil {
+	owner, err := owned(filepath.Dir(f.owner.Name()), identity)
+	if err != nil || owner != "" {
 		return err
 	}
-	switch owner := strings.TrimSpace(string(text)); owner {
-	case identity:
-		return nil
-	case "":
-		_, err := f.owner.WriteAt([]byte(identity+"\n"), 0)
-		return errors.Join(err, f.owner.Sync())
-	default:
-		return fmt.Errorf("%s is the folder of another installation (%s, this one is %s): name another folder", filepath.Dir(f.owner.Name()), owner, identity)
+	_, err = f.owner.WriteAt([]byte(identity+"\n"), 0)
+	return errors.Join(err, f.owner.Sync())
+}
+
+// owned is whose folder it is, "" for nobody's. It fails when it is that of another
+// installation.
+func owned(warm, identity string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(warm, ownerFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
+	owner := strings.TrimSpace(string(text))
+	if err == nil && owner != "" && owner != identity {
+		err = fmt.Errorf("%s is the folder of another installation (%s, this one is %s): name another folder", warm, owner, cmp.Or(identity, "new"))
+	}
+	return owner, err
 }
 
 // Close gives the folder up.
@@ -87,8 +95,17 @@ func (f *Folder) Close() error {
 }
 
 // ExamineFolder looks whether a server on the data directory could use the folder, and
-// changes nothing.
-func ExamineFolder(data, warm string) error {
+// changes nothing. identity is as for [OpenFolder], "" for a directory that is still to be
+// made.
+func ExamineFolder(data, warm, identity string) error {
+	if err := examineFolder(data, warm); err != nil || warm == "" {
+		return err
+	}
+	_, err := owned(warm, identity)
+	return err
+}
+
+func examineFolder(data, warm string) error {
 	was, err := noted(data)
 	if err != nil {
 		return err

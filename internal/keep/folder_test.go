@@ -41,13 +41,18 @@ func TestAFolderBelongsToOneInstallation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err = ExamineFolder(data, "")
+	wantError(t, ExamineFolder(other, warm, "them"), "another installation (us, this one is them)")
+	wantError(t, ExamineFolder(other, warm, ""), "another installation (us, this one is new)")
+	if err := ExamineFolder(data, warm, "us"); err != nil {
+		t.Error(err)
+	}
+	err = ExamineFolder(data, "", "us")
 	wantError(t, err, "media of this data directory lie in "+warm)
 	wantError(t, err, "give --config")
-	wantError(t, ExamineFolder(data, t.TempDir()), "mount its disk")
-	wantError(t, ExamineFolder(other, filepath.Join(warm, "no")), "make it")
-	wantError(t, ExamineFolder(other, filepath.Join(warm, ownerFile)), "not a folder")
-	wantError(t, ExamineFolder(data, filepath.Join(warm, "no")), "mount its disk")
+	wantError(t, ExamineFolder(data, t.TempDir(), "us"), "mount its disk")
+	wantError(t, ExamineFolder(other, filepath.Join(warm, "no"), "us"), "make it")
+	wantError(t, ExamineFolder(other, filepath.Join(warm, ownerFile), "us"), "not a folder")
+	wantError(t, ExamineFolder(data, filepath.Join(warm, "no"), "us"), "mount its disk")
 	if err := os.Rename(filepath.Join(warm, ownerFile), filepath.Join(other, ownerFile)); err != nil {
 		t.Fatal(err)
 	}

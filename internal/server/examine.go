@@ -40,7 +40,9 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 		}
 	}
 	add("data", examineData(c.Data, c.Dev))
-	add("archive.warm_dir", keep.ExamineFolder(c.Data, c.Archive.WarmDir))
+	id, err := identity(c.Data)
+	add("data", err)
+	add("archive.warm_dir", keep.ExamineFolder(c.Data, c.Archive.WarmDir, id))
 	add("data", keep.ExamineKeys(c.Data, c.Archive.WarmDir))
 	if err := keep.ExamineReserve(c.Data, int64(c.Archive.Reserve)); errors.Is(err, keep.ErrNeverFits) {
 		add("archive.reserve", err)
@@ -65,6 +67,20 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 		add("memory.budget", fmt.Errorf("%d MiB are more than the %d MiB this machine has", c.Memory.Budget>>20, total>>20))
 	}
 	return wrong
+}
+
+// identity is that of the installation in a data directory, "" when there is none yet.
+func identity(data string) (id string, err error) {
+	path := filepath.Join(data, "catalog.db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return "", nil
+	}
+	pool, err := db.OpenReader(path)
+	if err != nil {
+		return "", err
+	}
+	id, _, err = catalog.Identity(context.Background(), pool)
+	return id, errors.Join(err, pool.Close())
 }
 
 // Concerns returns what a start with the settings would do on this machine that whoever

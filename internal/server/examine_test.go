@@ -22,7 +22,8 @@ func TestExamine(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, other := newPlant(t, nil), newPlant(t, nil)
+	warm := t.TempDir()
+	p, other := newPlant(t, func(c *config.Config) { c.Archive.WarmDir = warm }), newPlant(t, nil)
 	stopped := other.config.Data
 	if err := other.stop(); err != nil {
 		t.Fatal(err)
@@ -36,7 +37,7 @@ func TestExamine(t *testing.T) {
 		{"another program's address", "http", "in use by another program", func(c *config.Config) { c.HTTP = taken.Addr().String() }},
 		{"another program's address, while no server runs", "http", "in use by another program", func(c *config.Config) { c.HTTP, c.Data = taken.Addr().String(), stopped }},
 		{"the running server's address", "", "", func(c *config.Config) {
-			c.HTTPS, c.Data = strings.TrimPrefix(p.URL("https"), "https://"), p.config.Data
+			c.HTTPS, c.Data, c.Archive.WarmDir = strings.TrimPrefix(p.URL("https"), "https://"), p.config.Data, warm
 		}},
 		{"a file for a directory", "data", "is not a directory", func(c *config.Config) { c.Data = file }},
 		{"below a file", "data", "not a directory", func(c *config.Config) { c.Data = filepath.Join(file, "x") }},
@@ -44,6 +45,9 @@ func TestExamine(t *testing.T) {
 		{"nobody's address", "http", "is not one of this machine", func(c *config.Config) { c.HTTP = "192.0.2.1:4711" }},
 		{"one address twice", "https", "is already that of http", func(c *config.Config) { c.HTTP, c.HTTPS = "127.0.0.1:4711", "127.0.0.1:4711" }},
 		{"no certificate", "tls.cert", "no such file", func(c *config.Config) { c.TLS.Cert, c.TLS.Key = filepath.Join(dir, "none"), file }},
+		{"a running server's warm folder", "", "", func(c *config.Config) { c.Data, c.Archive.WarmDir = p.config.Data, warm }},
+		{"another server's warm folder", "archive.warm_dir", "another installation", func(c *config.Config) { c.Data, c.Archive.WarmDir = stopped, warm }},
+		{"another server's warm folder for a new one", "archive.warm_dir", "another installation", func(c *config.Config) { c.Archive.WarmDir = warm }},
 		{"no memory", "memory.budget", "more than", func(c *config.Config) { c.Memory.Budget = 1 << 60 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
