@@ -26,6 +26,10 @@ var names = map[kvs.Kind][]string{
 	kvs.TooManyTags:        {"TagsPerResourceExceededLimitException", "InvalidArgumentException"},
 	kvs.WrongEndpoint:      {"InvalidEndpointException", "InvalidArgumentException"},
 	kvs.NoRetention:        {"NoDataRetentionException", "InvalidArgumentException"},
+	kvs.UnsupportedMedia:   {"UnsupportedStreamMediaTypeException", "InvalidArgumentException"},
+	kvs.MissingPrivateData: {"MissingCodecPrivateDataException", "InvalidArgumentException"},
+	kvs.InvalidPrivateData: {"InvalidCodecPrivateDataException", "InvalidArgumentException"},
+	kvs.InvalidFrame:       {"InvalidMediaFrameException", "InvalidArgumentException"},
 	kvs.NotImplemented:     {"UnknownOperationException"}, // only our own operations declare it
 }
 

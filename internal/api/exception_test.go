@@ -17,7 +17,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // kinds are all kinds of error there are.
 var kinds = []kvs.Kind{kvs.Internal, kvs.InvalidArgument, kvs.InvalidFormat, kvs.NotFound, kvs.InUse, kvs.VersionMismatch,
 	kvs.Denied, kvs.TooManyRequests, kvs.TooManyConnections, kvs.TooManyStreams, kvs.TooManyTags, kvs.WrongEndpoint,
-	kvs.NoRetention, kvs.NotImplemented, kvs.Unavailable}
+	kvs.NoRetention, kvs.UnsupportedMedia, kvs.MissingPrivateData, kvs.InvalidPrivateData, kvs.InvalidFrame,
+	kvs.NotImplemented, kvs.Unavailable}
 
 // Every operation answers every kind of error with an exception of its own model, with
 // the status and the message's key that the model gives it; the golden file is the table

@@ -39,10 +39,11 @@ type Frame struct {
 // codes (ISO/IEC 14496-10, Annex B): H.264 and H.265 whose private data is no avcC or
 // hvcC, which begin with the version 1. Frames of other tracks are stored as MP4 has them.
 func AnnexB(codecID string, private []byte) bool {
-	if codecID != "V_MPEG4/ISO/AVC" && codecID != "V_MPEGH/ISO/HEVC" {
-		return false
+	switch codecID {
+	case "V_MPEG4/ISO/AVC", "V_MPEGH/ISO/HEVC", "V_MPEG/ISO/AVC", "V_MPEG/ISO/HEVC": // the latter are the guide's
+		return !bytes.HasPrefix(private, []byte{1})
 	}
-	return !bytes.HasPrefix(private, []byte{1})
+	return false
 }
 
 // Fingerprint tells one codec configuration from another: the first 8 bytes, as

@@ -24,6 +24,10 @@ const (
 	TooManyTags
 	WrongEndpoint
 	NoRetention
+	UnsupportedMedia   // a track of a codec that playback does not know
+	MissingPrivateData // a track without codec private data
+	InvalidPrivateData // codec private data that nobody can use
+	InvalidFrame       // media that are not what their header says
 	NotImplemented
 	Unavailable // try again: shutting down, or a store is out of reach
 )
