@@ -43,6 +43,7 @@ type cli struct {
 	Lint    lintCmd    `cmd:"" help:"Say what a server would refuse of a file, before it is sent."`
 	Limit   limitCmd   `cmd:"" help:"List and change the limits in force."`
 	Hold    holdCmd    `cmd:"" help:"Keep fragments of a range of time from being removed."`
+	Session sessionCmd `cmd:"" help:"End playback sessions."`
 	Erase   eraseCmd   `cmd:"" help:"Remove the fragments of a range of time, and list what was removed."`
 	Usage   usageCmd   `cmd:"" help:"Say what streams keep and how much comes in."`
 	Top     topCmd     `cmd:"" help:"Show the open sessions, the fastest first."`

@@ -125,7 +125,7 @@ func insert(tx *sql.Tx, s kvs.Stream) (id kvs.StreamID, err error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.Exec("INSERT INTO stream ("+columns+") VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10, $11, $12, 0)",
+	_, err = tx.Exec("INSERT INTO stream ("+columns+") VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $10, $11, $12, 0, 0)",
 		id, s.Account, s.Region, s.Name, s.Created, s.Version, s.Retention, s.DeviceName, s.MediaType, s.KmsKeyID, s.Tier, tags)
 	if err != nil {
 		return 0, err

@@ -10,7 +10,7 @@ import (
 )
 
 // columns is what scan reads, in its order.
-const columns = "id, account, region, name, created, version, revision, retention, device, media_type, kms_key, tier, tags, holds"
+const columns = "id, account, region, name, created, version, revision, retention, device, media_type, kms_key, tier, tags, holds, sessions_from"
 
 // row is a stream as it is stored.
 type row struct {
@@ -27,7 +27,7 @@ func scan(s scanner) (row, error) {
 	r := row{Stream: kvs.Stream{Status: kvs.Active}}
 	var tags string
 	err := s.Scan(&r.ID, &r.Account, &r.Region, &r.Name, &r.Created, &r.Version, &r.revision,
-		&r.Retention, &r.DeviceName, &r.MediaType, &r.KmsKeyID, &r.Tier, &tags, &r.holds)
+		&r.Retention, &r.DeviceName, &r.MediaType, &r.KmsKeyID, &r.Tier, &tags, &r.holds, &r.SessionsFrom)
 	r.Held = r.holds > 0
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, errNotFound()

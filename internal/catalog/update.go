@@ -99,7 +99,7 @@ func store(tx *sql.Tx, r row) error {
 		return err
 	}
 	_, err = tx.Exec(`UPDATE stream SET version = $1, revision = $2, retention = $3, device = $4,
-		media_type = $5, tier = $6, tags = $7, holds = $8 WHERE id = $9`,
-		r.Version, r.revision, r.Retention, r.DeviceName, r.MediaType, r.Tier, tags, r.holds, r.ID)
+		media_type = $5, tier = $6, tags = $7, holds = $8, sessions_from = $9 WHERE id = $10`,
+		r.Version, r.revision, r.Retention, r.DeviceName, r.MediaType, r.Tier, tags, r.holds, r.SessionsFrom, r.ID)
 	return err
 }

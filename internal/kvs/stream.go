@@ -42,6 +42,8 @@ type Stream struct {
 	Tier       StorageTier
 	Tags       map[string]string // never modified after the value was made
 	Held       bool              // a hold keeps fragments beyond the retention
+
+	SessionsFrom Millis // playback sessions that began before are revoked
 }
 
 // ARN returns the stream's full name.

@@ -22,7 +22,7 @@ func (s *Server) adminRoutes() []admin.Route {
 		admin.OnStream("ListRejections", "Says which fragments and sessions of a stream were refused lately, why, and what helps; without a stream, which streams had refusals.", rejections{}, s.listRejections),
 	}, admin.Sessions(s.sessions, s.config.Real), admin.Usage(admin.UsageOptions{
 		Streams: s.catalog, Archive: s.archive, Sessions: s.sessions, Now: s.config.Now,
-	}), admin.Limits(s.book, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Emulator(s.emulator()))
+	}), admin.Limits(s.book, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), admin.Emulator(s.emulator()))
 }
 
 // weighLimit says what a limit of stored bytes would remove now, of a stream or of those of
