@@ -19,11 +19,11 @@ func setCommonHeaders(c *Call) {
 	}
 }
 
-// preflight answers the question that browsers ask before a signed call. It is not
-// signed itself and tells nothing about what is there.
-func preflight(c *Call) {
+// preflight answers the question that browsers ask before a signed call, or one with
+// headers of its own. It is not signed itself and tells nothing about what is there.
+func preflight(c *Call, methods string) {
 	h := c.Writer.Header()
-	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	h.Set("Access-Control-Allow-Methods", methods)
 	if asked := c.Request.Header.Get("Access-Control-Request-Headers"); asked != "" {
 		h.Set("Access-Control-Allow-Headers", asked)
 	}

@@ -112,7 +112,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := f.newCall(w, r)
 	setCommonHeaders(c)
 	if r.Method == http.MethodOptions {
-		preflight(c)
+		preflight(c, "GET, POST, OPTIONS")
 		return
 	}
 	defer c.sever()

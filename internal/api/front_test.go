@@ -39,11 +39,12 @@ var yard = kvs.Stream{ID: 7, Account: account, Region: "us-east-1", Name: "yard"
 // house is a front with everything it needs; the test plays the rooms.
 type house struct {
 	*httptest.Server
-	t    testing.TB
-	log  lockedBuffer
-	deny error
-	keys map[string]string // secrets
-	fail error             // of the key lookup
+	t     testing.TB
+	front *Front
+	log   lockedBuffer
+	deny  error
+	keys  map[string]string // secrets
+	fail  error             // of the key lookup
 }
 
 // lockedBuffer is a log that is read while it is written.
@@ -91,13 +92,13 @@ func newHouse(t testing.TB, limits map[string]string, routes ...Route) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := New(Options{Streams: h, Keys: h, Authorizer: h, Metrics: metrics.New(), Limits: book,
+	h.front = New(Options{Streams: h, Keys: h, Authorizer: h, Metrics: metrics.New(), Limits: book,
 		Rules: func() sigv4.Rules {
 			return sigv4.Rules{Regions: []string{"us-east-1"}, Services: []string{"kinesisvideo"}}
 		},
 		Logger: slog.New(slog.NewTextHandler(&h.log, nil)),
 	}, routes...)
-	h.Server = httptest.NewServer(front)
+	h.Server = httptest.NewServer(h.front)
 	t.Cleanup(h.Close)
 	return h
 }

@@ -22,13 +22,14 @@ type Set struct {
 	Requests       *prometheus.CounterVec // by operation and status
 	RequestSeconds *Delays                // by operation
 
-	PutSessions prometheus.Gauge
-	PutBytes    prometheus.Counter
-	GetSessions *prometheus.GaugeVec // by operation
-	GetBytes    *prometheus.CounterVec
-	Acks        *prometheus.CounterVec // by type
-	AckErrors   *prometheus.CounterVec // by error code
-	AckSeconds  *Delays                // by type
+	PutSessions   prometheus.Gauge
+	PutBytes      prometheus.Counter
+	GetSessions   *prometheus.GaugeVec // by operation
+	GetBytes      *prometheus.CounterVec
+	Acks          *prometheus.CounterVec // by type
+	PlaybackBytes *prometheus.CounterVec // by action
+	AckErrors     *prometheus.CounterVec // by error code
+	AckSeconds    *Delays                // by type
 
 	SyncSeconds      prometheus.Histogram
 	ArchiveBytes     prometheus.Counter
@@ -82,6 +83,7 @@ func (s *Set) addMedia() {
 	s.PutBytes = s.counter("millrace_put_bytes_total", "Bytes of Matroska read from producers.")
 	s.GetSessions = s.gaugeVec("millrace_get_sessions", "GetMedia and GetMediaForFragmentList sessions open now.", "operation")
 	s.GetBytes = s.counterVec("millrace_get_bytes_total", "Bytes of Matroska sent to consumers.", "operation")
+	s.PlaybackBytes = s.counterVec("millrace_playback_bytes_total", "Bytes of playlists, manifests and segments sent to players, by action.", "action")
 	s.Acks = s.counterVec("millrace_acks_total", "Acknowledgements sent to producers.", "type")
 	s.AckErrors = s.counterVec("millrace_ack_errors_total", "ERROR acknowledgements by code.", "code")
 	s.AckSeconds = s.delays("millrace_ack_seconds", "Delay of acknowledgements: BUFFERING from the cluster timecode, RECEIVED and PERSISTED from the fragment's last byte, each to the ack written.", "type")

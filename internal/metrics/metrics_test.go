@@ -28,6 +28,7 @@ func used() *Set {
 	s.ExpiredFragments.WithLabelValues("expired").Inc()
 	s.ExpiredBytes.WithLabelValues("limit").Inc()
 	s.KeyErrors.WithLabelValues("disabled").Inc()
+	s.PlaybackBytes.WithLabelValues("GetTSFragment").Add(1)
 	return s
 }
 

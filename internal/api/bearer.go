@@ -1,0 +1,196 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/wire"
+)
+
+// Action is something that whoever has its URL may read: the URL carries the permission,
+// nothing is signed (limits sheet, section 4).
+type Action struct {
+	Name string // as limits, metrics and the log have it: GetHLSMediaPlaylist
+	Path string // escaped
+
+	// Serve writes the answer to c.Writer, or returns an error before it wrote anything.
+	// It calls [Call.Trust] as soon as the URL has proved to be good.
+	Serve func(ctx context.Context, c *Call) error
+}
+
+// bearerExceptions is what an action may answer. No model binds them, so the statuses say
+// what HTTP means by them.
+var bearerExceptions = []wire.Exception{
+	{Name: "ClientLimitExceededException", Status: http.StatusTooManyRequests, MessageKey: "Message"},
+	{Name: "InvalidArgumentException", Status: http.StatusBadRequest, MessageKey: "Message"},
+	{Name: "InvalidCodecPrivateDataException", Status: http.StatusBadRequest, MessageKey: "Message"},
+	{Name: "InvalidMediaFrameException", Status: http.StatusBadRequest, MessageKey: "Message"},
+	{Name: "MissingCodecPrivateDataException", Status: http.StatusBadRequest, MessageKey: "Message"},
+	{Name: "NoDataRetentionException", Status: http.StatusBadRequest, MessageKey: "Message"},
+	{Name: "NotAuthorizedException", Status: http.StatusForbidden, MessageKey: "Message"},
+	{Name: "ResourceNotFoundException", Status: http.StatusNotFound, MessageKey: "Message"},
+	{Name: "UnsupportedStreamMediaTypeException", Status: http.StatusBadRequest, MessageKey: "Message"},
+}
+
+// unknownAction stands for every path below those of the actions that is none, so that
+// strangers cannot make up names in the measurements.
+var unknownAction = bearer{operation: bearerOperation("unknown", "")}
+
+// bearer is an action as the front keeps it.
+type bearer struct {
+	Action
+	operation *wire.Operation
+	limit     *quota.Operation
+}
+
+// bearerOperation describes an action the way a model describes an operation.
+func bearerOperation(name, path string) *wire.Operation {
+	return &wire.Operation{Name: name, Method: http.MethodGet, Path: path, Exceptions: bearerExceptions, Input: func() wire.Input { return nil }}
+}
+
+// Bearer serves GET and HEAD of actions, through the same steps as every other call but
+// for the signature. Any page may read the answers.
+func (f *Front) Bearer(actions ...Action) http.Handler {
+	all := map[string]bearer{}
+	for _, a := range actions {
+		all[a.Path] = bearer{a, bearerOperation(a.Name, a.Path), quota.OperationOf(a.Name)}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := f.newCall(w, r)
+		setCommonHeaders(c)
+		openToPages(w.Header())
+		if r.Method == http.MethodOptions {
+			preflight(c, "GET, HEAD, OPTIONS")
+			return
+		}
+		defer c.sever()
+		defer f.record(c)
+		defer c.caught()
+		a, ok := all[r.URL.EscapedPath()]
+		if !ok {
+			a = unknownAction
+		}
+		c.Operation, c.limits, c.limit = a.operation, f.o.Limits, a.limit
+		if err := f.bear(c, a); err != nil {
+			c.fail(err)
+		}
+	})
+}
+
+// bear takes the call of an action through its steps.
+func (f *Front) bear(c *Call, a bearer) error {
+	r := c.Request
+	switch {
+	case a.Serve == nil:
+		return kvs.Errorf(kvs.NotFound, "There is nothing at this path.")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		c.Writer.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		return kvs.Errorf(kvs.InvalidArgument, "%s is called by GET or HEAD, not by %.16s.", a.Name, r.Method)
+	}
+	if f.o.Faults != nil {
+		if c.fault = f.o.Faults.Call(a.Name); c.fault != nil {
+			if err := c.suffer(r.Context()); err != nil {
+				return err
+			}
+		}
+	}
+	out := &answer{ResponseWriter: c.Writer, call: c, ctrl: http.NewResponseController(c.Writer)}
+	c.Writer = out
+	defer out.end()
+	err := a.Serve(r.Context(), c)
+	if err != nil && !out.begun {
+		c.Writer = out.ResponseWriter
+		hideBody(c)
+	}
+	return err
+}
+
+// hideBody removes what was said about a body that is not sent.
+func hideBody(c *Call) {
+	h := c.Writer.Header()
+	for _, name := range []string{"Etag", "Content-Encoding", "Last-Modified"} {
+		h.Del(name)
+	}
+	h.Set("Cache-Control", "no-store")
+}
+
+// openToPages lets scripts of any page read the answer: its URL is the permission, and
+// there are never cookies.
+func openToPages(h http.Header) {
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", exposedMedia)
+}
+
+// exposedMedia are the answer headers that players in browsers may read.
+const exposedMedia = exposed + ", Accept-Ranges, Age, Content-Encoding, Content-Length, Content-Range, ETag"
+
+// Trust says whose stream the call of an action is about, after its permission was
+// found good.
+func (c *Call) Trust(ctx context.Context, s kvs.Stream) {
+	c.Stream = s
+	c.front.o.Trusted(ctx)
+}
+
+// Turn takes one of the requests that a playback session may make in a second. It returns
+// an error of kind TooManyRequests when there is none left.
+func (c *Call) Turn(m *quota.Meter, l quota.PerSecond) error {
+	err := m.Allow(c.limits.View(c.Stream.Account, c.Stream.ID), l, "the playback session: "+c.Operation.Name)
+	if err != nil {
+		c.Writer.Header().Set("Retry-After", "1")
+	}
+	return err
+}
+
+// answer is the writer of an action: it knows what was answered, and cuts a client that
+// takes nothing for a while instead of one that takes long.
+type answer struct {
+	http.ResponseWriter
+	call  *Call
+	ctrl  *http.ResponseController
+	begun bool
+	bytes int64
+}
+
+// WriteHeader begins the answer.
+func (a *answer) WriteHeader(status int) {
+	if !a.begun {
+		a.begun, a.call.streamed, a.call.status = true, true, status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends a part of the answer.
+func (a *answer) Write(b []byte) (n int, err error) {
+	if !a.begun {
+		a.WriteHeader(http.StatusOK)
+	}
+	for len(b) > 0 && err == nil {
+		part := b[:min(len(b), writePart)]
+		_ = a.ctrl.SetWriteDeadline(time.Now().Add(writeTimeout))
+		var m int
+		m, err = a.ResponseWriter.Write(part)
+		n, b = n+m, b[m:]
+	}
+	a.bytes += int64(n)
+	return n, err
+}
+
+// writePart is how many bytes a client may take the whole timeout for.
+const writePart = 1 << 20
+
+// Unwrap lets deadlines and flushing through.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// end notes what was sent and lifts the deadline, so that the connection can serve
+// another call.
+func (a *answer) end() {
+	_ = a.ctrl.SetWriteDeadline(time.Time{})
+	if a.begun {
+		a.call.Note(slog.Int64("bytes", a.bytes))
+		a.call.front.o.Metrics.PlaybackBytes.WithLabelValues(a.call.Operation.Name).Add(float64(a.bytes))
+	}
+}
