@@ -116,6 +116,22 @@ func hint(command string, refused *client.Error) string {
 	return hints[refused.Exception]
 }
 
+// advised is an error with another hint than [hint] has for it.
+type advised struct {
+	error
+	hint string
+}
+
+func (e advised) Unwrap() error { return e.error }
+
+// advise gives an error that says that something does not exist a hint of its own.
+func advise(err error, hint string) error {
+	if err != nil && missing(err) {
+		return advised{err, hint}
+	}
+	return err
+}
+
 // explain adds a hint to an error of a command where there is one.
 func explain(command string, err error) string {
 	text := err.Error()
@@ -129,7 +145,11 @@ func explain(command string, err error) string {
 		text += "\n  hint: nothing listens there: does the server run, and is this its address and port? On its machine: millrace health"
 	}
 	if refused, ok := errors.AsType[*client.Error](err); ok {
-		if hint := hint(command, refused); hint != "" {
+		hint := hint(command, refused)
+		if own, ok := errors.AsType[advised](err); ok {
+			hint = own.hint
+		}
+		if hint != "" {
 			text += "\n  hint: " + hint
 		}
 		if refused.RequestID != "" {

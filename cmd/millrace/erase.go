@@ -127,7 +127,7 @@ func (c *eraseCmd) list(ctx context.Context, cl *client.Client, w io.Writer) err
 	for shown := 0; ; {
 		var out admin.ErasuresOutput
 		if err := cl.Admin(ctx, "ListErasures", in, &out); err != nil {
-			return named(c.Stream, err)
+			return advise(named(c.Stream, err), "millrace erase --list has the records of streams that are deleted, too")
 		}
 		if shown += len(out.Erasures); shown == 0 && !c.JSON {
 			_, err := fmt.Fprintln(w, "Nothing was ever erased.")

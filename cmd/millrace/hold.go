@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -15,7 +15,7 @@ import (
 // holdCmd is "millrace hold".
 type holdCmd struct {
 	Add    holdAddCmd    `cmd:"" help:"Keep the fragments of a range of time."`
-	List   holdListCmd   `cmd:"" help:"List the holds of a stream."`
+	List   holdListCmd   `cmd:"" help:"List the holds of a stream, or of all."`
 	Remove holdRemoveCmd `cmd:"" help:"Remove a hold."`
 }
 
@@ -29,6 +29,7 @@ Examples:
   millrace hold add garden --from 2026-01-02T15:00:00Z --to 2026-01-02T16:00:00Z --note 'case 7'
   millrace hold add garden --from 2026-01-02T15:00:00Z
   millrace hold list garden
+  millrace hold list
   millrace hold remove garden 3`
 }
 
@@ -96,20 +97,24 @@ func (c *holdAddCmd) Run(ctx context.Context, std stdio) error {
 		return named(c.Stream, err)
 	}
 	if _, err = fmt.Fprintf(std.out, "Hold %d keeps what %s has %s.\n", h.Hold, c.Stream, rangeText(h.From, h.To, h.Clock)); err == nil {
-		warnNotStored(std, c.Stream, h)
+		warnNotStored(std, h)
 	}
 	return err
 }
 
-// warnNotStored says that a hold keeps nothing of what comes.
-func warnNotStored(std stdio, stream string, all ...admin.Hold) {
-	if slices.ContainsFunc(all, func(h admin.Hold) bool { return h.NotStored }) {
-		fmt.Fprintf(std.err, "millrace: %s has a retention of 0: fragments to come are not stored, and no hold keeps them\n", stream)
+// warnNotStored says of which streams holds keep nothing of what comes.
+func warnNotStored(std stdio, all ...admin.Hold) {
+	told := map[string]bool{}
+	for _, h := range all {
+		if h.NotStored && !told[h.Stream] {
+			told[h.Stream] = true
+			fmt.Fprintf(std.err, "millrace: %s has a retention of 0: fragments to come are not stored, and no hold keeps them\n", h.Stream)
+		}
 	}
 }
 
 type holdListCmd struct {
-	Stream string `arg:"" help:"Name or ARN of the stream."`
+	Stream string `arg:"" optional:"" help:"Name or ARN of the stream; without it the holds of all streams of the account are listed."`
 	JSON   bool   `name:"json" help:"One JSON object a line instead of a table."`
 
 	connection
@@ -121,26 +126,33 @@ func (c *holdListCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	var out admin.HoldsOutput
-	if err := cl.Admin(ctx, "ListHolds", admin.HoldsInput{Stream: theStream(c.Stream)}, &out); err != nil {
-		return named(c.Stream, err)
+	var all []admin.Hold
+	for in := (admin.HoldsInput{AnyStream: onStream(c.Stream)}); ; {
+		var out admin.HoldsOutput
+		if err := cl.Admin(ctx, "ListHolds", in, &out); err != nil {
+			return named(c.Stream, err)
+		}
+		all = append(all, out.Holds...)
+		if in.NextToken = out.NextToken; in.NextToken == "" {
+			break
+		}
 	}
 	if c.JSON {
-		return writeObjects(std.out, out.Holds)
+		return writeObjects(std.out, all)
 	}
-	warnNotStored(std, c.Stream, out.Holds...)
-	return holdTable(std.out, c.Stream, out.Holds)
+	warnNotStored(std, all...)
+	return holdTable(std.out, cmp.Or(c.Stream, "The account"), all)
 }
 
-func holdTable(w io.Writer, stream string, all []admin.Hold) error {
+func holdTable(w io.Writer, whose string, all []admin.Hold) error {
 	if len(all) == 0 {
-		_, err := fmt.Fprintf(w, "%s has no holds.\n", stream)
+		_, err := fmt.Fprintf(w, "%s has no holds.\n", whose)
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "HOLD\tKEEPS\tSET\tBY\tNOTE")
+	fmt.Fprintln(t, "HOLD\tSTREAM\tKEEPS\tSET\tBY\tNOTE")
 	for _, h := range all {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", h.Hold, rangeText(h.From, h.To, h.Clock), h.Created.UTC().Format(time.RFC3339), h.SetBy, h.Note)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", h.Hold, h.Stream, rangeText(h.From, h.To, h.Clock), h.Created.UTC().Format(time.RFC3339), h.SetBy, h.Note)
 	}
 	return t.Flush()
 }
@@ -160,7 +172,7 @@ func (c *holdRemoveCmd) Run(ctx context.Context, std stdio) error {
 	}
 	var left admin.HoldsOutput
 	if err := cl.Admin(ctx, "RemoveHold", admin.RemoveHoldInput{Stream: theStream(c.Stream), Hold: c.Hold}, &left); err != nil {
-		return err // which of the two is missing, the answer says
+		return advise(err, fmt.Sprintf("millrace hold list %s shows the holds it has; millrace hold list those of all streams", c.Stream)) // which of the two is missing, the answer says
 	}
 	_, err = fmt.Fprintf(std.out, "Hold %d is removed; %s has %s now. What only it kept goes within a minute or so.\n", c.Hold, c.Stream, count(len(left.Holds), "hold"))
 	return err

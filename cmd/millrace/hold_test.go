@@ -18,18 +18,34 @@ func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	operation := strings.TrimPrefix(r.URL.Path, "/millrace/")
 	o.asked = append(o.asked, operation+" "+string(body))
-	const hold = `{"Hold":3,"From":"2026-01-02T15:00:00Z","To":"9999-12-31T23:59:59.999Z","Clock":"server","Note":"case 7","SetBy":"AKIA","Created":"2026-02-01T00:00:00Z"}`
+	const hold = `{"Hold":3,"StreamName":"garden","From":"2026-01-02T15:00:00Z","To":"9999-12-31T23:59:59.999Z","Clock":"server","Note":"case 7","SetBy":"AKIA","Created":"2026-02-01T00:00:00Z"}`
 	const erasure = `{"Erasure":9,"StreamName":"garden","From":"1970-01-01T00:00:00Z","To":"2026-01-02T16:00:00Z","Clock":"producer","AskedBy":"AKIA","Created":"2026-02-01T00:00:00Z","Fragments":2,"Bytes":2000,"Done":%v}`
 	switch operation {
 	case "AddHold":
 		io.WriteString(w, hold)
 	case "ListHolds":
-		fmt.Fprintf(w, `{"Holds":[%s]}`, hold)
+		next := ""
+		if !strings.Contains(string(body), "garden") && !strings.Contains(string(body), "page-2") {
+			next = `,"NextToken":"page-2"`
+		}
+		fmt.Fprintf(w, `{"Holds":[%s]%s}`, hold, next)
 	case "RemoveHold":
+		if strings.Contains(string(body), "9") {
+			w.Header().Set("X-Amzn-ErrorType", "ResourceNotFoundException")
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, `{"Message":"The stream has no hold 9."}`)
+			return
+		}
 		io.WriteString(w, `{"Holds":[]}`)
 	case "EraseFragments":
 		fmt.Fprintf(w, o.toll, fmt.Sprintf(erasure, true))
 	case "ListErasures":
+		if strings.Contains(string(body), "gone") {
+			w.Header().Set("X-Amzn-ErrorType", "ResourceNotFoundException")
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, `{"Message":"The requested stream is not found or not active."}`)
+			return
+		}
 		if strings.Contains(string(body), "page-2") {
 			io.WriteString(w, `{"Erasures":[]}`)
 			return
@@ -41,7 +57,7 @@ func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestHold(t *testing.T) {
 	for line, want := range map[string]string{
 		"hold add garden --from 2026-01-02T15:00:00Z --note x": "Hold 3 keeps what garden has from 2026-01-02T15:00:00.000Z (server).",
-		"hold list garden":        "3     from 2026-01-02T15:00:00.000Z (server)  2026-02-01T00:00:00Z  AKIA  case 7",
+		"hold list garden":        "3     garden  from 2026-01-02T15:00:00.000Z (server)  2026-02-01T00:00:00Z  AKIA  case 7",
 		"hold list garden --json": `"Note":"case 7"`,
 		"hold remove garden 3":    "Hold 3 is removed; garden has 0 holds now.",
 	} {
@@ -50,6 +66,10 @@ func TestHold(t *testing.T) {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("%s: %d, %q, %q", line, code, out, stderr)
 		}
+	}
+	o := &office{}
+	if code, out, stderr := command(t, o, nil, "hold", "list"); code != exitOK || strings.Count(out, "garden") != 2 || len(o.asked) != 2 {
+		t.Errorf("of all streams: %d, %q, %q, %q", code, o.asked, out, stderr)
 	}
 	if code, _, stderr := command(t, &office{}, nil, "hold", "add", "garden", "--from", "2", "--to", "1"); code != exitUsage || !strings.Contains(stderr, "later than --to") {
 		t.Errorf("%d, %q", code, stderr)
@@ -88,6 +108,19 @@ func TestErase(t *testing.T) {
 	}
 }
 
+// What is not there is told with the command that shows what there is.
+func TestNoSuchHoldOrErasure(t *testing.T) {
+	for line, want := range map[string]string{
+		"hold remove garden 9": "hint: millrace hold list garden shows",
+		"erase gone --list":    "hint: millrace erase --list has the records of streams that are deleted",
+	} {
+		code, _, stderr := command(t, &office{}, nil, strings.Fields(line)...)
+		if code != exitFailed || !strings.Contains(stderr, want) || strings.Contains(stderr, "list-streams") {
+			t.Errorf("%s: %d, %q", line, code, stderr)
+		}
+	}
+}
+
 // A limit that removes what is stored is set when somebody said yes.
 func TestLimitThatRemoves(t *testing.T) {
 	for _, c := range []struct {
@@ -115,7 +148,7 @@ func TestLimitThatRemoves(t *testing.T) {
 
 // A hold on a stream that stores nothing warns.
 func TestHoldOfWhatIsNotStored(t *testing.T) {
-	const hold = `{"Hold":3,"From":"1970-01-01T00:00:00Z","To":"9999-12-31T23:59:59.999Z","Clock":"server","NotStored":true}`
+	const hold = `{"Hold":3,"StreamName":"garden","From":"1970-01-01T00:00:00Z","To":"9999-12-31T23:59:59.999Z","Clock":"server","NotStored":true}`
 	for line, answer := range map[string]string{"hold add garden": hold, "hold list garden": `{"Holds":[` + hold + `]}`} {
 		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) })
 		if code, _, stderr := command(t, h, nil, strings.Fields(line)...); code != exitOK || !strings.Contains(stderr, "retention of 0") {

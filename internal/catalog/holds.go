@@ -28,6 +28,13 @@ type Hold struct {
 	When   kvs.Millis    // given by [Catalog.AddHold]
 }
 
+// StreamHold is a hold with what its stream is.
+type StreamHold struct {
+	Hold
+	Name      string
+	Retention int // hours
+}
+
 // Kept says what a stream keeps.
 type Kept struct {
 	Account   kvs.AccountID
@@ -119,6 +126,34 @@ func (c *Catalog) selectHolds(ctx context.Context, query string, args ...any) ([
 		all = append(all, h)
 	}
 	return all, rows.Err()
+}
+
+// AccountHolds returns up to limit holds of an account in this region, from the one behind
+// after on, in the order in which they were set.
+func (c *Catalog) AccountHolds(ctx context.Context, a kvs.AccountID, after int64, limit int) ([]StreamHold, error) {
+	rows, err := c.db.Read().QueryContext(ctx, `SELECT h.id, h.stream, h.clock, h.since, h.until, h.note, h.who, h.created, s.name, s.retention
+		FROM hold h JOIN stream s ON s.id = h.stream WHERE h.id > $1 AND s.account = $3 AND s.region = $4 ORDER BY h.id LIMIT $2`, after, limit, a, c.region)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []StreamHold
+	for rows.Next() {
+		var h StreamHold
+		var clock string
+		if err := rows.Scan(&h.ID, &h.Stream, &clock, &h.Range.Start, &h.Range.End, &h.Note, &h.Who, &h.When, &h.Name, &h.Retention); err != nil {
+			return nil, err
+		}
+		h.Clock = clockNamed(clock)
+		all = append(all, h)
+	}
+	return all, rows.Err()
+}
+
+// CountHolds returns how many holds there are, of all accounts and regions.
+func (c *Catalog) CountHolds(ctx context.Context) (n int64, err error) {
+	err = c.db.Read().QueryRowContext(ctx, "SELECT COUNT(*) FROM hold").Scan(&n)
+	return n, err
 }
 
 func clockNamed(name string) kvs.Clock {

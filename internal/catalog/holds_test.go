@@ -56,6 +56,31 @@ func TestHoldsKeepTheirStream(t *testing.T) {
 	wantKind(t, err, kvs.NotFound, "")
 }
 
+// The holds of an account come page by page, with the names of their streams, and no
+// others do.
+func TestHoldsOfAnAccount(t *testing.T) {
+	r := newRoom(t)
+	cam, door := r.create("cam").ID, r.create("door").ID
+	want := []StreamHold{{r.hold(cam, 1, 2), "cam", 0}, {r.hold(door, 3, 4), "door", 0}, {r.hold(cam, 5, 6), "cam", 0}}
+	var got []StreamHold
+	for after := int64(0); ; after = got[len(got)-1].ID {
+		page, err := r.AccountHolds(t.Context(), account, after, 2)
+		ok(t, err)
+		if got = append(got, page...); len(page) < 2 {
+			break
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if n, err := r.CountHolds(t.Context()); err != nil || n != 3 {
+		t.Error(n, err)
+	}
+	if others, err := r.AccountHolds(t.Context(), "999999999999", 0, 2); err != nil || len(others) != 0 {
+		t.Error(others, err)
+	}
+}
+
 func TestAHoldIsChecked(t *testing.T) {
 	r := newRoom(t)
 	id := r.create("cam").ID

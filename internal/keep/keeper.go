@@ -160,6 +160,11 @@ func (k *Keeper) Holds(ctx context.Context, id kvs.StreamID) ([]catalog.Hold, er
 	return k.o.Catalog.Holds(ctx, id)
 }
 
+// AccountHolds returns holds of an account as [catalog.Catalog.AccountHolds] does.
+func (k *Keeper) AccountHolds(ctx context.Context, a kvs.AccountID, after int64, limit int) ([]catalog.StreamHold, error) {
+	return k.o.Catalog.AccountHolds(ctx, a, after, limit)
+}
+
 // Erasures returns records of an account as [catalog.Catalog.Erasures] does.
 func (k *Keeper) Erasures(ctx context.Context, a kvs.AccountID, id kvs.StreamID, after int64, limit int) ([]catalog.Erasure, error) {
 	return k.o.Catalog.Erasures(ctx, a, id, after, limit)

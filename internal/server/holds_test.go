@@ -78,9 +78,16 @@ func TestHoldsAndErasures(t *testing.T) {
 	var h admin.Hold
 	p.do("AddHold", admin.AddHoldInput{Stream: admin.Stream{StreamName: &yard}, Span: during(yard, at(1500), at(2500)).Span, Note: "case 7"}, &h)
 	var holds admin.HoldsOutput
-	p.do("ListHolds", admin.HoldsInput{Stream: admin.Stream{StreamName: &yard}}, &holds)
+	p.do("ListHolds", admin.HoldsInput{AnyStream: admin.AnyStream{StreamName: &yard}}, &holds)
 	if len(holds.Holds) != 1 || holds.Holds[0] != h || h.Note != "case 7" || h.SetBy != config.DevAccessKey || !h.From.Equal(*at(1500)) {
 		t.Errorf("%+v, %+v", h, holds)
+	}
+	var all admin.HoldsOutput
+	if p.do("ListHolds", nil, &all); len(all.Holds) != 1 || all.Holds[0] != h || h.Stream != yard || all.NextToken != "" {
+		t.Errorf("of the account: %+v", all)
+	}
+	if n := p.gauge("millrace_holds"); n != 1 {
+		t.Errorf("millrace_holds is %v", n)
 	}
 	wantException(t, p.Admin(t.Context(), "EraseFragments", during(yard, at(2000), nil), nil), "ResourceInUseException")
 	want("refused", 0, 1, 2, 3, 4, 5)

@@ -73,6 +73,7 @@ func one(yes bool) float64 {
 func (s *Server) measure() {
 	s.measureHost()
 	s.measureArchive()
+	s.measureKept()
 	s.metrics.Func("millrace_reload_failed", "1 when the last reload of the settings failed and those before stayed in force.", func() float64 {
 		return one(s.reloadFailed.Load())
 	})
@@ -144,6 +145,17 @@ func (s *Server) measureArchive() {
 	})
 	s.metrics.Func("millrace_archive_free_disk_short_bytes", "By how much less is free than archive.free_disk asks for, when all that may be removed would not be enough and so nothing is; else 0.", func() float64 {
 		return float64(s.archive.Health().Short)
+	})
+}
+
+// measureKept registers what is kept longer than streams say.
+func (s *Server) measureKept() {
+	s.metrics.Func("millrace_holds", "Holds that there are: what they cover is kept, whatever the retention and the limits.", func() float64 {
+		n, err := s.catalog.CountHolds(context.Background())
+		if err != nil {
+			return -1
+		}
+		return float64(n)
 	})
 }
 

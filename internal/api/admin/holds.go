@@ -17,6 +17,7 @@ type Warden interface {
 	AddHold(ctx context.Context, h catalog.Hold) (catalog.Hold, error)
 	RemoveHold(ctx context.Context, id kvs.StreamID, hold int64, who string) error
 	Holds(ctx context.Context, id kvs.StreamID) ([]catalog.Hold, error)
+	AccountHolds(ctx context.Context, a kvs.AccountID, after int64, limit int) ([]catalog.StreamHold, error)
 	Weigh(ctx context.Context, id kvs.StreamID, c kvs.Clock, r kvs.TimeRange) (archive.Toll, error)
 	Erase(ctx context.Context, id kvs.StreamID, c kvs.Clock, r kvs.TimeRange, who string) (catalog.Erasure, error)
 	Erasures(ctx context.Context, a kvs.AccountID, id kvs.StreamID, after int64, limit int) ([]catalog.Erasure, error)
@@ -57,6 +58,7 @@ type AddHoldInput struct {
 // Hold is a hold as it is shown.
 type Hold struct {
 	Hold    int64     `help:"Its id."`
+	Stream  string    `json:"StreamName" help:"Name of the stream."`
 	From    time.Time `help:"Fragments of which some is at this time or later are kept."`
 	To      time.Time `help:"Fragments that begin at this time or earlier are kept. The end of the year 9999: without an end."`
 	Clock   string    `help:"Whose time that is: server or producer."`
@@ -69,12 +71,14 @@ type Hold struct {
 
 // HoldsInput is the input of ListHolds.
 type HoldsInput struct {
-	Stream
+	AnyStream
+	NextToken string `json:",omitempty" help:"From the answer before; empty for the first page."`
 }
 
 // HoldsOutput is the output of ListHolds and RemoveHold.
 type HoldsOutput struct {
-	Holds []Hold `help:"The holds of the stream in the order in which they were set."`
+	Holds     []Hold `help:"The holds of the stream, or of the account, in the order in which they were set."`
+	NextToken string `json:",omitempty" help:"Asks for the next page of the holds of the account; empty at the end."`
 }
 
 // RemoveHoldInput is the input of RemoveHold.
@@ -88,7 +92,7 @@ func Holds(w Warden) []Route {
 	h := holds{w}
 	return []Route{
 		OnStream("AddHold", "Keeps the fragments of a stream that lie in a range of time, or partly, until the hold is removed: whatever the retention, the limits, and whoever asks for their erasure. While a stream has a hold it cannot be deleted. "+onlyRoot, Hold{}, h.add),
-		OnStream("ListHolds", "Lists the holds of a stream.", HoldsOutput{}, h.list),
+		OnStream("ListHolds", "Lists the holds of a stream, all of them at once, or those of all streams of the account.", HoldsOutput{}, h.list),
 		OnStream("RemoveHold", "Removes a hold and returns those that are left. What only it kept is removed within a minute or so. "+onlyRoot, HoldsOutput{}, h.remove),
 		OnStream("EraseFragments", "Removes the stored fragments of a stream that lie in a range of time, or partly, for good, and leaves a record of it. Nothing is removed, and the answer is ResourceInUseException, when a hold covers one of them. Fragments that arrive later are not meant. "+onlyRoot, EraseOutput{}, h.erase),
 		OnStream("ListErasures", "Lists the records of erasures of the account, also those of streams that are deleted; or those of one stream.", ErasuresOutput{}, h.erasures),
@@ -97,8 +101,8 @@ func Holds(w Warden) []Route {
 
 type holds struct{ Warden }
 
-func showHold(h catalog.Hold) Hold {
-	return Hold{Hold: h.ID, From: h.Range.Start.Time(), To: h.Range.End.Time(), Clock: h.Clock.String(), Note: h.Note, SetBy: h.Who, Created: h.When.Time()}
+func showHold(h catalog.StreamHold) Hold {
+	return Hold{Hold: h.ID, Stream: h.Name, NotStored: notStored(h), From: h.Range.Start.Time(), To: h.Range.End.Time(), Clock: h.Clock.String(), Note: h.Note, SetBy: h.Who, Created: h.When.Time()}
 }
 
 func (w holds) add(ctx context.Context, c *api.Call, in *AddHoldInput) (any, error) {
@@ -111,27 +115,47 @@ func (w holds) add(ctx context.Context, c *api.Call, in *AddHoldInput) (any, err
 		return nil, err
 	}
 	c.Note(slog.Int64("hold", h.ID))
-	shown := showHold(h)
-	shown.NotStored = notStored(c, h)
-	return shown, nil
+	return showHold(ofStream(c, h)), nil
 }
 
-func (w holds) list(ctx context.Context, c *api.Call, _ *HoldsInput) (any, error) {
-	return w.all(ctx, c)
+// ofStream is a hold of the stream that the call names.
+func ofStream(c *api.Call, h catalog.Hold) catalog.StreamHold {
+	return catalog.StreamHold{Hold: h, Name: c.Stream.Name, Retention: c.Stream.Retention}
+}
+
+// list serves pages for an account only: the holds of a stream are limited.
+func (w holds) list(ctx context.Context, c *api.Call, in *HoldsInput) (any, error) {
+	if c.Stream.ID != 0 {
+		return w.all(ctx, c)
+	}
+	after, err := pageAfter(in.NextToken, "ListHolds")
+	if err != nil {
+		return nil, err
+	}
+	all, err := w.AccountHolds(ctx, c.Principal.Account, after, page)
+	if err != nil {
+		return nil, err
+	}
+	out := HoldsOutput{Holds: make([]Hold, 0, len(all))}
+	for _, h := range all {
+		out.Holds = append(out.Holds, showHold(h))
+	}
+	if len(all) == page {
+		out.NextToken = strconv.FormatInt(all[len(all)-1].ID, 10)
+	}
+	return out, nil
 }
 
 // notStored reports whether a hold means fragments to come that will not be stored.
-func notStored(c *api.Call, h catalog.Hold) bool {
-	return c.Stream.Retention == 0 && h.Range.End > kvs.MillisOf(time.Now())
+func notStored(h catalog.StreamHold) bool {
+	return h.Retention == 0 && h.Range.End > kvs.MillisOf(time.Now())
 }
 
 func (w holds) all(ctx context.Context, c *api.Call) (any, error) {
 	all, err := w.Holds(ctx, c.Stream.ID)
 	out := HoldsOutput{Holds: make([]Hold, 0, len(all))}
 	for _, h := range all {
-		shown := showHold(h)
-		shown.NotStored = notStored(c, h)
-		out.Holds = append(out.Holds, shown)
+		out.Holds = append(out.Holds, showHold(ofStream(c, h)))
 	}
 	return out, err
 }
@@ -211,18 +235,26 @@ type ErasuresOutput struct {
 	NextToken string    `help:"Asks for the next page; empty at the end."`
 }
 
-// erasurePage is how many records are on a page.
-const erasurePage = 1000
+// page is how many holds, or records of erasures, are on a page.
+const page = 1000
+
+// pageAfter is the id behind which a page begins.
+func pageAfter(token, operation string) (after int64, err error) {
+	if token == "" {
+		return 0, nil
+	}
+	if after, err = strconv.ParseInt(token, 10, 64); err != nil {
+		return 0, kvs.Errorf(kvs.InvalidArgument, "NextToken is not one that %s gave.", operation)
+	}
+	return after, nil
+}
 
 func (w holds) erasures(ctx context.Context, c *api.Call, in *ErasuresInput) (any, error) {
-	var after int64
-	if in.NextToken != "" {
-		var err error
-		if after, err = strconv.ParseInt(in.NextToken, 10, 64); err != nil {
-			return nil, kvs.Errorf(kvs.InvalidArgument, "NextToken is not one that ListErasures gave.")
-		}
+	after, err := pageAfter(in.NextToken, "ListErasures")
+	if err != nil {
+		return nil, err
 	}
-	all, err := w.Erasures(ctx, c.Principal.Account, c.Stream.ID, after, erasurePage)
+	all, err := w.Erasures(ctx, c.Principal.Account, c.Stream.ID, after, page)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +262,7 @@ func (w holds) erasures(ctx context.Context, c *api.Call, in *ErasuresInput) (an
 	for _, e := range all {
 		out.Erasures = append(out.Erasures, showErasure(e))
 	}
-	if len(all) == erasurePage {
+	if len(all) == page {
 		out.NextToken = strconv.FormatInt(all[len(all)-1].ID, 10)
 	}
 	return out, nil
