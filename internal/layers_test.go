@@ -52,6 +52,8 @@ var floors = map[string]floor{
 	"internal/tally":               bytes0,
 	"internal/frames":              bytes0,
 	"internal/flac":                bytes0,
+	"internal/remux":               bytes0,
+	"internal/remux/remuxtest":     bytes0,
 	"internal/codec":               bytes0,
 	"internal/mp4":                 bytes0,
 	"internal/segment/segmenttest": bytes0,
