@@ -142,6 +142,7 @@ type Archive struct {
 	queue    *queue
 	pressure pressure
 	longest  atomic.Int64 // no stored fragment lasts longer, in milliseconds
+	changes  changes
 
 	// maintenance is held while something is removed or moved to another place. It is
 	// taken before mu.

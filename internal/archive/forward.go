@@ -395,6 +395,7 @@ func (a *Archive) adopt(ctx context.Context, c *copying, known bool) error {
 		if err := a.index.arrive(ctx, c.segmentRow, known, some); err != nil {
 			return err
 		}
+		a.noteMoved(some)
 		known, some = true, some[:0]
 		return nil
 	}

@@ -108,6 +108,7 @@ type queries struct {
 	byNumber, notExpired, newest *sql.Stmt
 	total                        *sql.Stmt
 	at, after, list              [2]*sql.Stmt // per clock
+	lists
 }
 
 // statements returns the text of each statement of q.
@@ -141,7 +142,9 @@ func statements(q *queries) map[**sql.Stmt]string {
 // prepareQueries prepares the statements; closing the database closes them.
 func prepareQueries(ctx context.Context, pool *sql.DB) (*queries, error) {
 	q := &queries{}
-	for stmt, text := range statements(q) {
+	all := statements(q)
+	q.lists.statements(all)
+	for stmt, text := range all {
 		var err error
 		*stmt, err = pool.PrepareContext(ctx, text) //nolint:sqlclosecheck // lives as long as the database
 		if err != nil {

@@ -297,6 +297,7 @@ func (a *Archive) finish(ctx context.Context, batch []pending, runs []*run) {
 				p.err = err
 				continue
 			}
+			a.noteChange(p.Stream)
 			a.recalls.Stored(&p.Fragment)
 		}
 	}

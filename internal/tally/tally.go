@@ -105,7 +105,7 @@ func (s *state) next(f *kvs.Fragment, tracks []segment.Track) segment.Facts {
 	if !s.any || s.facts.LiveSeq == 0 { // nothing that was counted came before
 		return n
 	}
-	if !same(s.facts.Tracks, tracks) {
+	if !Same(s.facts.Tracks, tracks) {
 		n.Changes++
 	}
 	if s.apart(f, kvs.ServerClock) {
@@ -119,12 +119,36 @@ func (s *state) next(f *kvs.Fragment, tracks []segment.Track) segment.Facts {
 
 // apart reports whether there is a gap or an overlap before f.
 func (s *state) apart(f *kvs.Fragment, c kvs.Clock) bool {
-	d := f.At(c) - s.ends[c]
-	return d > gap || d < -gap
+	return far(f.At(c) - s.ends[c])
 }
 
-// same reports whether both have the same tracks with the same codecs, in any order.
-func same(a, b []segment.Track) bool {
+func far(d kvs.Millis) bool { return d > gap || d < -gap }
+
+// Apart reports whether there is a gap or an overlap on a clock between a and b, which
+// comes next.
+func Apart(a, b *kvs.Fragment, c kvs.Clock) bool {
+	return far(b.At(c) - a.At(c) - kvs.Millis(a.Duration))
+}
+
+// Step returns how far behind the beginning of a the beginning of b is, which comes next,
+// on the timeline that closes gaps: the duration of a, and the difference to where b begins
+// on the producer's clock as far as that is no gap.
+func Step(a, b *kvs.Fragment) int64 {
+	return a.Duration + drift(a.Producer+kvs.Millis(a.Duration), a.Duration, b)
+}
+
+// drift is how far behind the end of a fragment of this duration the next one begins.
+// Neither a beginning nor an end may lie before that of the one before.
+func drift(end kvs.Millis, duration int64, b *kvs.Fragment) int64 {
+	d := b.Producer - end
+	if far(d) {
+		return 0
+	}
+	return max(int64(d), -duration, -b.Duration)
+}
+
+// Same reports whether both have the same tracks with the same codecs, in any order.
+func Same(a, b []segment.Track) bool {
 	if len(a) != len(b) {
 		return false
 	}

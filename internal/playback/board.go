@@ -1,0 +1,160 @@
+package playback
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// Rows is what a Board reads: rows of the archive's index, never media. Its methods hide
+// fragments whose server timestamp is older than the horizon; *archive.Archive says what
+// each does.
+type Rows interface {
+	Changed(id kvs.StreamID) uint64
+	Top(id kvs.StreamID) int64
+	Longest(ctx context.Context, id kvs.StreamID) (int64, error)
+	Latest(ctx context.Context, id kvs.StreamID, through int64, maximum int, horizon kvs.Millis) ([]archive.Stored, error)
+	Seek(ctx context.Context, id kvs.StreamID, by archive.Measure, value int64, horizon kvs.Millis) (archive.Stored, bool, error)
+	Span(ctx context.Context, id kvs.StreamID, first, last int64, maximum int, horizon kvs.Millis) ([]archive.Stored, error)
+	Range(ctx context.Context, id kvs.StreamID, c kvs.Clock, r kvs.TimeRange, after int64, maximum int, horizon kvs.Millis) ([]archive.Stored, bool, error)
+}
+
+// BoardOptions are what a Board is made of.
+type BoardOptions struct {
+	Archive Rows
+	Now     func() time.Time // nil = time.Now
+}
+
+// Board lists the fragments of sessions: what is written on it is what players may take.
+// It keeps nothing of a session, only rows that were read before, so that any board over
+// the same archive gives the same lists. All methods may be called from any number of
+// goroutines.
+type Board struct {
+	o BoardOptions
+}
+
+// NewBoard makes a Board.
+func NewBoard(o BoardOptions) *Board {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Board{o: o}
+}
+
+// livePause is how long a producer may pause until there is nothing to begin a LIVE session
+// with (spec: fragments in the last 30 seconds).
+const livePause = 30_000
+
+// noFragments is what the service says when a list would be empty.
+func noFragments() error {
+	return kvs.Errorf(kvs.NotFound, "No fragments found in the stream for the streaming request.")
+}
+
+// Begin begins a session: it fills the base of what is wanted, and returns the first
+// fragment of its list. It fails with kind NoRetention for a stream that stores nothing and
+// with NotFound when there is nothing to list.
+func (b *Board) Begin(ctx context.Context, s kvs.Stream, want Session) (Session, archive.Stored, error) {
+	if s.Retention == 0 {
+		return want, archive.Stored{}, kvs.Errorf(kvs.NoRetention, "The stream has no data retention: GetHLSStreamingSessionURL, GetDASHStreamingSessionURL and GetClip need stored fragments.")
+	}
+	want.Stream, want.StreamCreated, want.Base = s.ID, s.Created, Base{}
+	want.Range.Start = max(0, want.Range.Start)
+	horizon := s.Horizon(want.Created)
+	switch want.Mode {
+	case OnDemand:
+		return b.beginStatic(ctx, want, horizon)
+	case LiveReplay:
+		return b.beginReplay(ctx, want, horizon)
+	}
+	return b.beginLive(ctx, want, horizon)
+}
+
+func (b *Board) beginLive(ctx context.Context, want Session, horizon kvs.Millis) (Session, archive.Stored, error) {
+	w, err := b.newest(ctx, &want, horizon)
+	if err != nil {
+		return want, archive.Stored{}, err
+	}
+	rows := trim(w.rows, &want, w.end, horizon)
+	if len(rows) == 0 || paused(rows, want.Created) {
+		return want, archive.Stored{}, noFragments()
+	}
+	last := &rows[len(rows)-1]
+	want.Base = baseOf(&rows[0], want.Clock)
+	want.Base.Listed = last.Facts.Millis - want.Base.Millis
+	return want, rows[0], nil
+}
+
+// paused reports whether the newest fragment ended 30 s ago or earlier.
+func paused(rows []archive.Stored, now kvs.Millis) bool {
+	last := &rows[len(rows)-1]
+	return last.Number.Server+kvs.Millis(last.Duration) < now-livePause
+}
+
+// baseOf is the base of a session that begins with a fragment in live order.
+func baseOf(s *archive.Stored, c kvs.Clock) Base {
+	return Base{
+		LiveSeq: s.Facts.LiveSeq, Changes: int64(s.Facts.Changes), Gaps: gapsOf(s, c),
+		Millis: s.Facts.Millis - s.Duration, First: s.Number.N,
+	}
+}
+
+// Timeline returns the list of a session at a moment, or an error of kind NotFound when
+// nothing is left to list.
+func (b *Board) Timeline(ctx context.Context, s kvs.Stream, ses *Session, now kvs.Millis) (*Timeline, error) {
+	horizon := s.Horizon(now)
+	if ses.Mode == OnDemand {
+		return b.static(ctx, ses, horizon)
+	}
+	w, err := b.window(ctx, ses, now, horizon)
+	if err != nil {
+		return nil, err
+	}
+	rows := trim(w.rows, ses, w.end, horizon)
+	if len(rows) == 0 || ses.Mode == Live && ses.Break && paused(rows, now) {
+		return nil, noFragments()
+	}
+	t := moving(rows, ses)
+	t.Target = t.target(w.longest)
+	t.Ended = w.ended || s.Status == kvs.Deleting || now >= ses.Expires-kvs.Millis(t.Target)*1000
+	return t, nil
+}
+
+// window is the rows that a live list is cut from.
+type window struct {
+	rows    []archive.Stored // in live order
+	end     int64            // LiveSeq of the last one that is listed; it may be gone
+	ended   bool             // nothing comes behind it
+	longest int64            // fragment of the stream, in milliseconds
+}
+
+func (b *Board) window(ctx context.Context, ses *Session, now, horizon kvs.Millis) (window, error) {
+	if ses.Mode == LiveReplay {
+		return b.replay(ctx, ses, now, horizon)
+	}
+	return b.newest(ctx, ses, horizon)
+}
+
+// newest returns the window at the live edge.
+func (b *Board) newest(ctx context.Context, ses *Session, horizon kvs.Millis) (w window, err error) {
+	if w.longest, err = b.o.Archive.Longest(ctx, ses.Stream); err != nil {
+		return w, err
+	}
+	if w.rows, err = b.o.Archive.Latest(ctx, ses.Stream, 0, ses.Max, horizon); err != nil || len(w.rows) == 0 {
+		return w, err
+	}
+	w.end = b.edge(&w.rows[len(w.rows)-1])
+	return w, nil
+}
+
+// edge returns the greatest LiveSeq that the stream may have had, whose newest fragment is
+// given. When those behind it were removed their numbers are not known any more: it is the
+// greatest they may have had, so that no list begins where it began before they came.
+func (b *Board) edge(newest *archive.Stored) int64 {
+	behind := b.o.Archive.Top(newest.Stream) - newest.Number.N
+	if b.o.Archive.Top(newest.Stream) < newest.Number.N { // or none
+		behind = 0
+	}
+	return newest.Facts.LiveSeq + behind
+}
