@@ -32,10 +32,10 @@ type Journal struct {
 	salt   uint64
 	end    int64 // of the entries that count
 	torn   int64
-	lost   int  // entries before others
-	dirty  bool // something may lie behind end
-	doubt  bool // path may name another file than f
-	unsure bool // the name may be lost in a power failure
+	lost   int   // entries before others
+	dirty  bool  // something may lie behind end
+	doubt  error // why path may name another file than f; nil = it does not
+	unsure bool  // the name may be lost in a power failure
 }
 
 // renewBytes is how much of the end is written again before it is believed. So that it is
@@ -162,8 +162,8 @@ func (j *Journal) write(payloads [][]byte, at int64) (n int64, err error) {
 // settle makes sure that entries can be appended: to the file that has the name, for good,
 // and behind the last entry that counts.
 func (j *Journal) settle() error {
-	if j.doubt {
-		return fmt.Errorf("%s: a rewrite failed and nobody knows how far it came; restart", j.path)
+	if j.doubt != nil {
+		return fmt.Errorf("%s: a rewrite failed and nobody knows how far it came; restart: %w", j.path, j.doubt)
 	}
 	if err := j.settleName(); err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
-	"syscall"
 	"testing"
 
 	"github.com/millrace/millrace/internal/disk"
@@ -293,38 +292,6 @@ func TestNoAppendBehindRefusedEntries(t *testing.T) {
 	d.Heal()
 	ok(t, j.Append(word(5)), j.Close())
 	ok(t, reopen(t, c, 1, 5).Close())
-}
-
-// A rename that fails but happened leaves a journal that appends nothing: its file has no
-// name any more.
-func TestRenameInDoubt(t *testing.T) {
-	c := disktest.NewCrash("/d")
-	d := &liar{FS: c}
-	j := reopen(t, d)
-	ok(t, j.Append(word(1)))
-	d.lie = true
-	if j.Rewrite(these(1, 2)) == nil || j.Append(word(3)) == nil || j.Rewrite(these(4)) == nil {
-		t.Fatal("believed")
-	}
-	d.lie = false
-	if j.Append(word(3)) == nil {
-		t.Fatal("appended to a file without a name")
-	}
-	ok(t, j.Close())
-	ok(t, reopen(t, c, 1, 2).Close())
-}
-
-// liar renames and says that it could not.
-type liar struct {
-	disk.FS
-	lie bool
-}
-
-func (d *liar) Rename(from, to string) error {
-	if err := d.FS.Rename(from, to); err != nil || !d.lie {
-		return err
-	}
-	return syscall.EIO
 }
 
 // session uses the journal until the power fails, at an operation by chance. held is what

@@ -83,7 +83,7 @@ func (j *Journal) rewrite(payloads iter.Seq2[[]byte, error]) error {
 	}
 	if err == nil {
 		if err = j.fs.Rename(name, j.path); err != nil {
-			j.doubt = !j.still()
+			err = j.judge(err, salt)
 		}
 	}
 	if err != nil {
@@ -101,18 +101,28 @@ func (j *Journal) rewrite(payloads iter.Seq2[[]byte, error]) error {
 	return j.settleName()
 }
 
-// still says whether the path names the file that is open: a rename that failed may have
-// happened all the same, and entries appended to a file without a name are lost.
-func (j *Journal) still() bool {
-	if j.f == nil {
-		return false
+// judge says what became of a rename that failed: it may have happened all the same, and
+// entries appended to a file without a name are lost. It returns nil if it did; the folder
+// is synced behind it as behind any other. If it cannot be told nothing is added any more.
+func (j *Journal) judge(failure error, renamed uint64) error {
+	switch salt, err := j.named(); {
+	case err == nil && salt == renamed:
+		return nil
+	case err != nil || j.f == nil || salt != j.salt:
+		j.doubt = errors.Join(failure, err)
+		return j.doubt
 	}
+	return failure
+}
+
+// named returns the salt of the file that has the journal's name.
+func (j *Journal) named() (salt uint64, err error) {
 	f, err := j.fs.Open(j.path)
 	if err != nil {
-		return false
+		return 0, err
 	}
-	salt, _, err := Read(f, headSize, j.format, nil)
-	return f.Close() == nil && err == nil && salt == j.salt
+	salt, _, err = Read(f, headSize, j.format, nil)
+	return salt, errors.Join(err, f.Close())
 }
 
 // write writes a whole journal and returns its end.
