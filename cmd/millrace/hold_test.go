@@ -146,6 +146,31 @@ func TestLimitThatRemoves(t *testing.T) {
 	}
 }
 
+// Taking a limit back may make a smaller one hold, and asks then, too.
+func TestLimitWhoseResetRemoves(t *testing.T) {
+	for _, c := range []struct {
+		line, removes, answer string
+		code, calls           int
+		want                  string
+	}{
+		{"limit reset stream.bytes --stream garden", `,"Removes":40,"RemovesBytes":2000000`, "no\n", exitFailed, 1, "With stream.bytes 1MB for the stream garden, 40 fragments, 2.0 MB, go now"},
+		{"limit reset", `,"Removes":40,"RemovesBytes":2000000`, "yes\n", exitOK, 2, "Take back what is set?"},
+		{"limit reset stream.bytes", "", "", exitOK, 2, "for the account"},
+		{"limit reset --yes", `,"Removes":40`, "", exitOK, 1, "for the account"},
+		{"limit reset PutMedia.sessions", "", "", exitOK, 1, "for the account"},
+	} {
+		calls := 0
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			calls++
+			fmt.Fprintf(w, `{"Limits":[{"Name":"stream.bytes","Value":"1MB","Profile":"none","Served":true%s}]}`, c.removes)
+		})
+		code, out, stderr := command(t, h, strings.NewReader(c.answer), strings.Fields(c.line)...)
+		if code != c.code || calls != c.calls || !strings.Contains(out+stderr, c.want) {
+			t.Errorf("%s (%q): %d, %d calls, %q, %q", c.line, c.answer, code, calls, out, stderr)
+		}
+	}
+}
+
 // A hold on a stream that stores nothing warns.
 func TestHoldOfWhatIsNotStored(t *testing.T) {
 	const hold = `{"Hold":3,"StreamName":"garden","From":"1970-01-01T00:00:00Z","To":"9999-12-31T23:59:59.999Z","Clock":"server","NotStored":true}`

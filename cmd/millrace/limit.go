@@ -32,6 +32,7 @@ Examples:
   millrace limit set GetMedia.bandwidth 100Mbit/s
   millrace limit set stream.bytes 200GB --stream garden    (says what that removes, and asks)
   millrace limit reset PutMedia.sessions --stream garden
+  millrace limit reset stream.bytes --stream garden        (asks like set when another one holds then)
   millrace limit reset --stream garden`
 }
 
@@ -141,11 +142,17 @@ func (c *limitSetCmd) confirm(ctx context.Context, cl *client.Client, std stdio,
 	if err := cl.Admin(ctx, "SetLimit", in, &would); err != nil {
 		return named(c.Stream, err)
 	}
+	would.Value = c.Value
+	return confirmLoss(std, c.Stream, "Set it?", would)
+}
+
+// confirmLoss asks when a limit would remove something.
+func confirmLoss(std stdio, stream, question string, would admin.Limit) error {
 	if would.Removes == 0 {
 		return nil
 	}
-	return confirmed(std, fmt.Sprintf("With %s %s for %s, %s, %s, go now, the oldest, and cannot be brought back. Set it?",
-		c.Name, c.Value, whose(c.Stream), count(int(would.Removes), "fragment"), size(would.RemovesBytes)))
+	return confirmed(std, fmt.Sprintf("With %s %s for %s, %s, %s, go now, the oldest, and cannot be brought back. %s",
+		would.Name, would.Value, whose(stream), count(int(would.Removes), "fragment"), size(would.RemovesBytes), question))
 }
 
 // whose says what a limit is set for.
@@ -168,6 +175,7 @@ func checkLimit(command, name string) error {
 type limitResetCmd struct {
 	Name   string `arg:"" optional:"" help:"Name of the limit; without it all that were set are taken back."`
 	Stream string `placeholder:"STREAM" help:"Take back what was set for this stream; without it for the account."`
+	Yes    bool   `help:"Do not ask, also when the limit that holds then removes stored fragments."`
 
 	connection
 }
@@ -183,8 +191,14 @@ func (c *limitResetCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	in := admin.ResetLimitInput{AnyStream: onStream(c.Stream), Name: c.Name}
+	if (c.Name == "" || c.Name == quota.StreamBytes.Name) && !c.Yes {
+		if err := c.confirm(ctx, cl, std, in); err != nil {
+			return err
+		}
+	}
 	var now admin.LimitsOutput
-	if err := cl.Admin(ctx, "ResetLimit", admin.ResetLimitInput{AnyStream: onStream(c.Stream), Name: c.Name}, &now); err != nil {
+	if err := cl.Admin(ctx, "ResetLimit", in, &now); err != nil {
 		return named(c.Stream, err)
 	}
 	if c.Name == "" || len(now.Limits) != 1 {
@@ -194,4 +208,19 @@ func (c *limitResetCmd) Run(ctx context.Context, std stdio) error {
 	l := now.Limits[0]
 	_, err = fmt.Fprintf(std.out, "%s is %s for %s, from the %s.\n", l.Name, l.Value, whose(c.Stream), cmp.Or(l.From, "profile"))
 	return err
+}
+
+// confirm asks when the limit that holds then would remove something.
+func (c *limitResetCmd) confirm(ctx context.Context, cl *client.Client, std stdio, in admin.ResetLimitInput) error {
+	in.DryRun = true
+	var would admin.LimitsOutput
+	if err := cl.Admin(ctx, "ResetLimit", in, &would); err != nil {
+		return named(c.Stream, err)
+	}
+	for _, l := range would.Limits {
+		if err := confirmLoss(std, c.Stream, "Take back what is set?", l); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -277,6 +277,16 @@ func (b *Book) Reset(ctx context.Context, t Target, name string) error {
 	return nil
 }
 
+// Without returns the value that would hold for an account or a stream if nothing were set
+// for it.
+func (b *Book) Without(t Target, l *Limit) Value {
+	f := b.current.Load()
+	if t.Stream == 0 {
+		return f.server.values[l.index]
+	}
+	return f.resolve(t.Account, 0).values[l.index]
+}
+
 // Forget takes back everything that was set for a stream that is gone.
 func (b *Book) Forget(ctx context.Context, id kvs.StreamID) error {
 	b.change.Lock()

@@ -52,6 +52,8 @@ type SetLimitInput struct {
 type ResetLimitInput struct {
 	AnyStream
 	Name string `json:",omitempty" help:"Name of the limit; empty = all that were set."`
+
+	DryRun bool `json:",omitempty" help:"Take nothing back, only say which limit of stored bytes would hold then, and what it would remove now."`
 }
 
 // onlyRoot is what the server's policy says of changes: a limit that whoever it holds can
@@ -132,14 +134,20 @@ func (l limits) dryRun(ctx context.Context, c *api.Call, in *SetLimitInput) (any
 		return nil, kvs.Errorf(kvs.InvalidArgument, "%s", err.Error())
 	}
 	now := l.inForce(c, in.Name).Limits[0]
-	if in.Name == quota.StreamBytes.Name && v > 0 {
-		toll, err := l.weigh(ctx, target(c), int64(v))
-		if err != nil {
-			return nil, err
-		}
-		now.Removes, now.RemovesBytes = toll.Fragments, toll.Bytes
+	if in.Name == quota.StreamBytes.Name {
+		err = l.tell(ctx, c, &now, v)
 	}
-	return now, nil
+	return now, err
+}
+
+// tell adds what a limit of stored bytes would remove.
+func (l limits) tell(ctx context.Context, c *api.Call, now *Limit, v quota.Value) error {
+	if v <= 0 {
+		return nil
+	}
+	toll, err := l.weigh(ctx, target(c), int64(v))
+	now.Removes, now.RemovesBytes = toll.Fragments, toll.Bytes
+	return err
 }
 
 func (l limits) reset(ctx context.Context, c *api.Call, in *ResetLimitInput) (any, error) {
@@ -148,9 +156,25 @@ func (l limits) reset(ctx context.Context, c *api.Call, in *ResetLimitInput) (an
 			return nil, err
 		}
 	}
+	if in.DryRun {
+		return l.dryReset(ctx, c, in)
+	}
 	c.Note(slog.String("limit", cmp.Or(in.Name, "all")))
 	if err := l.book.Reset(ctx, target(c), in.Name); err != nil {
 		return nil, err
 	}
 	return l.inForce(c, in.Name), l.changed(ctx)
+}
+
+// dryReset says what would be removed without what was set: by the limit of stored bytes
+// that would hold then.
+func (l limits) dryReset(ctx context.Context, c *api.Call, in *ResetLimitInput) (any, error) {
+	out := LimitsOutput{Profile: string(l.book.Profile()), Limits: []Limit{}}
+	if in.Name != "" && in.Name != quota.StreamBytes.Name {
+		return out, nil
+	}
+	out.Limits = l.inForce(c, quota.StreamBytes.Name).Limits
+	v := l.book.Without(target(c), quota.StreamBytes.Limit)
+	out.Limits[0].Value = quota.StreamBytes.Format(v)
+	return out, l.tell(ctx, c, &out.Limits[0], v)
 }
