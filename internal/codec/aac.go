@@ -8,8 +8,7 @@ import (
 
 // Audio object types (ISO/IEC 14496-3, table 1.17).
 const (
-	aacLC    = 2
-	aacLTP   = 4
+	aacLTP   = 4 // Main, LC and SSR are 1 to 3
 	aacSBR   = 5 // HE-AAC
 	aacPS    = 29
 	aacOther = 31 // six more bits tell
@@ -40,20 +39,18 @@ func readAAC(c *Track, t *mkv.Track) fault {
 	if r.flag() {
 		c.FrameSamples = 960
 	}
-	switch c.Channels = aacChannels[channels]; {
+	if c.Channels = aacChannels[channels]; channels == 0 {
+		c.Channels = aacElements(r)
+	}
+	switch {
 	case r.short:
 		return invalid("an AudioSpecificConfig that ends too soon")
 	case kind == 0 || c.SampleRate == 0:
 		return invalid("an AudioSpecificConfig of an unknown type or sampling rate")
 	case core < 1 || core > aacLTP:
 		return fault{Unsupported, fmt.Sprintf("AAC of audio object type %d", core)}
-	case c.Channels == 0 && channels != 0:
-		return invalid("an AudioSpecificConfig with the reserved channel configuration %d", channels)
 	case c.Channels == 0:
-		c.Channels = 2
-		if t.Audio != nil && t.Audio.Channels > 0 && t.Audio.Channels <= 48 {
-			c.Channels = int(t.Audio.Channels)
-		}
+		return invalid("an AudioSpecificConfig with the channel configuration %d", channels)
 	}
 	c.String = fmt.Sprintf("mp4a.40.%d", kind)
 	return fault{}
@@ -76,4 +73,26 @@ func aacRate(r *bitReader) int {
 		return 0
 	}
 	return aacRates[i]
+}
+
+// aacElements counts the channels that a program_config_element lists (4.4.1.1). It
+// follows two more flags of the GASpecificConfig.
+func aacElements(r *bitReader) (channels int) {
+	if r.flag() {
+		r.u(14)
+	}
+	r.u(11) // flag, instance, object type, sampling rate
+	pairs := r.u(4) + r.u(4) + r.u(4)
+	low, data, coupled := r.u(2), r.u(3), r.u(4)
+	for _, n := range []int{4, 4, 3} { // how to mix down
+		if r.flag() {
+			r.u(n)
+		}
+	}
+	for range pairs {
+		channels += 1 + int(r.u(1))
+		r.u(4)
+	}
+	r.skip(int(4*low + 4*data + 5*coupled))
+	return channels + int(low)
 }

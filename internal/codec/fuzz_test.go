@@ -46,6 +46,9 @@ func FuzzOf(f *testing.F) {
 			f.Add(tracks[i].CodecID, tracks[i].CodecPrivate, uint64(40e6))
 		}
 	}
+	for _, r := range recordings(f) {
+		f.Add(r.track.CodecID, r.track.CodecPrivate, uint64(0))
+	}
 	f.Add("A_MS/ACM", []byte{6, 0, 1, 0, 0x40, 0x1F, 0, 0, 0x40, 0x1F, 0, 0, 1, 0, 8, 0}, uint64(0))
 	f.Fuzz(func(t *testing.T, id string, private []byte, duration uint64) {
 		c, err := Of(&mkv.Track{Number: 5, CodecID: id, CodecPrivate: private, DefaultDuration: duration})

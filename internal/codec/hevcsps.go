@@ -208,9 +208,7 @@ func usabilityRate(r *bitReader) float64 {
 		r.ue()
 		r.ue()
 	}
-	r.flag()
-	fields := r.flag()
-	r.flag()
+	r.u(3)
 	if r.flag() { // window
 		for range 4 {
 			r.ue()
@@ -223,9 +221,5 @@ func usabilityRate(r *bitReader) float64 {
 	if tick == 0 || r.short {
 		return 0
 	}
-	rate := float64(scale) / float64(tick)
-	if fields {
-		rate /= 2
-	}
-	return rate
+	return float64(scale) / float64(tick)
 }
