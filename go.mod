@@ -6,9 +6,10 @@ toolchain go1.26.8
 
 require (
 	github.com/Eyevinn/mp4ff v0.56.0
-	github.com/abema/go-mp4 v1.4.1
+	github.com/abema/go-mp4 v1.7.1
 	github.com/alecthomas/kong v1.17.0
 	github.com/at-wat/ebml-go v0.19.0
+	github.com/bluenviron/mediacommon/v2 v2.9.3
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/mewkiz/flac v1.0.13
@@ -23,6 +24,8 @@ require (
 )
 
 require (
+	github.com/asticode/go-astikit v0.30.0 // indirect
+	github.com/asticode/go-astits v1.16.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect

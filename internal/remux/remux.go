@@ -65,6 +65,9 @@ func (f *Fragment) Close() {
 	}
 }
 
+// Tracks returns the declared tracks, in the header's order. They must not be changed.
+func (f *Fragment) Tracks() []codec.Track { return f.source.Tracks }
+
 // Track returns the declared track of that number.
 func (f *Fragment) Track(number uint64) (*codec.Track, bool) {
 	for i := range f.source.Tracks {

@@ -1,0 +1,90 @@
+package cut
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/millrace/millrace/internal/kvs"
+)
+
+// key names a value: a segment by its fragment, a header by its place in the archive.
+type key struct {
+	stream kvs.StreamID
+	number kvs.FragmentNumber
+	track  uint64
+	ts     bool
+	start  Start // of MPEG-TS
+
+	segment, position int64 // of a header
+}
+
+// cache keeps values by key up to a number of bytes, the last used ones, and makes each
+// once however many ask. Set room before the first use.
+type cache[V any] struct {
+	mu      sync.Mutex
+	room    int64
+	used    int64
+	entries map[key]*entry[V]
+	order   list.List // of *entry[V], the last used in front; only what is made
+}
+
+type entry[V any] struct {
+	key   key
+	ready chan struct{} // closed when the others are set
+	value V
+	size  int64
+	err   error
+	place *list.Element // nil until it is made; guarded by the cache
+}
+
+var errPanic = errors.New("the maker of this value panicked")
+
+// get returns the value of k. The first who asks makes it, with a context that does not
+// end with his: others may wait. An error is everybody's who waits, and not kept.
+func (c *cache[V]) get(ctx context.Context, k key, produce func(context.Context) (V, int64, error)) (V, error) {
+	c.mu.Lock()
+	e := c.entries[k]
+	switch {
+	case e == nil:
+		e = &entry[V]{key: k, ready: make(chan struct{}), err: errPanic}
+		if c.entries == nil {
+			c.entries = map[key]*entry[V]{}
+		}
+		c.entries[k] = e
+		c.mu.Unlock()
+		defer c.keep(e)
+		e.value, e.size, e.err = produce(context.WithoutCancel(ctx))
+		return e.value, e.err
+	case e.place != nil:
+		c.order.MoveToFront(e.place)
+		c.mu.Unlock()
+		return e.value, nil
+	}
+	c.mu.Unlock()
+	select {
+	case <-e.ready:
+		return e.value, e.err
+	case <-ctx.Done():
+		var none V
+		return none, context.Cause(ctx)
+	}
+}
+
+// keep makes room for a value that was made, unless it failed or is too large.
+func (c *cache[V]) keep(e *entry[V]) {
+	close(e.ready)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.err != nil || e.size > c.room {
+		delete(c.entries, e.key)
+		return
+	}
+	e.place = c.order.PushFront(e)
+	for c.used += e.size; c.used > c.room; {
+		oldest := c.order.Remove(c.order.Back()).(*entry[V])
+		delete(c.entries, oldest.key)
+		c.used -= oldest.size
+	}
+}
