@@ -200,19 +200,19 @@ func (c *check) unknown(id int64, path string, l *look) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return unread(l, err, id, 0)
 	}
 	defer f.Close() // only read from
 	info, err := f.Stat()
 	if err != nil || info.Size() <= segment.HeadSize {
-		return err
+		return unread(l, err, id, 0)
 	}
 	h, err := segment.ReadHead(f)
 	switch {
 	case unreadable(err):
 		l.found(finding(refuse, 1, "the head of %s is damaged, and it has no row", path).on(id))
 	case err != nil:
-		return err
+		return unread(l, err, id, 0)
 	case h.ID != id:
 		c.misnamed(l, h, id, path)
 	default:

@@ -25,7 +25,11 @@ func openIndex(ctx context.Context, path string) (*index, error) {
 		return nil, err
 	}
 	x := &index{path, pool}
-	if _, err := x.segments(ctx); err != nil {
+	err = x.at(ctx, func(v view) error {
+		_, _, err := v.nextLiving(ctx, 0)
+		return err
+	})
+	if err != nil {
 		if !db.IsDamaged(err) {
 			err = fmt.Errorf("%s cannot be read; if it is of another version, start the server once, or use the program that belongs to it: %w", path, err)
 		}
@@ -97,8 +101,18 @@ func (v view) segments(ctx context.Context) (map[int64]segmentRow, error) {
 	return all, rows.Err()
 }
 
+// nextLiving returns the sealed segment with live records that has the smallest id above
+// one.
+func (v view) nextLiving(ctx context.Context, after int64) (r segmentRow, ok bool, err error) {
+	return v.oneSegment(ctx, ` WHERE id > $1 AND sealed = 1 AND live > 0 ORDER BY id LIMIT 1`, after)
+}
+
 func (v view) segment(ctx context.Context, id int64) (r segmentRow, ok bool, err error) {
-	rows, err := v.tx.QueryContext(ctx, segmentColumns+` WHERE id = $1`, id)
+	return v.oneSegment(ctx, ` WHERE id = $1`, id)
+}
+
+func (v view) oneSegment(ctx context.Context, which string, id int64) (r segmentRow, ok bool, err error) {
+	rows, err := v.tx.QueryContext(ctx, segmentColumns+which, id)
 	if err != nil {
 		return r, false, err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,5 +107,30 @@ func TestFindingsAreFoldedAndNamed(t *testing.T) {
 	}
 	if all := texts(r, 12); len(all) != 2 || lost != int64(len(v.rows)) {
 		t.Errorf("%d findings, %d fragments of %d", len(all), lost, len(v.rows))
+	}
+}
+
+// A segment that the disk cannot read is a finding, and the others are looked at all the
+// same.
+func TestACheckGoesOnBehindWhatCannotBeRead(t *testing.T) {
+	v := copyOf(t, newStock(t))
+	ill := v.rows[0].segment
+	file := v.file(ill)
+	if err := os.Rename(file, file+".kept"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(file, 0o700); err != nil { // opens, and no byte of it can be read
+		t.Fatal(err)
+	}
+	r := v.check(Options{})
+	others := v.number(`SELECT COUNT(*) FROM fragments WHERE segment <> ` + strconv.FormatInt(ill, 10))
+	found := texts(r, 4)
+	if len(found) != 1 || !strings.Contains(found[0], filepath.Base(file)+" cannot be read") || r.Total() != 1 || r.Fragments != others {
+		t.Errorf("%q, %v, %d fragments of %d", found, r.Findings, r.Fragments, others)
+	}
+	v.exec(`DELETE FROM fragments WHERE segment = ` + strconv.FormatInt(ill, 10))
+	v.exec(`DELETE FROM segments WHERE id = ` + strconv.FormatInt(ill, 10))
+	if found := texts(v.check(Options{}), 4); len(found) != 1 || !strings.Contains(found[0], "cannot be read") {
+		t.Errorf("without a row: %q", found)
 	}
 }

@@ -9,11 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
@@ -149,21 +147,22 @@ func (s *Scrubber) step(ctx context.Context) (more bool, err error) {
 	}
 	s.index = x
 	defer func() { err = errors.Join(err, x.close()) }()
-	rows, err := x.segments(ctx)
+	var row segmentRow
+	err = x.at(ctx, func(v view) (err error) {
+		row, more, err = v.nextLiving(ctx, s.state.Segment)
+		return err
+	})
 	if err != nil {
 		return false, err
 	}
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		if id <= s.state.Segment || !rows[id].sealed || rows[id].live == 0 {
-			continue
-		}
+	if more {
 		if s.state.Began.IsZero() {
 			s.state.Began = s.Now()
 		}
-		if err := s.scrub(ctx, rows[id]); err != nil {
+		if err := s.scrub(ctx, row); err != nil {
 			return false, err
 		}
-		s.state.Segment = id
+		s.state.Segment = row.ID
 		return true, s.save()
 	}
 	if !s.state.Began.IsZero() && s.Observer != nil {

@@ -178,3 +178,19 @@ func TestScrubGoesOnBehindWhatCannotBeRead(t *testing.T) {
 		t.Errorf("%d segments that cannot be opened were told of %d", len(s.known), n)
 	}
 }
+
+// Each step asks for the next segment, not for all there are.
+func TestAScrubReadsOneRowAStep(t *testing.T) {
+	v := copyOf(t, newStock(t))
+	v.exec(`WITH RECURSIVE ids(i) AS (SELECT 1000000 UNION ALL SELECT i + 1 FROM ids WHERE i < 1010000)
+		INSERT INTO segments (id, salt, version, class, tier, created, length, sealed, warm, live, bytes, total, longest)
+		SELECT i, 1, 2, 0, 0, 0, 64, 1, 0, 0, 0, 0, 0 FROM ids`)
+	s := v.scrubber(&scrubCounts{}, nil)
+	if n := testing.AllocsPerRun(1, func() {
+		if more, err := s.step(t.Context()); err != nil || !more {
+			t.Error(more, err)
+		}
+	}); n > 10_000 {
+		t.Errorf("%v allocations", n)
+	}
+}

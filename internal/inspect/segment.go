@@ -86,17 +86,29 @@ func (c *check) lookAt(ctx context.Context, id int64, l *look) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return unread(l, err, id, row.live)
 		}
 		defer f.Close() // only read from
 		info, err := f.Stat()
 		if err != nil {
-			return err
+			return unread(l, err, id, row.live)
 		}
 		s := &inspection{check: c, look: l, view: v, row: row, f: f, size: info.Size(), name: segment.FileName(id),
 			headers: map[int64]*header{}, seed: maphash.MakeSeed()}
-		return s.run(ctx)
+		return unread(l, s.run(ctx), id, row.live)
 	})
+}
+
+// unread makes a finding about a segment of an error of its file, as a disk gives it that
+// fails: the other segments are looked at all the same. Files that this user may not read
+// end the check.
+func unread(l *look, err error, id, live int64) error {
+	wrong, ok := errors.AsType[*fs.PathError](err)
+	if !ok || errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	l.found(finding(refuse, 4, "%s cannot be read: %v", segment.FileName(id), wrong.Err).on(id).losing(live))
+	return nil
 }
 
 // open opens the file of a segment, where its row says it is or in the other folder.
