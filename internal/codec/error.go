@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -49,7 +50,7 @@ func Check(tracks []Track) error {
 	var unsupported []string
 	var first *Error
 	for i := range tracks {
-		e, ok := tracks[i].Err.(*Error)
+		e, ok := errors.AsType[*Error](tracks[i].Err)
 		switch {
 		case !ok:
 		case e.Problem == Unsupported:

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/millrace/millrace/internal/mediatest"
@@ -11,7 +12,7 @@ import (
 func check(t *testing.T, c Track, private int) {
 	switch {
 	case c.Err != nil:
-		if e, ok := c.Err.(*Error); !ok || e.Problem == None || e.Track != c.Number || e.Detail == "" {
+		if e, ok := errors.AsType[*Error](c.Err); !ok || e.Problem == None || e.Track != c.Number || e.Detail == "" {
 			t.Errorf("%v says too little", c.Err)
 		}
 		return
@@ -52,7 +53,7 @@ func FuzzOf(f *testing.F) {
 	f.Add("A_MS/ACM", []byte{6, 0, 1, 0, 0x40, 0x1F, 0, 0, 0x40, 0x1F, 0, 0, 1, 0, 8, 0}, uint64(0))
 	f.Fuzz(func(t *testing.T, id string, private []byte, duration uint64) {
 		c, err := Of(&mkv.Track{Number: 5, CodecID: id, CodecPrivate: private, DefaultDuration: duration})
-		if err != c.Err {
+		if !errors.Is(err, c.Err) {
 			t.Error("the error is not the track's")
 		}
 		check(t, c, len(private))

@@ -104,7 +104,7 @@ func hevcRate(r *bitReader, order uint32) float64 {
 	for range 6 { // sizes of blocks
 		r.ue()
 	}
-	if r.flag() && r.flag() {
+	if lists := r.flag(); lists && r.flag() {
 		skipLists(r)
 	}
 	r.u(2)
@@ -167,7 +167,8 @@ func skipReferences(r *bitReader) bool {
 			r.ue()
 			kept := uint32(0)
 			for range size + 1 {
-				if r.flag() || r.flag() {
+				used := r.flag()
+				if used || r.flag() {
 					kept++
 				}
 			}
