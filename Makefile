@@ -12,6 +12,8 @@
 #   make bench-archive   storing, listing, playing and starting with what is stored, against the goals:
 #                        an hour and 40 GB; the first run makes ten million rows (minutes, 4 GB in
 #                        the user's cache directory)
+#   make bench-playback   what playlists, segments and clips cost and how long viewers wait,
+#                         against the goals; needs what make e2e needs
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared
@@ -31,7 +33,7 @@ LINT         := bin/golangci-lint-$(LINT_VERSION)
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build test race crash lint gen fuzz bench bench-front bench-archive soak-memory release release-check install-test e2e clean
+.PHONY: all run build test race crash lint gen fuzz bench bench-front bench-archive bench-playback soak-memory release release-check install-test e2e clean
 
 all: test build
 
@@ -94,6 +96,14 @@ bench-archive: build
 	$(GO) test -run '^$$' -bench '^Benchmark(Persisted|GetMediaReplay)$$' -benchtime 1x -timeout 30m ./internal/server
 	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^Benchmark(DurableIngest|ListFragments|StartAfterKill)$$' \
 	  -benchtime 1x -timeout 90m .
+
+bench-playback: build
+	$(GO) test -run '^$$' -bench '^Benchmark(Clip|Remux|LivePlaylist|ArchivedPlaylist)$$' -benchmem -timeout 60m \
+	  ./internal/playback/... ./internal/api/...
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^Benchmark(Viewers|SegmentAvailable)$$' \
+	  -benchtime 1x -timeout 30m .
+	cd test/e2e && npm ci --no-audit --no-fund && $(GO) test -count=1 -run '^$$' -bench '^BenchmarkGlassToGlass$$' \
+	  -benchtime 1x -timeout 30m .
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256

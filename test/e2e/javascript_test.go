@@ -145,7 +145,7 @@ func serviceOf(operation string) string {
 	switch operation {
 	case "GetMedia":
 		return "media"
-	case "ListFragments", "GetMediaForFragmentList":
+	case "ListFragments", "GetMediaForFragmentList", "GetHLSStreamingSessionURL", "GetDASHStreamingSessionURL", "GetClip":
 		return "archived"
 	}
 	return "video"

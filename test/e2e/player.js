@@ -8,9 +8,9 @@ canvas.width = 320;
 canvas.height = 1;
 const context = canvas.getContext('2d', { willReadFrequently: true });
 
-// shown reads the index from the picture that the video shows, -1 if there is none.
-function shown(video) {
-  context.drawImage(video, 0, 16 * video.videoHeight / 180, video.videoWidth, 1, 0, 0, 320, 1);
+// indexOf reads the index from a frame, -1 if there is none.
+function indexOf(frame) {
+  context.drawImage(frame, 0, 16 * frame.displayHeight / 180, frame.displayWidth, 1, 0, 0, 320, 1);
   const row = context.getImageData(0, 0, 320, 1).data;
   const bit = (n) => (row[4 * Math.floor((n + 0.5) * 320 / blocks)] > 127 ? 1 : 0);
   let index = 0, parity = 0;
@@ -67,7 +67,7 @@ const players = {
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 // play shows so many frames (fewer if the video ends), then seeks to each of the times, in
-// seconds from where the seekable range begins.
+// seconds from where the seekable range begins, and where asked plays on to the end.
 window.play = async (ask) => {
   const result = { samples: [], seeks: [], errors: [], fatal: '' };
   const failed = (text, fatal) => {
@@ -78,11 +78,13 @@ window.play = async (ask) => {
   video.muted = true;
   video.addEventListener('error', () => failed(`video: ${video.error?.code} ${video.error?.message}`, true));
   let last;
-  const watch = (now, frame) => {
+  const watch = (now, told) => {
     video.requestVideoFrameCallback(watch);
-    last = { index: shown(video), media: frame.mediaTime, presented: frame.presentedFrames,
+    const frame = new VideoFrame(video); // a later one than told of, where the page is late
+    last = { index: indexOf(frame), media: frame.timestamp / 1e6, told: told.mediaTime, presented: told.presentedFrames,
       dropped: video.getVideoPlaybackQuality().droppedVideoFrames, at: performance.timeOrigin + performance.now() };
-    if (!video.paused && !video.seeking) result.samples.push(last);
+    frame.close();
+    if (!video.paused && !video.seeking && last.media !== result.samples.at(-1)?.media) result.samples.push(last);
   };
   video.requestVideoFrameCallback(watch);
   video.play().catch((e) => failed(`play: ${e.message}`, false));
@@ -117,6 +119,12 @@ window.play = async (ask) => {
     }
   }
   result.samples.length = result.played;
+  if (ask.end && !result.fatal) {
+    video.play().catch((e) => failed(`play: ${e.message}`, false));
+    await until('the end', () => video.ended);
+    result.final = last?.index ?? -1;
+    result.samples.length = result.played;
+  }
   result.duration = Number.isFinite(video.duration) ? video.duration : -1;
   return result;
 };

@@ -75,7 +75,7 @@ type server struct {
 
 // serve starts a server with an account of its own and ends it with the test. args come
 // after "serve"; the data directory is made unless they name one.
-func serve(t *testing.T, args ...string) *server {
+func serve(t testing.TB, args ...string) *server {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "millrace.yml")
 	if err := os.WriteFile(config, []byte("account: \""+account+"\"\n"), 0o600); err != nil {
@@ -85,7 +85,7 @@ func serve(t *testing.T, args ...string) *server {
 }
 
 // serveWith starts a server with the settings in a file.
-func serveWith(t *testing.T, config string, args ...string) *server {
+func serveWith(t testing.TB, config string, args ...string) *server {
 	t.Helper()
 	s := newServer(t, append([]string{"--config", config}, args...)...)
 	s.account = account
@@ -94,7 +94,7 @@ func serveWith(t *testing.T, config string, args ...string) *server {
 }
 
 // newServer prepares a server without starting it.
-func newServer(t *testing.T, args ...string) *server {
+func newServer(t testing.TB, args ...string) *server {
 	t.Helper()
 	s := &server{}
 	if i := slices.Index(args, "--data"); i >= 0 {
@@ -114,14 +114,14 @@ func newServer(t *testing.T, args ...string) *server {
 }
 
 // start runs the process and waits until it serves.
-func (s *server) start(t *testing.T) {
+func (s *server) start(t testing.TB) {
 	t.Helper()
 	s.launch(t)
 	s.await(t)
 }
 
 // launch runs the process.
-func (s *server) launch(t *testing.T) {
+func (s *server) launch(t testing.TB) {
 	t.Helper()
 	s.out = newOutput()
 	s.command.Stdout, s.command.Stderr = s.out, s.out
@@ -149,7 +149,7 @@ func (s *server) launch(t *testing.T) {
 
 // await waits until a launched server answers, and reads from its output what clients
 // need.
-func (s *server) await(t *testing.T) {
+func (s *server) await(t testing.TB) {
 	t.Helper()
 	said := func(pattern string) string { return s.out.wait(t, pattern) }
 	text := said(`(?:endpoints|Millrace serves)\s+(https://\S+ and http://\S+)`)
@@ -175,7 +175,7 @@ func (s *server) await(t *testing.T) {
 func pause(d time.Duration) { <-time.After(d) }
 
 // stop asks the server to end and waits for it.
-func (s *server) stop(t *testing.T) {
+func (s *server) stop(t testing.TB) {
 	t.Helper()
 	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func (s *server) kill() {
 }
 
 // again starts a server with the same command line after the first has ended.
-func (s *server) again(t *testing.T, more ...string) *server {
+func (s *server) again(t testing.TB, more ...string) *server {
 	t.Helper()
 	next := &server{key: s.key, secret: s.secret, account: s.account, data: s.data}
 	next.command = exec.Command(s.command.Path, append(slices.Clone(s.command.Args[1:]), more...)...)
@@ -240,7 +240,7 @@ func (s *server) variables() []string {
 
 // run runs a program to its end and returns what it printed. It fails the test when the
 // program fails.
-func run(t *testing.T, env []string, name string, args ...string) (stdout string) {
+func run(t testing.TB, env []string, name string, args ...string) (stdout string) {
 	t.Helper()
 	stdout, stderr, err := try(t, env, nil, name, args...)
 	if err != nil {
@@ -250,7 +250,7 @@ func run(t *testing.T, env []string, name string, args ...string) (stdout string
 }
 
 // try runs a program to its end, however that comes.
-func try(t *testing.T, env []string, in io.Reader, name string, args ...string) (stdout, stderr string, err error) {
+func try(t testing.TB, env []string, in io.Reader, name string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -300,7 +300,7 @@ func (o *output) look() (text string, ended bool, more <-chan struct{}) {
 func (o *output) text() string { text, _, _ := o.look(); return text }
 
 // wait waits for a line that the pattern matches and returns its last submatch.
-func (o *output) wait(t *testing.T, pattern string) string {
+func (o *output) wait(t testing.TB, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
 	timeout := time.After(patience)
@@ -330,7 +330,7 @@ func (o *output) tail(lines int) string {
 }
 
 // eventually asks until the answer is nil.
-func eventually(t *testing.T, what string, ask func() error) {
+func eventually(t testing.TB, what string, ask func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
@@ -346,7 +346,7 @@ func eventually(t *testing.T, what string, ask func() error) {
 }
 
 // temporary is a new path in a directory of the test.
-func temporary(t *testing.T, name string) string { return filepath.Join(t.TempDir(), name) }
+func temporary(t testing.TB, name string) string { return filepath.Join(t.TempDir(), name) }
 
 // parallel calls f for 0 to n-1, so many at a time, and returns an error of one of them.
 func parallel(atOnce, n int, f func(i int) error) error {
