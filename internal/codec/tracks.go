@@ -13,7 +13,7 @@ import (
 // its tracks in their order. One that cannot be played has its Err set. An error means
 // that the header cannot be read, or has no tracks; it is a [*kvs.Error].
 func Tracks(header []byte) ([]Track, error) {
-	r := mkv.NewReader(bytes.NewReader(header), mkv.Options{MaxHeader: max(len(header), 64)})
+	r := mkv.NewReader(bytes.NewReader(header), mkv.Options{Buffer: min(max(len(header), 64), 16<<10), MaxHeader: max(len(header), 64)})
 	var found []mkv.Track
 	for {
 		it, err := r.Next()
