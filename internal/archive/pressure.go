@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -323,3 +324,58 @@ func fillFile(f interface {
 	}
 	return nil
 }
+
+// FreeDisk is how much of a disk stays free: the greater of both. The zero value asks for
+// nothing.
+type FreeDisk struct {
+	Bytes   int64
+	Percent float64 // of the disk
+}
+
+// Lack returns how many bytes a disk is short of it; 0 or less: it has enough.
+func (d FreeDisk) Lack(free, total int64) int64 {
+	return max(d.Bytes, int64(d.Percent/100*float64(total))) - free
+}
+
+// keepFree removes the oldest fragments of all streams, segment by segment, while a disk
+// has less free than it should, but none that is on hold.
+func (a *Archive) keepFree(ctx context.Context) error {
+	if a.freeDisk == (FreeDisk{}) || a.policy == nil {
+		return nil
+	}
+	a.pressure.freeing.Lock()
+	defer a.pressure.freeing.Unlock()
+	var errs []error
+	var short int64
+	for _, dirs := range a.disks() {
+		free, total, err := a.disk.Free(dirs[0])
+		if err == nil {
+			var left int64
+			left, err = a.sacrifice(ctx, dirs, a.freeDisk.Lack(free, total))
+			short += left
+		}
+		errs = append(errs, err)
+	}
+	a.pressure.short.Store(short)
+	return errors.Join(errs...)
+}
+
+// disks are the folders of the segments by the disks they lie on: what is old in one makes
+// room for what is young in the other, where both share one.
+func (a *Archive) disks() [][]string {
+	dirs := a.dirs()
+	if len(dirs) == 2 {
+		if one, err := a.disk.Shared(dirs[0], dirs[1]); err == nil && one {
+			return [][]string{dirs}
+		}
+	}
+	return slices.Collect(slices.Chunk(dirs, 1))
+}
+
+// shortage is what a look at a folder found whose disk cannot be made free enough.
+type shortage struct {
+	reach int64 // bytes that removing would have given
+	looks int   // since, without counting again: that reads all footers
+}
+
+const maxLooks = 10

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/disk"
@@ -105,4 +106,63 @@ func TestAFullWarmFolder(t *testing.T) {
 		t.Errorf("%+v, %d moves, %d lines", m.Health(), m.moves, log.count("has room again"))
 	}
 	wantStored(t, m.Archive, 1, recs...)
+}
+
+// twoDisks has room for so many bytes of segments: each folder for itself, or both.
+type twoDisks struct {
+	disk.FS
+	t    *testing.T
+	one  bool
+	dirs []string
+	size int64
+}
+
+func (d *twoDisks) Shared(string, string) (bool, error) { return d.one, nil }
+
+func (d *twoDisks) Free(dir string) (free, total int64, err error) {
+	free = d.size
+	for _, other := range d.dirs {
+		if d.one || strings.HasPrefix(dir, other) {
+			free -= onDisk(d.t, other)
+		}
+	}
+	return free, d.size, nil
+}
+
+// TestTheOldestOfTheDiskGo: where the warm folder is on the disk of the data directory, old
+// warm media go before young hot ones; on a disk of its own they do not help.
+func TestTheOldestOfTheDiskGo(t *testing.T) {
+	for _, one := range []bool{true, false} {
+		full := &twoDisks{FS: disk.System{}, t: t, one: one, size: 100 << 20}
+		warm := t.TempDir()
+		m := newMill(t, func(o *Options) {
+			full.dirs = []string{o.Dir, warm}
+			o.WarmDir, o.Disk, o.FreeDisk, o.SegmentBytes = warm, full, FreeDisk{Percent: 10}, 200_000
+		})
+		m.policies[1], m.policies[2] = Policy{Hours: 1 << 20, Tier: kvs.Warm}, Policy{Hours: 1 << 20}
+		for n := int64(1); n <= 40; n++ {
+			m.shop.now.Store(n * 60_000)
+			m.fill(1, n, n)
+		}
+		m.pass(61)
+		for n := int64(62); n <= 121; n++ {
+			m.shop.now.Store(n * 60_000)
+			m.fill(2, n, n)
+		}
+		full.size = onDisk(t, m.o.Dir)
+		if one {
+			full.size += onDisk(t, warm)
+		}
+		if err := m.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		first, _, err := m.Next(t.Context(), 2, kvs.FragmentNumber{}, 0)
+		if err != nil || (first.Number.N == 62) != one {
+			t.Errorf("one disk %v: the first young hot fragment is %d, %v", one, first.Number.N, err)
+		}
+		old, _, err := m.Next(t.Context(), 1, kvs.FragmentNumber{}, 0)
+		if err != nil || (old.Number.N > 1) != one {
+			t.Errorf("one disk %v: the first old warm fragment is %d, %v", one, old.Number.N, err)
+		}
+	}
 }

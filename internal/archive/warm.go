@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -242,53 +243,11 @@ func pagesOf(b []byte) (all []stretch) {
 	return all
 }
 
-// FreeDisk is how much of a disk stays free: the greater of both. The zero value asks for
-// nothing.
-type FreeDisk struct {
-	Bytes   int64
-	Percent float64 // of the disk
-}
-
-// Lack returns how many bytes a disk is short of it; 0 or less: it has enough.
-func (d FreeDisk) Lack(free, total int64) int64 {
-	return max(d.Bytes, int64(d.Percent/100*float64(total))) - free
-}
-
-// keepFree removes the oldest fragments of all streams, segment by segment, while a disk
-// has less free than it should, but none that is on hold.
-func (a *Archive) keepFree(ctx context.Context) error {
-	if a.freeDisk == (FreeDisk{}) || a.policy == nil {
-		return nil
-	}
-	a.pressure.freeing.Lock()
-	defer a.pressure.freeing.Unlock()
-	var errs []error
-	var short int64
-	for _, dir := range a.dirs() {
-		free, total, err := a.disk.Free(dir)
-		if err == nil {
-			var left int64
-			left, err = a.sacrifice(ctx, dir, a.freeDisk.Lack(free, total))
-			short += left
-		}
-		errs = append(errs, err)
-	}
-	a.pressure.short.Store(short)
-	return errors.Join(errs...)
-}
-
-// shortage is what a look at a folder found whose disk cannot be made free enough.
-type shortage struct {
-	reach int64 // bytes that removing would have given
-	looks int   // since, without counting again: that reads all footers
-}
-
-const maxLooks = 10
-
-// sacrifice removes what sealed segments of a folder hold, the oldest first, until so many
+// sacrifice removes what sealed segments of folders on one disk hold, the oldest first, until so many
 // bytes should be free. When all that may go would not be enough, nothing goes: then
 // others fill the disk, and media would be lost for nothing. It returns what is lacking then.
-func (a *Archive) sacrifice(ctx context.Context, dir string, lack int64) (short int64, err error) {
+func (a *Archive) sacrifice(ctx context.Context, dirs []string, lack int64) (short int64, err error) {
+	dir := strings.Join(dirs, " and ")
 	known, was := a.pressure.shortages[dir]
 	if lack <= 0 {
 		if was {
@@ -301,7 +260,7 @@ func (a *Archive) sacrifice(ctx context.Context, dir string, lack int64) (short 
 		a.pressure.shortages[dir] = shortage{known.reach, known.looks + 1}
 		return lack, nil
 	}
-	chosen, reach, err := a.choosePrey(ctx, dir, lack)
+	chosen, reach, err := a.choosePrey(ctx, dirs, lack)
 	if err != nil {
 		return 0, fmt.Errorf("make room on the disk of %s: %w", dir, err)
 	}
@@ -327,10 +286,10 @@ func (a *Archive) sacrifice(ctx context.Context, dir string, lack int64) (short 
 	return 0, a.clearDead(ctx)
 }
 
-// choosePrey chooses the segments of a folder to be emptied, the oldest first, so that so
+// choosePrey chooses the segments of some folders to be emptied, the oldest first, so that so
 // many bytes come free. reach is how many would. The newest segment of each class and tier
 // is left alone.
-func (a *Archive) choosePrey(ctx context.Context, dir string, lack int64) (chosen []segmentRow, reach int64, err error) {
+func (a *Archive) choosePrey(ctx context.Context, dirs []string, lack int64) (chosen []segmentRow, reach int64, err error) {
 	rows, err := a.index.segments(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -351,7 +310,7 @@ func (a *Archive) choosePrey(ctx context.Context, dir string, lack int64) (chose
 		if reach >= lack || ctx.Err() != nil {
 			break
 		}
-		if !ok || filepath.Dir(path) != dir || !row.sealed || row.live == 0 || newest[shelf{row.Class, row.Tier}] == row.ID {
+		if !ok || !slices.Contains(dirs, filepath.Dir(path)) || !row.sealed || row.live == 0 || newest[shelf{row.Class, row.Tier}] == row.ID {
 			continue
 		}
 		bytes, err := a.worth(ctx, path, row)

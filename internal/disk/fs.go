@@ -29,6 +29,8 @@ type FS interface {
 	// Free returns the bytes that users without privileges may still write to the file
 	// system of dir, and the bytes that it has in all.
 	Free(dir string) (free, total int64, err error)
+	// Shared reports whether two folders lie on one file system.
+	Shared(dir, other string) (bool, error)
 }
 
 // File is an open file.

@@ -15,3 +15,15 @@ func (System) Free(dir string) (free, total int64, err error) {
 	unit := int64(s.Bsize) //nolint:unconvert // smaller on other systems
 	return int64(s.Bavail) * unit, int64(s.Blocks) * unit, nil
 }
+
+// Shared compares the devices.
+func (System) Shared(dir, other string) (bool, error) {
+	var a, b unix.Stat_t
+	if err := unix.Stat(dir, &a); err != nil {
+		return false, &os.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	if err := unix.Stat(other, &b); err != nil {
+		return false, &os.PathError{Op: "stat", Path: other, Err: err}
+	}
+	return a.Dev == b.Dev, nil
+}

@@ -226,6 +226,9 @@ func (c *Crash) SyncDir(name string) error {
 	return nil
 }
 
+// Shared says that all is on one disk.
+func (c *Crash) Shared(string, string) (bool, error) { return true, nil }
+
 // Free says that there is plenty of room.
 func (c *Crash) Free(string) (free, total int64, err error) { return 1 << 40, 1 << 40, nil }
 
