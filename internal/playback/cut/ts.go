@@ -3,6 +3,7 @@ package cut
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
@@ -172,28 +173,24 @@ func moved(p *remux.Part) []int64 {
 		plain[i], shown[i] = at, at+int64(s.Offset)
 		at += int64(s.Duration)
 	}
-	each := max(1, p.Length/int64(n))
-	for depth := max(0, p.Track.Reorder); ; depth++ {
-		all, ok := shifted(plain, shown, depth, each)
-		if ok || depth > n {
-			return all
+	depth := max(0, p.Track.Reorder)
+	for i, t := range shown { // a stream may reorder more than it says
+		last, found := slices.BinarySearch(plain, t)
+		if !found {
+			last--
 		}
+		depth = max(depth, i-last)
 	}
-}
-
-// shifted moves decode times by so many pictures. It reports false if one is behind the
-// time at which its picture is shown.
-func shifted(plain, shown []int64, depth int, each int64) (all []int64, ok bool) {
-	all, ok = make([]int64, len(plain)), true
-	for i := range plain {
+	each := max(1, p.Length/int64(n))
+	all := make([]int64, n)
+	for i := range all {
 		if i >= depth {
 			all[i] = plain[i-depth]
 		} else {
 			all[i] = plain[0] - int64(depth-i)*each
 		}
-		ok = ok && all[i] <= shown[i]
 	}
-	return all, ok
+	return all
 }
 
 // NAL unit types of H.264 (ISO/IEC 14496-10, table 7-1).
