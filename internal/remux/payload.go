@@ -36,7 +36,7 @@ func (f *Fragment) AppendPayload(dst []byte, number uint64) ([]byte, error) {
 			return dst, err
 		}
 	}
-	for r, err := range f.frames(number) {
+	for r, err := range f.frames(t) {
 		if err != nil {
 			return dst, err
 		}

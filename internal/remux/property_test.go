@@ -231,6 +231,17 @@ func TestBrokenFragments(t *testing.T) {
 	if _, err := Open(Source{Header: made.Header, Body: bytes.NewReader(good), Size: int64(len(good))}); kvs.KindOf(err) != kvs.InvalidFrame {
 		t.Errorf("a body without a cluster: %v", err)
 	}
+	tail := block(1, 40, false, []byte{0, 0, 0, 1, 9})
+	cut := one(t, tracks, good, tail)
+	if _, err := Open(Source{Header: cut.Header, Body: bytes.NewReader(cut.Body), Size: int64(len(cut.Body)) - 1, Tracks: f.source.Tracks}); kvs.KindOf(err) != kvs.InvalidFrame {
+		t.Errorf("a frame behind the end of a body without a table: %v", err)
+	}
+	grown := Source{Table: []byte{1, 2<<1 | 1, 22, 6, 2, 0, 0}, Body: bytes.NewReader(made.Body), Size: int64(len(made.Body)), Tracks: f.source.Tracks}
+	if g, err := Open(grown); err != nil {
+		t.Error(err)
+	} else if _, err := g.Samples(nil, 2); kvs.KindOf(err) != kvs.InvalidFrame {
+		t.Errorf("sound that grows by conversion: %v", err)
+	}
 	bad := Source{Table: []byte{9, 9}, Body: bytes.NewReader(nil), Tracks: f.source.Tracks}
 	if g, err := Open(bad); err != nil {
 		t.Error(err)

@@ -88,16 +88,16 @@ func (f *Fragment) track(number uint64) (*codec.Track, error) {
 }
 
 // frames walks over the frames of a track that have bytes, in the order of the body.
-func (f *Fragment) frames(number uint64) iter.Seq2[frames.Frame, error] {
+func (f *Fragment) frames(t *codec.Track) iter.Seq2[frames.Frame, error] {
 	return func(yield func(frames.Frame, error) bool) {
 		for r, err := range f.all() {
 			switch {
 			case err != nil:
 				yield(r, broken("the table of the fragment's frames cannot be read: %v", err))
 				return
-			case r.Track != number || r.Converted == 0:
+			case r.Track != t.Number || r.Converted == 0:
 				continue
-			case r.Converted > 2*r.Length || r.Decode < -maxTime || r.Decode > maxTime || r.Presentation < -maxTime || r.Presentation > maxTime:
+			case r.Converted > 2*r.Length || r.Converted != r.Length && !t.AnnexB || r.Decode < -maxTime || r.Decode > maxTime || r.Presentation < -maxTime || r.Presentation > maxTime:
 				yield(r, broken("the frame at byte %d of the fragment has an impossible length or time", r.Offset))
 				return
 			}

@@ -64,7 +64,7 @@ func (f *Fragment) Samples(memory []mp4.Sample, number uint64) (Part, error) {
 	if err != nil {
 		return Part{}, err
 	}
-	for r, err := range f.frames(number) {
+	for r, err := range f.frames(t) {
 		if err == nil {
 			err = c.add(&r)
 		}

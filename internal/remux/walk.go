@@ -40,17 +40,28 @@ func walk(s *Source) ([]frames.Frame, error) {
 		if err == nil {
 			err = w.item(it, it.Offset-int64(len(lead)))
 		}
-		if _, bad := errors.AsType[*mkv.SyntaxError](err); bad {
-			err = &kvs.Error{Kind: kvs.InvalidFrame, Message: "the fragment's media cannot be read", Cause: err}
+		whole := r.Offset() >= int64(len(lead))+s.Size // though the cluster may claim more
+		if _, bad := errors.AsType[*mkv.SyntaxError](err); bad || errors.Is(err, io.ErrUnexpectedEOF) && !whole {
+			return nil, &kvs.Error{Kind: kvs.InvalidFrame, Message: "the fragment's media cannot be read", Cause: err}
 		}
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && r.Offset() >= int64(len(lead))+s.Size:
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && whole:
 			w.sort()
-			return w.rows, nil
+			return w.rows, w.inside(s.Size)
 		case err != nil:
 			return nil, err
 		}
 	}
+}
+
+// inside fails unless the frames lie within the body. Only the last may not.
+func (w *walker) inside(size int64) error {
+	for i := range w.rows {
+		if r := &w.rows[i]; r.Offset+r.Length > size {
+			return broken("the frame at byte %d goes on behind the end of the fragment", r.Offset)
+		}
+	}
+	return nil
 }
 
 // header takes what the document says about times. Who cannot read it, cannot read the
