@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 
@@ -83,7 +82,7 @@ func newStreams(f *remux.Fragment) (streams []*stream, err error) {
 			m.out.Codec, m.sets = &codecs.H264{}, parameterSets(t.Config)
 		case codec.AAC:
 			c := &codecs.MPEG4Audio{}
-			if err := (*mpeg4audio.AudioSpecificConfig)(&c.Config).Unmarshal(t.Config); err != nil {
+			if err := c.Unmarshal(t.Config); err != nil {
 				return nil, &kvs.Error{Kind: kvs.InvalidPrivateData, Message: fmt.Sprintf("Invalid codec private data in fragment for track %d.", t.Number), Cause: err}
 			}
 			m.out.Codec = c
