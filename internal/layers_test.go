@@ -79,6 +79,7 @@ var floors = map[string]floor{
 	"internal/keep":          work2,
 	"internal/playback":      work2,
 	"internal/playback/cut":  work2,
+	"internal/playback/clip": work2,
 	"internal/demo":          work2,
 	"internal/backup":        work2,
 	"internal/rekey":         work2,
@@ -91,6 +92,7 @@ var floors = map[string]floor{
 	"internal/api/video":    doors3,
 	"internal/api/media":    doors3,
 	"internal/api/archived": doors3,
+	"internal/api/clips":    doors3,
 
 	"internal/config": frame4,
 	"internal/server": frame4,

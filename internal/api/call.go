@@ -68,6 +68,10 @@ func (c *Call) Begin(contentType string) {
 	c.Writer.Header().Set("Content-Type", contentType)
 }
 
+// Answered says which status a route answers with that writes its answer itself, if it is
+// not 200. It is for the log, and for [NewOutput].
+func (c *Call) Answered(status int) { c.status, c.streamed = status, true }
+
 // Session shows the call among the open sessions until it ends. It is for long calls,
 // once their stream is known.
 func (c *Call) Session() *sessions.Session {

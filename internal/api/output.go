@@ -28,11 +28,12 @@ type Output struct {
 	bytes   int64
 }
 
-// NewOutput begins the answer to c with status 200 and the given content type. It waits
+// NewOutput begins the answer to c with the given content type, and status 200 unless
+// [Call.Answered] said another. It waits
 // until ctx ends where a limit of the place says so; p may be nil.
 func NewOutput(ctx context.Context, c *Call, p *Place, contentType string, timeout time.Duration, counter prometheus.Counter) *Output {
 	c.Begin(contentType)
-	c.Writer.WriteHeader(http.StatusOK)
+	c.Writer.WriteHeader(c.status)
 	return &Output{ctx: ctx, place: p, w: c.Writer, ctrl: http.NewResponseController(c.Writer), timeout: timeout, counter: counter, session: c.Session()}
 }
 

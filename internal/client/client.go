@@ -80,6 +80,12 @@ func (c *Client) Call(ctx context.Context, op *wire.Operation, in wire.Input, ou
 // Stream calls an operation and returns its answer with the body unread, which the
 // caller closes. What the server refuses is an *[Error].
 func (c *Client) Stream(ctx context.Context, op *wire.Operation, in wire.Input) (*http.Response, error) {
+	return c.StreamWith(ctx, op, in, func(*http.Request) {})
+}
+
+// StreamWith is [Client.Stream] with what edit adds to the request before it is signed:
+// query parameters of our own, or a Range. The answer may be 206 Partial Content.
+func (c *Client) StreamWith(ctx context.Context, op *wire.Operation, in wire.Input, edit func(*http.Request)) (*http.Response, error) {
 	body, err := wire.Encode(in)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", op.Name, err)
@@ -89,6 +95,7 @@ func (c *Client) Stream(ctx context.Context, op *wire.Operation, in wire.Input) 
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	edit(req)
 	return c.do(op, req, sigv4.PayloadHash(body))
 }
 
@@ -105,7 +112,7 @@ func (c *Client) request(ctx context.Context, op *wire.Operation, body io.Reader
 	return req, nil
 }
 
-// do signs and sends a request. An answer other than 200 becomes an *Error.
+// do signs and sends a request. An answer other than 200 and 206 becomes an *Error.
 func (c *Client) do(op *wire.Operation, req *http.Request, payloadHash string) (*http.Response, error) {
 	signer := sigv4.Signer{Credentials: c.Credentials, Region: c.Region, Service: signingName, Now: c.Now}
 	if err := signer.Sign(req, payloadHash); err != nil {
@@ -119,7 +126,7 @@ func (c *Client) do(op *wire.Operation, req *http.Request, payloadHash string) (
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", op.Name, err)
 	}
-	if resp.StatusCode == http.StatusOK {
+	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent {
 		return resp, nil
 	}
 	defer resp.Body.Close()

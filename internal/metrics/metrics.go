@@ -81,8 +81,8 @@ func (s *Set) addRequests() {
 func (s *Set) addMedia() {
 	s.PutSessions = s.gauge("millrace_put_sessions", "PutMedia sessions open now.")
 	s.PutBytes = s.counter("millrace_put_bytes_total", "Bytes of Matroska read from producers.")
-	s.GetSessions = s.gaugeVec("millrace_get_sessions", "GetMedia and GetMediaForFragmentList sessions open now.", "operation")
-	s.GetBytes = s.counterVec("millrace_get_bytes_total", "Bytes of Matroska sent to consumers.", "operation")
+	s.GetSessions = s.gaugeVec("millrace_get_sessions", "GetMedia, GetMediaForFragmentList and GetClip calls open now.", "operation")
+	s.GetBytes = s.counterVec("millrace_get_bytes_total", "Bytes of media sent to consumers, by operation: Matroska, clips in MP4.", "operation")
 	s.PlaybackBytes = s.counterVec("millrace_playback_bytes_total", "Bytes of playlists, manifests and segments sent to players, by action.", "action")
 	s.Acks = s.counterVec("millrace_acks_total", "Acknowledgements sent to producers.", "type")
 	s.AckErrors = s.counterVec("millrace_ack_errors_total", "ERROR acknowledgements by code.", "code")

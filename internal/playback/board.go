@@ -52,12 +52,16 @@ func noFragments() error {
 	return kvs.Errorf(kvs.NotFound, "No fragments found in the stream for the streaming request.")
 }
 
+func noRetention() error {
+	return kvs.Errorf(kvs.NoRetention, "The stream has no data retention: GetHLSStreamingSessionURL, GetDASHStreamingSessionURL and GetClip need stored fragments.")
+}
+
 // Begin begins a session: it fills the base of what is wanted, and returns the first
 // fragment of its list. It fails with kind NoRetention for a stream that stores nothing and
 // with NotFound when there is nothing to list.
 func (b *Board) Begin(ctx context.Context, s kvs.Stream, want Session) (Session, archive.Stored, error) {
 	if s.Retention == 0 {
-		return want, archive.Stored{}, kvs.Errorf(kvs.NoRetention, "The stream has no data retention: GetHLSStreamingSessionURL, GetDASHStreamingSessionURL and GetClip need stored fragments.")
+		return want, archive.Stored{}, noRetention()
 	}
 	want.Stream, want.StreamCreated, want.Base = s.ID, s.Created, Base{}
 	want.Range.Start = max(0, want.Range.Start)

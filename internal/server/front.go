@@ -11,11 +11,13 @@ import (
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/api/admin"
 	"github.com/millrace/millrace/internal/api/archived"
+	"github.com/millrace/millrace/internal/api/clips"
 	"github.com/millrace/millrace/internal/api/media"
 	"github.com/millrace/millrace/internal/api/video"
 	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/playback"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/sigv4"
 )
@@ -38,6 +40,11 @@ func (s *Server) openFront(context.Context) error {
 	routes = append(routes, archived.Routes(archived.Options{
 		Catalog: s.catalog, Archive: s.archive, Player: s.player, Metrics: s.metrics,
 		Share: api.Share{Limits: s.book, Sessions: quota.PickSessions, Bandwidth: quota.PickBandwidth}, TokenKey: tokenKey,
+		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
+	})...)
+	routes = append(routes, clips.Routes(clips.Options{
+		Board:   playback.NewBoard(playback.BoardOptions{Archive: s.archive, Now: s.config.Now}),
+		Archive: s.archive, Limits: s.book, Metrics: s.metrics,
 		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
 	})...)
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)

@@ -52,6 +52,8 @@ var proofs = map[string]proof{
 	"GetMediaForFragmentList.bandwidth": slowList,
 	"GetMediaForFragmentList.fragments": longList,
 	"ListFragments.results":             longPage,
+	"GetClip.bytes":                     shortClip,
+	"GetClip.fragments":                 shortClip,
 	"points.metadata":                   spentMetadata,
 	"points.media":                      spentMedia,
 	"listener.strangers":                tooManyStrangers,
@@ -111,14 +113,14 @@ func unproved(all map[string]proof) error {
 
 // A row that nobody proves, and a proof of no row, are found.
 func TestUnprovedLimitsAreFound(t *testing.T) {
-	fewer := map[string]proof{"from.nowhere": tooOld, "GetClip.bytes": tooOld}
+	fewer := map[string]proof{"from.nowhere": tooOld, "GetImages.bytes": tooOld}
 	for name, p := range proofs {
 		if name != "points.media" {
 			fewer[name] = p
 		}
 	}
 	err := unproved(fewer)
-	for _, want := range []string{"points.media: GetMediaForFragmentList is served", "from.nowhere: is no limit", "GetClip.bytes: has a proof"} {
+	for _, want := range []string{"points.media: GetMediaForFragmentList is served", "from.nowhere: is no limit", "GetImages.bytes: has a proof"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}

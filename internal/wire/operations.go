@@ -411,7 +411,7 @@ var Operations = []Operation{
 		PayloadOutput: true,
 	},
 	{
-		Name: "GetClip", Service: Archived, Method: "POST", Path: "/getClip", Served: false,
+		Name: "GetClip", Service: Archived, Method: "POST", Path: "/getClip", Served: true,
 		Exceptions: []Exception{
 			{"ClientLimitExceededException", 400, "Message"},
 			{"InvalidArgumentException", 400, "Message"},

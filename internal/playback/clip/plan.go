@@ -1,0 +1,162 @@
+package clip
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/codec"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/mp4"
+	"github.com/millrace/millrace/internal/remux"
+	"github.com/millrace/millrace/internal/tally"
+)
+
+// plan is a clip while its fragments are looked through.
+type plan struct {
+	o       *Options
+	movie   *mp4.Movie
+	tracks  []lane
+	parts   []part
+	headers headers
+	before  *archive.Stored // the fragment before
+	begin   int64           // of this one on the timeline, milliseconds
+	samples []mp4.Sample    // memory
+	load    int64           // what the file is at most, so far
+}
+
+// lane is a track of the file: one track of the fragments, as long as it keeps its codec.
+type lane struct {
+	number uint64
+	kind   codec.Kind
+	scale  uint32
+	now    uint64 // fingerprint of its last sample description
+}
+
+// Bounds of what the head of a file takes.
+const (
+	headSize   = 8 << 10
+	sampleSize = 4 + 4 + 8 + 8 // stsz, stss, stts, ctts
+	chunkSize  = 8 + 12        // co64, stsc
+)
+
+func newPlan(o *Options) *plan {
+	p := &plan{o: o, load: headSize}
+	if len(o.Fragments) > 0 {
+		p.movie = mp4.NewMovie(o.Fragments[0].Producer + kvs.Millis(o.Skip))
+	}
+	return p
+}
+
+// fragment puts a fragment behind the others. It reports whether the clip is full without
+// it.
+func (p *plan) fragment(ctx context.Context, s *archive.Stored) (full bool, err error) {
+	r, err := p.o.Archive.OpenRecord(ctx, *s)
+	if kvs.KindOf(err) == kvs.NotFound && err != nil { // it expired meanwhile
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = r.Close() }()
+	codecs, err := p.headers.of(r, s)
+	if err != nil {
+		return false, err
+	}
+	if len(p.parts) == 0 {
+		if err := check(codecs, p.o.Strict); err != nil {
+			return false, err
+		}
+		if p.o.Skip > 0 && s.Number == p.o.Fragments[0].Number {
+			p.movie.Begin(p.o.Skip)
+		}
+	} else if err := codec.Check(codecs); err != nil {
+		return false, err
+	}
+	f, err := openFragment(r, s, codecs)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return p.add(f, s, codecs)
+}
+
+// openFragment looks for the frames of a fragment.
+func openFragment(r *archive.Reader, s *archive.Stored, codecs []codec.Track) (*remux.Fragment, error) {
+	table, err := r.Frames()
+	if err != nil {
+		return nil, err
+	}
+	src := remux.Source{Table: table, Body: r, Size: r.Size(), Length: s.Duration, Tracks: codecs}
+	if len(table) == 0 {
+		if src.Header, err = readHeader(r); err != nil {
+			return nil, err
+		}
+	}
+	return remux.Open(src)
+}
+
+// add puts the samples of a fragment into the movie.
+func (p *plan) add(f *remux.Fragment, s *archive.Stored, codecs []codec.Track) (full bool, err error) {
+	begin := p.begin
+	if p.before != nil {
+		begin += tally.Step(&p.before.Fragment, &s.Fragment)
+	}
+	var pieces []remux.Part
+	load, size := p.load, int64(0)
+	memory := p.samples[:0]
+	for i := range codecs {
+		piece, err := f.Samples(memory[len(memory):], codecs[i].Number)
+		if err != nil {
+			return false, err
+		}
+		n := len(piece.Samples)
+		memory = append(memory, piece.Samples...) // in place, unless the memory grew
+		piece.Samples = memory[len(memory)-n:]
+		pieces = append(pieces, piece)
+		load += piece.Bytes + int64(n)*sampleSize + chunkSize
+		size += piece.Bytes
+	}
+	p.samples = memory[:0]
+	if p.o.MaxBytes > 0 && load > p.o.MaxBytes && len(p.parts) > 0 {
+		return true, nil
+	}
+	part := part{stored: s, at: p.movie.Payload(), size: size, codecs: codecs}
+	for i := range pieces {
+		if len(pieces[i].Samples) == 0 {
+			continue
+		}
+		if err := p.chunk(&pieces[i], begin); err != nil {
+			return false, err
+		}
+		part.tracks = append(part.tracks, pieces[i].Track.Number)
+	}
+	p.parts = append(p.parts, part)
+	p.before, p.begin, p.load = s, begin, load
+	return false, nil
+}
+
+// chunk adds one track's samples.
+func (p *plan) chunk(piece *remux.Part, begin int64) error {
+	i, err := p.lane(piece.Track)
+	if err != nil {
+		return err
+	}
+	return p.movie.Chunk(i, remux.Units(kvs.Millis(begin), piece.Scale)+piece.First, piece.Samples)
+}
+
+// lane returns the track of the file that a track goes on in.
+func (p *plan) lane(t *codec.Track) (int, error) {
+	for i := range p.tracks {
+		l := &p.tracks[i]
+		if l.number != t.Number || l.kind != t.Kind || l.scale != mp4.Timescale(t) {
+			continue
+		}
+		if l.now == t.Fingerprint {
+			return i, nil
+		}
+		l.now = t.Fingerprint
+		return i, p.movie.Codec(i, t)
+	}
+	p.tracks = append(p.tracks, lane{t.Number, t.Kind, mp4.Timescale(t), t.Fingerprint})
+	return p.movie.Track(t)
+}
