@@ -38,6 +38,8 @@ type cli struct {
 	Put     putCmd     `cmd:"" help:"Send Matroska to a stream."`
 	Get     getCmd     `cmd:"" help:"Read media from a stream."`
 	List    listCmd    `cmd:"" help:"List the fragments that a stream keeps."`
+	HLS     hlsCmd     `cmd:"" name:"hls" help:"Print a URL that plays a stream by HLS."`
+	Dash    dashCmd    `cmd:"" help:"Print a URL that plays a stream by MPEG-DASH."`
 	Clock   clockCmd   `cmd:"" help:"Show or move the clock of a development server."`
 	Reset   resetCmd   `cmd:"" help:"Delete all streams of a development server."`
 	Lint    lintCmd    `cmd:"" help:"Say what a server would refuse of a file, before it is sent."`
