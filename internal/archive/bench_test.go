@@ -120,7 +120,7 @@ func filled(b *testing.B, rows int) *Archive {
 				return err
 			}
 		}
-		if err := (totals{1: {rows: int64(rows)}}).count(context.Background(), tx); err != nil {
+		if err := (totals{1: {share: share{rows: int64(rows)}}}).count(context.Background(), tx); err != nil {
 			return err
 		}
 		return in.Close()

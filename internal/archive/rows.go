@@ -44,7 +44,7 @@ func (x *index) addFragments(ctx context.Context, runs []*run) error {
 				}
 				grown.share.rows++
 				grown.share.bytes += p.length
-				counts.add(p.Stream, 1, p.length)
+				counts.add(p.Stream, 1, p.length, p.Duration)
 			}
 			if err := advance(ctx, tx, r.seg.ID, grown); err != nil {
 				return err
@@ -85,7 +85,7 @@ func (x *index) replay(ctx context.Context, id, length int64, found []finding) (
 			if fresh {
 				grown.share.rows++
 				grown.share.bytes += f.length
-				counts.add(f.Stream, 1, f.length)
+				counts.add(f.Stream, 1, f.length, f.Duration)
 			}
 		}
 		added = int(grown.share.rows)
@@ -114,7 +114,7 @@ func (in *inserter) move(ctx context.Context, tx *sql.Tx, s *Stored, counts tota
 	if _, err := tx.ExecContext(ctx, `UPDATE segments SET live = live - 1, bytes = bytes - $2 WHERE id = $1`, from, length); err != nil {
 		return false, err
 	}
-	counts.add(s.Stream, -1, -length)
+	counts.add(s.Stream, -1, -length, 0)
 	return in.insert(ctx, s)
 }
 
@@ -240,11 +240,16 @@ func advance(ctx context.Context, tx *sql.Tx, id int64, g growth) error {
 }
 
 // totals is what a transaction adds to the counts of streams, or takes from them.
-type totals map[kvs.StreamID]share
+type totals map[kvs.StreamID]total
 
-func (t totals) add(id kvs.StreamID, rows, bytes int64) {
+type total struct {
+	share
+	longest int64 // of the fragments that came, in milliseconds
+}
+
+func (t totals) add(id kvs.StreamID, rows, bytes, longest int64) {
 	s := t[id]
-	t[id] = share{s.rows + rows, s.bytes + bytes}
+	t[id] = total{share{s.rows + rows, s.bytes + bytes}, max(s.longest, longest)}
 }
 
 // maxCounted is how many streams one statement counts.
@@ -254,16 +259,18 @@ const maxCounted = 500
 // each stream would cost as much as a fragment's row.
 func (t totals) count(ctx context.Context, tx *sql.Tx) error {
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(t)), maxCounted) {
-		text := []byte(`INSERT INTO streams (stream, fragments, bytes) VALUES `)
+		text := []byte(`INSERT INTO streams (stream, fragments, bytes, longest) VALUES `)
 		for i, id := range ids {
 			if i > 0 {
 				text = append(text, ',')
 			}
 			text = append(strconv.AppendInt(append(text, '('), int64(id), 10), ',')
 			text = append(strconv.AppendInt(text, t[id].rows, 10), ',')
-			text = append(strconv.AppendInt(text, t[id].bytes, 10), ')')
+			text = append(strconv.AppendInt(text, t[id].bytes, 10), ',')
+			text = append(strconv.AppendInt(text, t[id].longest, 10), ')')
 		}
-		text = append(text, ` ON CONFLICT (stream) DO UPDATE SET fragments = streams.fragments + excluded.fragments, bytes = streams.bytes + excluded.bytes`...)
+		text = append(text, ` ON CONFLICT (stream) DO UPDATE SET fragments = streams.fragments + excluded.fragments, bytes = streams.bytes + excluded.bytes,
+			longest = CASE WHEN streams.longest < excluded.longest THEN excluded.longest ELSE streams.longest END`...)
 		if _, err := tx.ExecContext(ctx, string(text)); err != nil { // numbers only
 			return err
 		}

@@ -51,15 +51,16 @@ const (
 
 const (
 	measured = `SELECT n, server, live_seq, changes, ms FROM fragments WHERE stream = $1 AND `
-	// kept is where the rows begin that the horizon $2 has not reached. Numbers and server
+	// oldest is where the rows begin that the horizon $2 has not reached. Numbers and server
 	// timestamps of a stream grow together.
-	kept = `n >= (SELECT n FROM fragments WHERE stream = $1 AND server >= $2 ORDER BY server, n LIMIT 1)`
+	oldest = `(SELECT n FROM fragments WHERE stream = $1 AND server >= $2 ORDER BY server, n LIMIT 1)`
+	kept   = `n >= ` + oldest
 )
 
 // lists are the prepared statements of those who list fragments in order.
 type lists struct {
-	latest, span, probe, bounds *sql.Stmt
-	begin                       [2]*sql.Stmt // per clock
+	latest, span, probe, bounds, longest *sql.Stmt
+	begin                                [2]*sql.Stmt // per clock
 }
 
 func (q *lists) statements(all map[**sql.Stmt]string) {
@@ -70,9 +71,12 @@ func (q *lists) statements(all map[**sql.Stmt]string) {
 	all[&q.bounds] = `SELECT (SELECT n FROM fragments WHERE stream = $1 AND server >= $2 ORDER BY server, n LIMIT 1),
 		(SELECT n FROM fragments WHERE stream = $1 ORDER BY n DESC LIMIT 1)`
 
+	all[&q.longest] = `SELECT longest FROM streams WHERE stream = $1`
 	all[&q.begin[kvs.ServerClock]] = from + kept + ` AND n >= (SELECT n FROM fragments WHERE stream = $1 AND server >= $3 ORDER BY server, n LIMIT 1)
 		AND n <= (SELECT n FROM fragments WHERE stream = $1 AND server <= $4 ORDER BY server DESC, n DESC LIMIT 1) ORDER BY n LIMIT $5`
-	all[&q.begin[kvs.ProducerClock]] = from + `n >= (SELECT MIN(n) FROM fragments WHERE stream = $1 AND producer >= $3 AND producer <= $4 AND ` + kept + `)
+	// Without the + 0 all older rows would be looked at, in the order of their numbers.
+	all[&q.begin[kvs.ProducerClock]] = from + `n >= (SELECT MIN(n + 0) FROM fragments WHERE stream = $1
+		AND producer >= $3 AND producer <= $4 AND n + 0 >= ` + oldest + `)
 		ORDER BY n LIMIT $5`
 }
 
@@ -190,7 +194,13 @@ func (a *Archive) probe(ctx context.Context, id kvs.StreamID, from, before int64
 	return s, err == nil, err
 }
 
-// Longest returns the milliseconds of the longest fragment that the stream ever stored.
-func (a *Archive) Longest(_ context.Context, _ kvs.StreamID) (int64, error) {
-	return a.longest.Load(), nil
+// Longest returns the milliseconds of the longest fragment that the stream stored since it
+// kept nothing; 0 when it keeps nothing. The index may have been made again since: then of
+// those that are left.
+func (a *Archive) Longest(ctx context.Context, id kvs.StreamID) (longest int64, err error) {
+	err = a.queries.longest.QueryRowContext(ctx, int64(id)).Scan(&longest)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return longest, err
 }

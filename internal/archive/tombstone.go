@@ -331,7 +331,7 @@ func removeNamed(ctx context.Context, tx *sql.Tx, all []tombstone) (taken []shar
 			return nil, err
 		}
 		taken = append(taken, s)
-		counts.add(t.stream, -s.rows, -s.bytes)
+		counts.add(t.stream, -s.rows, -s.bytes, 0)
 		segments[t.segment] = share{segments[t.segment].rows + s.rows, segments[t.segment].bytes + s.bytes}
 	}
 	for id, s := range segments {

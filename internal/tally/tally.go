@@ -30,6 +30,7 @@ type state struct {
 	greatest int64 // number, counter part
 	facts    segment.Facts
 	ends     [2]kvs.Millis // of the last fragment, per clock
+	duration int64         // of the last fragment
 	behind   bool          // others were counted behind it, and are gone
 }
 
@@ -59,7 +60,7 @@ func Resume(f kvs.Fragment, facts segment.Facts, greatest, top int64) *Stream {
 func (s *state) set(f kvs.Fragment, facts segment.Facts) {
 	tracks := append(s.facts.Tracks[:0], facts.Tracks...)
 	s.any, s.greatest, s.facts, s.behind = true, f.Number.N, facts, false
-	s.facts.Tracks = tracks
+	s.facts.Tracks, s.duration = tracks, f.Duration
 	for c := range s.ends {
 		s.ends[c] = f.At(kvs.Clock(c)) + kvs.Millis(f.Duration)
 	}
@@ -104,6 +105,9 @@ func (s *state) next(f *kvs.Fragment, tracks []segment.Track) segment.Facts {
 	}
 	if !s.any || s.facts.LiveSeq == 0 { // nothing that was counted came before
 		return n
+	}
+	if !s.behind {
+		n.Millis += drift(s.ends[kvs.ProducerClock], s.duration, f)
 	}
 	if !Same(s.facts.Tracks, tracks) {
 		n.Changes++

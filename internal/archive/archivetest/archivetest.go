@@ -140,7 +140,7 @@ var segments = fmt.Sprintf(`INSERT INTO segments (id, salt, version, class, tier
 const segmentLength = 1_000_000 + perSegment*recordBytes
 
 // streams counts what the streams have.
-const streams = `INSERT INTO streams (stream, fragments, bytes) SELECT stream, COUNT(*), SUM(length) FROM fragments GROUP BY stream`
+const streams = `INSERT INTO streams (stream, fragments, bytes, longest) SELECT stream, COUNT(*), SUM(length), MAX(duration) FROM fragments GROUP BY stream`
 
 // makeSegments makes the files: heads and holes.
 func makeSegments(dir string, s Shape) error {

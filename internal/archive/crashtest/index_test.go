@@ -67,7 +67,8 @@ func (m image) put(dir string, end int) error {
 // dump returns the rows of the index that a start must make the same, whatever it began
 // with. What the index says of the journal must be true of its file, which the start may
 // have made or added to. That a segment may have two files, one of them in the other
-// folder, is said until a pass has seen that it has not.
+// folder, is said until a pass has seen that it has not. How long the longest fragment of a
+// stream was may be known of one that is gone.
 func dump(path string, salt, end int64) (rows string, err error) {
 	pool, err := db.OpenCopy(path)
 	if err != nil {
@@ -78,7 +79,7 @@ func dump(path string, salt, end int64) (rows string, err error) {
 	for _, query := range []string{
 		"SELECT * FROM fragments ORDER BY stream, n",
 		"SELECT id, salt, version, class, tier, created, length, sealed, warm % 2, live, bytes, total, longest FROM segments ORDER BY id",
-		"SELECT * FROM streams ORDER BY stream",
+		"SELECT stream, fragments, bytes, longest >= (SELECT MAX(duration) FROM fragments AS f WHERE f.stream = streams.stream) FROM streams ORDER BY stream",
 		fmt.Sprintf("SELECT salt = %d AND position = %d AS true FROM journal", salt, end),
 	} {
 		if err := dumpTable(&b, pool, query); err != nil {
