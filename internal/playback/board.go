@@ -32,7 +32,9 @@ type BoardOptions struct {
 // the same archive gives the same lists. All methods may be called from any number of
 // goroutines.
 type Board struct {
-	o BoardOptions
+	o           BoardOptions
+	windows     memory[windowKey, window]
+	collections memory[collectionKey, run]
 }
 
 // NewBoard makes a Board.
@@ -40,8 +42,13 @@ func NewBoard(o BoardOptions) *Board {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Board{o: o}
+	return &Board{o: o, windows: newMemory[windowKey, window](rememberedRows), collections: newMemory[collectionKey, run](rememberedRuns)}
 }
+
+const (
+	rememberedRows = 65536 // some 20 MB
+	rememberedRuns = 4096
+)
 
 // livePause is how long a producer may pause until there is nothing to begin a LIVE session
 // with (spec: fragments in the last 30 seconds).
@@ -65,7 +72,10 @@ func (b *Board) Begin(ctx context.Context, s kvs.Stream, want Session) (Session,
 	}
 	want.Stream, want.StreamCreated, want.Base = s.ID, s.Created, Base{}
 	want.Range.Start = max(0, want.Range.Start)
-	horizon := s.Horizon(want.Created)
+	return b.begin(ctx, want, s.Horizon(want.Created))
+}
+
+func (b *Board) begin(ctx context.Context, want Session, horizon kvs.Millis) (Session, archive.Stored, error) {
 	switch want.Mode {
 	case OnDemand:
 		return b.beginStatic(ctx, want, horizon)
@@ -107,7 +117,15 @@ func baseOf(s *archive.Stored, c kvs.Clock) Base {
 // Timeline returns the list of a session at a moment, or an error of kind NotFound when
 // nothing is left to list.
 func (b *Board) Timeline(ctx context.Context, s kvs.Stream, ses *Session, now kvs.Millis) (*Timeline, error) {
-	horizon := s.Horizon(now)
+	t, err := b.timeline(ctx, ses, now, s.Horizon(now))
+	if err != nil {
+		return nil, err
+	}
+	t.Ended = t.Ended || s.Status == kvs.Deleting
+	return t, nil
+}
+
+func (b *Board) timeline(ctx context.Context, ses *Session, now, horizon kvs.Millis) (*Timeline, error) {
 	if ses.Mode == OnDemand {
 		return b.static(ctx, ses, horizon)
 	}
@@ -116,21 +134,38 @@ func (b *Board) Timeline(ctx context.Context, s kvs.Stream, ses *Session, now kv
 		return nil, err
 	}
 	rows := trim(w.rows, ses, w.end, horizon)
-	if len(rows) == 0 || ses.Mode == Live && ses.Break && paused(rows, now) {
+	if len(rows) == 0 || anew(&rows[0], ses) || ses.Mode == Live && ses.Break && paused(rows, now) {
 		return nil, noFragments()
 	}
 	t := moving(rows, ses)
 	t.Target = t.target(w.longest)
-	t.Ended = w.ended || s.Status == kvs.Deleting || now >= ses.Expires-kvs.Millis(t.Target)*1000
+	t.Ended = w.ended || now >= ses.Expires-kvs.Millis(t.Target)*1000
 	return t, nil
+}
+
+// anew reports whether the stream kept nothing since the session began: its counts have
+// begun again, and nothing that comes now has to do with what was listed. Then LiveSeq goes
+// on at the time of day, which is an hour later at least.
+func anew(s *archive.Stored, ses *Session) bool {
+	b := &ses.Base
+	const most = 3_000_000 // fragments in the 12 hours of a session
+	return s.Facts.LiveSeq-b.LiveSeq > most || int64(s.Facts.Changes) < b.Changes || gapsOf(s, ses.Clock) < b.Gaps ||
+		s.Facts.Millis-s.Duration < b.Millis
 }
 
 // window is the rows that a live list is cut from.
 type window struct {
+	changed uint64           // what Changed was before they were read
 	rows    []archive.Stored // in live order
 	end     int64            // LiveSeq of the last one that is listed; it may be gone
 	ended   bool             // nothing comes behind it
 	longest int64            // fragment of the stream, in milliseconds
+}
+
+// windowKey names a window at the live edge.
+type windowKey struct {
+	stream  kvs.StreamID
+	maximum int
 }
 
 func (b *Board) window(ctx context.Context, ses *Session, now, horizon kvs.Millis) (window, error) {
@@ -140,15 +175,27 @@ func (b *Board) window(ctx context.Context, ses *Session, now, horizon kvs.Milli
 	return b.newest(ctx, ses, horizon)
 }
 
-// newest returns the window at the live edge.
-func (b *Board) newest(ctx context.Context, ses *Session, horizon kvs.Millis) (w window, err error) {
+// newest returns the window at the live edge. All sessions that list as many fragments
+// share it until the rows of the stream change.
+func (b *Board) newest(ctx context.Context, ses *Session, horizon kvs.Millis) (window, error) {
+	m := b.windows.open(windowKey{ses.Stream, ses.Max}, ses.Max)
+	defer m.mu.Unlock()
+	changed := b.o.Archive.Changed(ses.Stream)
+	if m.known && m.value.changed == changed {
+		return m.value, nil
+	}
+	w := window{changed: changed}
+	var err error
 	if w.longest, err = b.o.Archive.Longest(ctx, ses.Stream); err != nil {
 		return w, err
 	}
-	if w.rows, err = b.o.Archive.Latest(ctx, ses.Stream, 0, ses.Max, horizon); err != nil || len(w.rows) == 0 {
+	if w.rows, err = b.o.Archive.Latest(ctx, ses.Stream, 0, ses.Max, horizon); err != nil {
 		return w, err
 	}
-	w.end = b.edge(&w.rows[len(w.rows)-1])
+	if len(w.rows) > 0 {
+		w.end = b.edge(&w.rows[len(w.rows)-1])
+	}
+	m.value, m.known = w, true
 	return w, nil
 }
 
@@ -156,9 +203,9 @@ func (b *Board) newest(ctx context.Context, ses *Session, horizon kvs.Millis) (w
 // given. When those behind it were removed their numbers are not known any more: it is the
 // greatest they may have had, so that no list begins where it began before they came.
 func (b *Board) edge(newest *archive.Stored) int64 {
-	behind := b.o.Archive.Top(newest.Stream) - newest.Number.N
-	if b.o.Archive.Top(newest.Stream) < newest.Number.N { // or none
-		behind = 0
+	top := b.o.Archive.Top(newest.Stream)
+	if top <= newest.Number.N {
+		return newest.Facts.LiveSeq
 	}
-	return newest.Facts.LiveSeq + behind
+	return newest.Facts.LiveSeq + top - newest.Number.N
 }

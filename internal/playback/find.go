@@ -7,38 +7,44 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 )
 
-// maxSets is how many codec sets a session may have (spec: at most 500 changes of codec
-// private data).
-const maxSets = 500
-
 // Find returns the fragment that a DASH session calls number, from 1. It reports false when
 // there is none.
 func (b *Board) Find(ctx context.Context, s kvs.Stream, ses *Session, number int64) (Entry, bool, error) {
+	return b.findNumber(ctx, ses, number, b.horizon(s))
+}
+
+func (b *Board) horizon(s kvs.Stream) kvs.Millis { return s.Horizon(kvs.MillisOf(b.o.Now())) }
+
+func (b *Board) findNumber(ctx context.Context, ses *Session, number int64, horizon kvs.Millis) (Entry, bool, error) {
 	if number < 1 {
 		return Entry{}, false, nil
 	}
 	if ses.Mode == OnDemand {
-		return b.findStatic(ctx, s, ses, func(e *Entry) bool { return e.Number == number-1 })
+		return b.findStatic(ctx, ses, horizon, func(e *Entry) bool { return e.Number == number-1 })
 	}
 	value := ses.Base.LiveSeq + number - 1
-	return b.find(ctx, s, ses, archive.ByLiveSeq, value, func(f *archive.Stored) bool { return f.Facts.LiveSeq == value })
+	return b.find(ctx, ses, horizon, archive.ByLiveSeq, value, func(f *archive.Stored) bool { return f.Facts.LiveSeq == value })
 }
 
 // FindSet returns the first fragment of a codec set that is still there: one to read the
 // header from. It reports false when there is none.
 func (b *Board) FindSet(ctx context.Context, s kvs.Stream, ses *Session, set int64) (Entry, bool, error) {
-	if set < 0 || set > maxSets {
+	return b.findSet(ctx, ses, set, b.horizon(s))
+}
+
+func (b *Board) findSet(ctx context.Context, ses *Session, set int64, horizon kvs.Millis) (Entry, bool, error) {
+	if set < 0 {
 		return Entry{}, false, nil
 	}
 	if ses.Mode == OnDemand {
-		return b.findStatic(ctx, s, ses, func(e *Entry) bool { return e.Set == set })
+		return b.findStatic(ctx, ses, horizon, func(e *Entry) bool { return e.Set == set })
 	}
 	value := ses.Base.Changes + set
-	return b.find(ctx, s, ses, archive.ByChanges, value, func(f *archive.Stored) bool { return int64(f.Facts.Changes) == value })
+	return b.find(ctx, ses, horizon, archive.ByChanges, value, func(f *archive.Stored) bool { return int64(f.Facts.Changes) == value })
 }
 
-func (b *Board) findStatic(ctx context.Context, s kvs.Stream, ses *Session, fits func(*Entry) bool) (Entry, bool, error) {
-	t, err := b.static(ctx, ses, s.Horizon(kvs.MillisOf(b.o.Now())))
+func (b *Board) findStatic(ctx context.Context, ses *Session, horizon kvs.Millis, fits func(*Entry) bool) (Entry, bool, error) {
+	t, err := b.static(ctx, ses, horizon)
 	if kvs.KindOf(err) == kvs.NotFound {
 		return Entry{}, false, nil
 	}
@@ -53,8 +59,8 @@ func (b *Board) findStatic(ctx context.Context, s kvs.Stream, ses *Session, fits
 	return Entry{}, false, nil
 }
 
-func (b *Board) find(ctx context.Context, s kvs.Stream, ses *Session, by archive.Measure, value int64, fits func(*archive.Stored) bool) (Entry, bool, error) {
-	f, ok, err := b.o.Archive.Seek(ctx, ses.Stream, by, value, s.Horizon(kvs.MillisOf(b.o.Now())))
+func (b *Board) find(ctx context.Context, ses *Session, horizon kvs.Millis, by archive.Measure, value int64, fits func(*archive.Stored) bool) (Entry, bool, error) {
+	f, ok, err := b.o.Archive.Seek(ctx, ses.Stream, by, value, horizon)
 	if err != nil || !ok || !fits(&f) {
 		return Entry{}, false, err
 	}

@@ -145,18 +145,18 @@ func (t *Timeline) target(longest int64) int64 {
 
 // trim returns what a live list shows of rows, which are in live order, when it ends with
 // the fragment of a LiveSeq: at most s.Max of them, the last ones, behind the last hole and
-// behind the last fragment that has a twin on the producer's clock. As end, horizon and
-// what is removed only go forward, so does the first fragment.
+// behind the last fragment that has a twin on the producer's clock. When the one at the end
+// is gone it shows nothing. As end, horizon and what is removed only go forward, so does the first fragment.
 func trim(rows []archive.Stored, s *Session, end int64, horizon kvs.Millis) []archive.Stored {
 	k := len(rows)
 	for k > 0 && rows[k-1].Facts.LiveSeq > end {
 		k--
 	}
 	rows = rows[:k]
-	twins := s.Clock == kvs.ProducerClock
-	if k == 0 || twins && rows[k-1].Facts.LiveSeq < end {
-		return nil // what is gone from the end may have been a twin
+	if k == 0 || rows[k-1].Facts.LiveSeq < end {
+		return nil // what is gone from the end may have been behind a hole, or a twin
 	}
+	twins := s.Clock == kvs.ProducerClock
 	first := max(end-int64(s.Max)+1, s.Base.LiveSeq)
 	for k > 0 {
 		f := &rows[k-1]
