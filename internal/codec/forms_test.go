@@ -241,3 +241,35 @@ func TestRateOfTheHeader(t *testing.T) {
 		}
 	}
 }
+
+// The records of ffmpeg, taken apart to parameter sets behind start codes, are made again
+// byte by byte.
+func TestRecordsMadeAgain(t *testing.T) {
+	for _, r := range recordings(t) {
+		c, err := Of(&r.track)
+		if err != nil || !c.Kind.Video() || c.AnnexB {
+			continue
+		}
+		var stream []byte
+		add := func(u []byte) { stream = append(append(stream, 0, 0, 1), u...) }
+		rest := c.Config
+		if c.Kind == H264 {
+			rest, _ = sets(rest[6:], int(rest[5]&0x1F), add)
+			sets(rest[1:], int(rest[0]), add)
+		} else {
+			arrays := int(rest[recordHead-1])
+			for rest = rest[recordHead:]; arrays > 0; arrays-- {
+				rest, _ = sets(rest[3:], int(rest[1])<<8|int(rest[2]), add)
+			}
+		}
+		got, err := of(r.track.CodecID, stream)
+		want := bytes.Clone(c.Config)
+		if c.Kind == H265 && want[recordHead-1] > 3 { // other units than parameter sets
+			want[recordHead-1] = 3
+			want = want[:len(got.Config)]
+		}
+		if err != nil || !bytes.Equal(got.Config, want) {
+			t.Errorf("%s: %v\n%x, ffmpeg's is\n%x", r.name, err, got.Config, want)
+		}
+	}
+}
