@@ -88,3 +88,10 @@ func (c *cache[V]) keep(e *entry[V]) {
 		c.used -= oldest.size
 	}
 }
+
+// held counts the values that are kept, and their bytes.
+func (c *cache[V]) held() (values, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(c.order.Len()), c.used
+}

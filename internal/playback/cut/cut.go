@@ -9,6 +9,7 @@ package cut
 
 import (
 	"context"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
@@ -57,8 +58,26 @@ const (
 	defaultWork  = 256 << 20
 )
 
+// Stats are what a [Cutter] did since it was made, and what it holds.
+type Stats struct {
+	Asked  int64 // segments
+	Cuts   int64 // begun because none was there
+	Failed int64 // of these
+	Kept   int64 // segments in the cache now
+	Bytes  int64 // that they take
+}
+
+// Stats returns the counts.
+func (c *Cutter) Stats() Stats {
+	s := Stats{Asked: c.asked.Load(), Cuts: c.cuts.Load(), Failed: c.failed.Load()}
+	s.Kept, s.Bytes = c.segments.held()
+	return s
+}
+
 // Cutter cuts segments. Make it with [New].
 type Cutter struct {
+	asked, cuts, failed atomic.Int64
+
 	source   Source
 	work     *semaphore.Weighted
 	most     int64 // of work for one
@@ -93,8 +112,13 @@ func (c *Cutter) Segment(ctx context.Context, s archive.Stored, track uint64, ki
 		// PES packets carry times all over; few viewers of a fragment count differently.
 		k.track, k.ts, k.start = 0, true, start
 	}
+	c.asked.Add(1)
 	p, err := c.segments.get(ctx, k, func(ctx context.Context) (*piece, int64, error) {
+		c.cuts.Add(1)
 		p, err := c.cut(ctx, &s, k)
+		if err != nil {
+			c.failed.Add(1)
+		}
 		return p, p.size(), err
 	})
 	if err != nil {

@@ -20,8 +20,9 @@ const (
 	clockMask      = 1<<33 - 1
 )
 
-// maxUnits is how many frames of sound share a PES packet at most: some 170 ms at 48 kHz.
-const maxUnits = 8
+// soundPacket is how long the sound of one PES packet lasts at most, in ticks. Less costs
+// more: each has a head, and what is left of its last packet is stuffed.
+const soundPacket = ticksPerSecond / 10
 
 // stream is one track on its way into MPEG-TS.
 type stream struct {
@@ -147,16 +148,16 @@ func (m *stream) write(w *mpegts.Writer, base int64) error {
 		}
 		return w.WriteH264(m.out, (base+shown)&clockMask, (base+m.stamps[i])&clockMask, unit)
 	}
-	at := base + m.ticks(m.decode)
-	var units [][]byte
-	for len(units) < maxUnits && m.next < len(m.part.Samples) {
+	at := m.ticks(m.decode)
+	units := make([][]byte, 0, 8)
+	for m.next < len(m.part.Samples) && (len(units) == 0 || m.ticks(m.decode)-at < soundPacket) {
 		usual := int(m.part.Samples[m.next].Duration) == m.part.Track.FrameSamples
 		units = append(units, m.take())
 		if !usual { // the times of those behind it do not follow from its own
 			break
 		}
 	}
-	return w.WriteMPEG4Audio(m.out, at&clockMask, units)
+	return w.WriteMPEG4Audio(m.out, (base+at)&clockMask, units)
 }
 
 // moved gives each picture a decode time in ticks: that of so many pictures before it as
