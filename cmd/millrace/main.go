@@ -37,6 +37,7 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Compare what is stored with the rules it obeys, and repair it."`
 	Put     putCmd     `cmd:"" help:"Send Matroska to a stream."`
 	Get     getCmd     `cmd:"" help:"Read media from a stream."`
+	Clip    clipCmd    `cmd:"" help:"Save a range of a stream as an MP4 file."`
 	List    listCmd    `cmd:"" help:"List the fragments that a stream keeps."`
 	HLS     hlsCmd     `cmd:"" name:"hls" help:"Print a URL that plays a stream by HLS."`
 	Dash    dashCmd    `cmd:"" help:"Print a URL that plays a stream by MPEG-DASH."`
