@@ -98,9 +98,9 @@ bench-archive: build
 	  -benchtime 1x -timeout 90m .
 
 bench-playback: build
-	$(GO) test -run '^$$' -bench '^Benchmark(Clip|Remux|LivePlaylist|ArchivedPlaylist)$$' -benchmem -timeout 60m \
+	$(GO) test -run '^$$' -bench '^Benchmark(Remux|LivePlaylist|ArchivedPlaylist)$$' -benchmem -timeout 60m \
 	  ./internal/playback/... ./internal/api/...
-	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^Benchmark(Viewers|SegmentAvailable)$$' \
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^Benchmark(Clip|Viewers|SegmentAvailable)$$' \
 	  -benchtime 1x -timeout 30m .
 	cd test/e2e && npm ci --no-audit --no-fund && $(GO) test -count=1 -run '^$$' -bench '^BenchmarkGlassToGlass$$' \
 	  -benchtime 1x -timeout 30m .
