@@ -25,6 +25,10 @@ type Rows interface {
 type BoardOptions struct {
 	Archive Rows
 	Now     func() time.Time // nil = time.Now
+
+	// LivePause is how old the newest fragment may be when a LIVE session begins, and when it
+	// goes on if it breaks at pauses; 0 = of any age. nil = 30 s for all streams.
+	LivePause func(id kvs.StreamID) time.Duration
 }
 
 // Board lists the fragments of sessions: what is written on it is what players may take.
@@ -42,6 +46,9 @@ func NewBoard(o BoardOptions) *Board {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.LivePause == nil {
+		o.LivePause = func(kvs.StreamID) time.Duration { return livePause }
+	}
 	return &Board{o: o, windows: newMemory[windowKey, window](rememberedRows), collections: newMemory[collectionKey, run](rememberedRuns)}
 }
 
@@ -52,7 +59,7 @@ const (
 
 // livePause is how long a producer may pause until there is nothing to begin a LIVE session
 // with (spec: fragments in the last 30 seconds).
-const livePause = 30_000
+const livePause = 30 * time.Second
 
 // noFragments is what the service says when a list would be empty.
 func noFragments() error {
@@ -91,7 +98,7 @@ func (b *Board) beginLive(ctx context.Context, want Session, horizon kvs.Millis)
 		return want, archive.Stored{}, err
 	}
 	rows := trim(w.rows, &want, w.end, horizon)
-	if len(rows) == 0 || paused(rows, want.Created) {
+	if len(rows) == 0 || b.paused(rows, want.Created) {
 		return want, archive.Stored{}, noFragments()
 	}
 	last := &rows[len(rows)-1]
@@ -100,10 +107,11 @@ func (b *Board) beginLive(ctx context.Context, want Session, horizon kvs.Millis)
 	return want, rows[0], nil
 }
 
-// paused reports whether the newest fragment ended 30 s ago or earlier.
-func paused(rows []archive.Stored, now kvs.Millis) bool {
+// paused reports whether the newest fragment ended longer ago than a pause may be.
+func (b *Board) paused(rows []archive.Stored, now kvs.Millis) bool {
 	last := &rows[len(rows)-1]
-	return last.Number.Server+kvs.Millis(last.Duration) < now-livePause
+	pause := b.o.LivePause(last.Stream)
+	return pause > 0 && now.Sub(last.Number.Server+kvs.Millis(last.Duration)) > pause
 }
 
 // baseOf is the base of a session that begins with a fragment in live order.
@@ -134,7 +142,7 @@ func (b *Board) timeline(ctx context.Context, ses *Session, now, horizon kvs.Mil
 		return nil, err
 	}
 	rows := trim(w.rows, ses, w.end, horizon)
-	if len(rows) == 0 || anew(&rows[0], ses) || ses.Mode == Live && ses.Break && paused(rows, now) {
+	if len(rows) == 0 || anew(&rows[0], ses) || ses.Mode == Live && ses.Break && b.paused(rows, now) {
 		return nil, noFragments()
 	}
 	t := moving(rows, ses)

@@ -31,20 +31,20 @@ var (
 	TSRate            = often(session("GetTSFragment", hls, 20))
 	HLSFragments      = count(listed("GetHLSMediaPlaylist", hls))
 	DASHFragments     = count(listed("GetDASHManifest", dash))
-	PlaybackRange     = span(Limit{Name: "playback.range", Scope: Stream, AWS: 24 * 3600, Hard: true, Section: "4", Operation: hls, Room: "api/archived", Breach: "InvalidArgumentException", Help: "time range of a playback session or a clip"})
-	PlaybackLive      = span(Limit{Name: "playback.live", Scope: Stream, AWS: 30, Hard: true, Section: "4", Operation: hls, Room: "api/archived", Breach: "ResourceNotFoundException", Help: "age of the newest fragment when a LIVE session begins"})
-	PlaybackCodecSets = count(Limit{Name: "playback.codec-changes", Scope: Stream, AWS: 500, Hard: true, Section: "4", Operation: hls, Room: "api/archived", Breach: "UnsupportedStreamMediaTypeException", Help: "changes of the codec's private data in a session"})
+	PlaybackRange     = span(Limit{Name: "playback.range", Scope: Stream, AWS: 24 * 3600, Hard: true, Section: "4", Operation: hls, Room: "api/sessionurl", Breach: "InvalidArgumentException", Help: "time range of a playback session or a clip"})
+	PlaybackLive      = span(Limit{Name: "playback.live", Scope: Stream, Open: 30, AWS: 30, Hard: true, Section: "4", Operation: hls, Room: "playback", Breach: "ResourceNotFoundException", Help: "age of the newest fragment when a LIVE session begins, and while one goes on that breaks at pauses"})
+	PlaybackCodecSets = count(Limit{Name: "playback.codec-changes", Scope: Stream, AWS: 500, Hard: true, Section: "4", Operation: hls, Room: "api/play", Breach: "UnsupportedStreamMediaTypeException", Help: "changes of the codec's private data in a session"})
 )
 
 // session is the rate of an action of one playback session.
 func session(action, operation string, perSecond Value) Limit {
-	return Limit{Name: action + ".session-rate", Scope: Stream, AWS: perSecond, Hard: true, Section: "4", Operation: operation, Room: "api/archived",
+	return Limit{Name: action + ".session-rate", Scope: Stream, AWS: perSecond, Hard: true, Section: "4", Operation: operation, Room: "api/play",
 		Breach: tooFast, Help: "requests of one playback session"}
 }
 
 // listed is the length of a playlist; our own bound, too, as one is built in memory.
 func listed(action, operation string) Limit {
-	return Limit{Name: action + ".fragments", Scope: Stream, Open: 5000, AWS: 5000, Hard: true, Section: "4", Operation: operation, Room: "api/archived", Most: 5000,
+	return Limit{Name: action + ".fragments", Scope: Stream, Open: 5000, AWS: 5000, Hard: true, Section: "4", Operation: operation, Room: "api/sessionurl", Most: 5000,
 		Breach: "the list ends there", Help: "fragments of one playlist or manifest"}
 }
 
