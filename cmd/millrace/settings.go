@@ -16,6 +16,7 @@ type settingFlags struct {
 	HTTP     *string `name:"http" placeholder:"ADDR" help:"Address of the plain listener, \"\" for none."`
 	HTTPS    *string `name:"https" placeholder:"ADDR" help:"Address of the TLS listener, \"\" for none."`
 	Metrics  *string `placeholder:"ADDR" help:"Address that serves /metrics without a signature."`
+	Play     *string `placeholder:"ADDR" help:"Address that serves playlists and segments over TLS with HTTP/2; session URLs then point there."`
 	Endpoint *string `placeholder:"URL" help:"What GetDataEndpoint answers."`
 	Profile  *string `placeholder:"NAME" help:"open: only limits that protect the server; aws: the quotas of the original service."`
 	LogLevel *string `placeholder:"LEVEL" help:"debug, info, warn or error."`
@@ -26,7 +27,7 @@ type settingFlags struct {
 func (f *settingFlags) sources() config.Sources {
 	s := config.Sources{Dev: f.Dev, File: f.Config, Environ: os.Environ(), Flags: map[string]string{}}
 	for name, flag := range map[string]*string{"data": f.Data, "http": f.HTTP, "https": f.HTTPS,
-		"metrics": f.Metrics, "endpoint": f.Endpoint, "profile": f.Profile, "log.level": f.LogLevel} {
+		"metrics": f.Metrics, "play": f.Play, "endpoint": f.Endpoint, "profile": f.Profile, "log.level": f.LogLevel} {
 		if flag != nil {
 			s.Flags[name] = *flag
 		}

@@ -63,6 +63,7 @@ func (f *Front) Bearer(actions ...Action) http.Handler {
 		c := f.newCall(w, r)
 		setCommonHeaders(c)
 		openToPages(w.Header())
+		w.Header().Set("Cache-Control", "no-store") // unless the action says otherwise
 		if r.Method == http.MethodOptions {
 			preflight(c, "GET, HEAD, OPTIONS")
 			return

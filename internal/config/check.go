@@ -56,7 +56,7 @@ func (c *Config) check() (wrong Mistakes) {
 		add("account", fmt.Errorf("%q: an account is a number of twelve digits", c.Account))
 	}
 	add("archive.warm_dir", checkWarmDir(c.Archive.WarmDir, c.Data))
-	for _, a := range []struct{ name, addr string }{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}} {
+	for _, a := range []struct{ name, addr string }{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}, {"play", c.Play}} {
 		add(a.name, checkAddr(a.addr, c.Dev))
 	}
 	_, err := c.Log.ParseLevel()
@@ -117,6 +117,9 @@ func (c *Config) checkDurations() (wrong Mistakes) {
 		if err := quota.Check(quota.GetIdle.Name, d.String()); err != nil { // it is a limit as well
 			wrong = append(wrong, Mistake{Setting: "get_media.idle", Text: err.Error()})
 		}
+	}
+	if c.Playback.Cache < 1<<20 {
+		wrong = append(wrong, Mistake{Setting: "playback.cache", Text: "give at least 1MiB: segments are cut once for all players that ask within seconds"})
 	}
 	if c.Archive.SegmentBytes < 1<<20 {
 		wrong = append(wrong, Mistake{Setting: "archive.segment_bytes", Text: "give at least 1MiB: each segment is a file"})

@@ -21,6 +21,7 @@ type Config struct {
 	HTTP     string        `yaml:"http"`     // address of the plain listener, "" = none
 	HTTPS    string        `yaml:"https"`    // address of the TLS listener, "" = none
 	Metrics  string        `yaml:"metrics"`  // address that serves metrics without a signature, "" = none
+	Play     string        `yaml:"play"`     // address that serves playback over TLS with HTTP/2, "" = none
 	Endpoint string        `yaml:"endpoint"` // what GetDataEndpoint answers, "" = found from the call
 	Profile  quota.Profile `yaml:"profile"`  // open or aws
 	// Limits are values of limits for the whole server by their names; the profile fills
@@ -34,6 +35,7 @@ type Config struct {
 	Archive  Archive           `yaml:"archive"`
 	Keys     Keys              `yaml:"keys"`
 	GetMedia GetMedia          `yaml:"get_media"`
+	Playback Playback          `yaml:"playback"`
 	Shutdown time.Duration     `yaml:"shutdown"` // how long sessions may take to end
 	Clock    time.Duration     `yaml:"clock"`    // allowed distance of a signature's time
 
@@ -107,6 +109,11 @@ type GetMedia struct {
 	WriteTimeout time.Duration `yaml:"write_timeout"` // a consumer that takes nothing this long is cut
 }
 
+// Playback says how players are served.
+type Playback struct {
+	Cache Size `yaml:"cache"` // memory for segments that were cut
+}
+
 // Default returns the settings of a server that nobody configured.
 func Default() Config {
 	return Config{
@@ -115,6 +122,7 @@ func Default() Config {
 		Log:      Log{Level: "info", Format: "text"},
 		Archive:  Archive{SegmentBytes: 256 << 20, ExpireEvery: time.Minute, ScrubRate: 8 << 20, Reserve: 64 << 20, FreeDisk: "0"},
 		GetMedia: GetMedia{Idle: 3 * time.Second, WriteTimeout: 2 * time.Minute},
+		Playback: Playback{Cache: 64 << 20},
 		Shutdown: 10 * time.Second,
 		Clock:    5 * time.Minute,
 	}

@@ -29,9 +29,11 @@ func (s *Server) openFront(context.Context) error {
 		return err
 	}
 	var routes []api.Route
+	endpoint := video.Endpoint{Configured: s.config.Endpoint, Names: s.names}
 	routes = append(routes, video.Routes(video.Options{
-		Catalog: s.catalog, Deleted: s.deleted, Kept: s.keeper.Changed, Endpoint: video.Endpoint{Configured: s.config.Endpoint, Names: s.names},
+		Catalog: s.catalog, Deleted: s.deleted, Kept: s.keeper.Changed, Endpoint: endpoint,
 	})...)
+	routes = append(routes, s.sessionRoutes(endpoint)...)
 	routes = append(routes, media.Routes(media.Options{
 		Catalog: s.catalog, Ingest: s.ingest, Player: s.player, Metrics: s.metrics,
 		Share:        api.Share{Limits: s.book, Sessions: quota.GetSessions, Bandwidth: quota.GetBandwidth, Fragments: quota.GetFragmentRate},
@@ -52,6 +54,7 @@ func (s *Server) openFront(context.Context) error {
 		Streams: s.catalog, Keys: accessKeys{s.keys}, Authorizer: rights{}, Rules: s.rules,
 		Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
+	s.play = s.front.Bearer(s.playActions()...)
 	return nil
 }
 
@@ -142,6 +145,8 @@ func (s *Server) Handler() http.Handler {
 		switch path := r.URL.EscapedPath(); {
 		case s.certs != nil && strings.HasPrefix(path, certs.ChallengePath):
 			s.certs.ServeHTTP(w, r)
+		case isPlay(path):
+			s.play.ServeHTTP(w, r)
 		case path == "/healthz":
 			healthz(w, r)
 		case path == "/readyz":

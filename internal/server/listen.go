@@ -57,7 +57,7 @@ func (a address) how() string {
 
 // addresses are those to listen on. The plain listener answers authorities as well.
 func addresses(c *config.Config) []address {
-	list := []address{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}}
+	list := []address{{"http", c.HTTP}, {"https", c.HTTPS}, {"metrics", c.Metrics}, {"play", c.Play}}
 	if a := c.TLS.ACME; len(a.Domains) > 0 && a.Challenge == config.HTTP01 && a.HTTP != c.HTTP {
 		list = append(list, address{"tls.acme.http", a.HTTP})
 	}
@@ -80,6 +80,9 @@ func (s *Server) listen(context.Context) error {
 			mux := http.NewServeMux()
 			mux.Handle(certs.ChallengePath, s.certs)
 			h = mux
+		case "play":
+			l = tls.NewListener(l, withHTTP2(s.certs.Config()))
+			h = s.playHandler()
 		case "https":
 			l = tls.NewListener(l, s.certs.Config())
 			h = s.Handler()
@@ -89,6 +92,13 @@ func (s *Server) listen(context.Context) error {
 		s.listeners = append(s.listeners, listener{name, l, s.newHTTP(h)})
 	}
 	return nil
+}
+
+// withHTTP2 offers HTTP/2 to clients that know it. Players load many small files at once;
+// media calls, which need whole connections, never come to such a listener.
+func withHTTP2(c *tls.Config) *tls.Config {
+	c.NextProtos = append([]string{"h2"}, c.NextProtos...)
+	return c
 }
 
 // newHTTP makes the server of one listener.

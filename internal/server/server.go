@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,8 +33,10 @@ import (
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/playback"
+	"github.com/millrace/millrace/internal/playback/cut"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/rejection"
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/sessions"
 )
 
@@ -63,6 +66,10 @@ type Server struct {
 	ingest    *ingest.Ingest
 	rejected  *rejection.Book
 	player    *playback.Player
+	board     *playback.Board
+	cutter    *cut.Cutter
+	seal      *seal.Store
+	play      http.Handler // what is behind session URLs
 	certs     *certs.Store
 	front     *api.Front
 	bound     map[string]net.Listener // by name
@@ -100,7 +107,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
 	s.settings.Store(&c)
 	s.closing, s.close = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openRejections, s.openRing, s.openMedia, s.openFront, s.listen, s.openAccount} {
+	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openRejections, s.openRing, s.openSeal, s.openMedia, s.openFront, s.listen, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.shut())
 		}
@@ -185,6 +192,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	}
 	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Keys: s.ring, Book: s.book, Metrics: s.metrics, Logger: s.log, Now: s.config.Real, Clock: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
 	s.player = playback.New(playback.Options{Archive: s.archive, Live: s.live, Keys: s.ring, Idle: s.getIdle, Now: s.config.Now, Real: s.config.Real})
+	s.openPlayback()
 	s.measure()
 	return nil
 }
@@ -209,7 +217,7 @@ func (s *Server) openArchive(ctx context.Context, policies *keep.Policies) (err 
 }
 
 func (s *Server) openCertificates(context.Context) (err error) {
-	if s.config.HTTPS == "" {
+	if s.config.HTTPS == "" && s.config.Play == "" {
 		return nil
 	}
 	s.certs, err = certs.Open(s.certificates(&s.config))
@@ -240,6 +248,7 @@ func (s *Server) Run(ctx context.Context) error {
 	behind.Go(func() error { return s.live.Run(rooms) })
 	behind.Go(func() error { return s.watchMemory(rooms) })
 	behind.Go(func() error { return s.keys.Run(rooms) })
+	behind.Go(func() error { return s.seal.Run(rooms) })
 	behind.Go(func() error { return s.rejected.Run(rooms) })
 	behind.Go(func() error { return s.purgeDeleted(rooms) })
 	behind.Go(func() error { return s.keeper.Run(rooms) })

@@ -427,7 +427,7 @@ var Operations = []Operation{
 		PayloadOutput: true,
 	},
 	{
-		Name: "GetDASHStreamingSessionURL", Service: Archived, Method: "POST", Path: "/getDASHStreamingSessionURL", Served: false,
+		Name: "GetDASHStreamingSessionURL", Service: Archived, Method: "POST", Path: "/getDASHStreamingSessionURL", Served: true,
 		Exceptions: []Exception{
 			{"ClientLimitExceededException", 400, "Message"},
 			{"InvalidArgumentException", 400, "Message"},
@@ -442,7 +442,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(GetDASHStreamingSessionURLOutput) },
 	},
 	{
-		Name: "GetHLSStreamingSessionURL", Service: Archived, Method: "POST", Path: "/getHLSStreamingSessionURL", Served: false,
+		Name: "GetHLSStreamingSessionURL", Service: Archived, Method: "POST", Path: "/getHLSStreamingSessionURL", Served: true,
 		Exceptions: []Exception{
 			{"ClientLimitExceededException", 400, "Message"},
 			{"InvalidArgumentException", 400, "Message"},

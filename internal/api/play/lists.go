@@ -1,0 +1,123 @@
+package play
+
+import (
+	"context"
+	"slices"
+
+	"github.com/millrace/millrace/internal/codec"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/playback"
+	"github.com/millrace/millrace/internal/playback/dash"
+	"github.com/millrace/millrace/internal/playback/hls"
+	"github.com/millrace/millrace/internal/quota"
+)
+
+const (
+	hlsType  = "application/vnd.apple.mpegurl"
+	dashType = "application/dash+xml"
+)
+
+// master answers with the playlist of playlists.
+func (r *room) master(ctx context.Context, v *visit) error {
+	t, err := r.Board.Timeline(ctx, v.Stream, &v.ses, v.now)
+	if err != nil {
+		return err
+	}
+	tracks, err := r.tracks(ctx, v, t)
+	if err != nil {
+		return err
+	}
+	return v.sendText(hlsType, hls.AppendMaster(nil, &v.ses, t, tracks, v.carry()))
+}
+
+// tracks returns the tracks of the newest fragment, as far as the session has them.
+func (r *room) tracks(ctx context.Context, v *visit, t *playback.Timeline) ([]codec.Track, error) {
+	all, err := r.Media.Codecs(ctx, &t.Entries[len(t.Entries)-1])
+	if err != nil {
+		return nil, err
+	}
+	known := make([]codec.Track, 0, len(v.ses.Tracks))
+	for i := range all {
+		if all[i].Err == nil && slices.ContainsFunc(v.ses.Tracks, func(s playback.SessionTrack) bool { return s.Number == all[i].Number }) {
+			known = append(known, all[i])
+		}
+	}
+	if len(known) == 0 {
+		return nil, codec.Check(all)
+	}
+	return known, nil
+}
+
+// mediaPlaylist answers with the segments of one track.
+func (r *room) mediaPlaylist(ctx context.Context, v *visit) error {
+	track := uint64(0)
+	if v.ses.Container != playback.TS {
+		var err error
+		if track, err = v.track(); err != nil {
+			return err
+		}
+	}
+	t, err := r.list(ctx, v)
+	if err != nil {
+		return err
+	}
+	r.last.keep(v, kept{t: t, track: track})
+	return v.sendText(hlsType, hls.AppendMedia(nil, &v.ses, t, v.token, track))
+}
+
+// list returns the list of the session and takes what it costs.
+func (r *room) list(ctx context.Context, v *visit) (*playback.Timeline, error) {
+	if err := v.Points(v.ses.Max); err != nil {
+		return nil, err
+	}
+	t, err := r.Board.Timeline(ctx, v.Stream, &v.ses, v.now)
+	if err != nil {
+		return nil, err
+	}
+	most := r.Limits.View(v.Stream.Account, v.Stream.ID).Int(quota.PlaybackCodecSets)
+	if last := &t.Entries[len(t.Entries)-1]; most > 0 && last.Set > int64(most) {
+		return nil, kvs.Errorf(kvs.UnsupportedMedia, "The codec private data changed %d times in this streaming session; at most %d changes are allowed. Ask for a new session.", last.Set, most)
+	}
+	return t, nil
+}
+
+// manifest answers with the manifest.
+func (r *room) manifest(ctx context.Context, v *visit) error {
+	t, err := r.list(ctx, v)
+	if err != nil {
+		return err
+	}
+	tracks, err := r.ownTracks(ctx, v, t)
+	if err != nil {
+		return err
+	}
+	r.last.keep(v, kept{t: t, tracks: tracks})
+	return v.sendText(dashType, dash.AppendManifest(nil, &v.ses, t, tracks, v.token, v.now))
+}
+
+// ownTracks returns the tracks as the session began with them: those of the newest listed
+// fragment that has them still.
+func (r *room) ownTracks(ctx context.Context, v *visit, t *playback.Timeline) ([]codec.Track, error) {
+	e, err := r.own(ctx, v, t)
+	if err != nil {
+		return nil, err
+	}
+	return r.Media.Codecs(ctx, e)
+}
+
+// own returns the newest listed fragment that has the session's tracks. Neighbours mostly
+// have the same, so that few are looked at.
+func (r *room) own(ctx context.Context, v *visit, t *playback.Timeline) (*playback.Entry, error) {
+	set, err := int64(-1), error(nil)
+	for i := len(t.Entries) - 1; i >= 0; i-- {
+		e := &t.Entries[i]
+		if e.Set == set {
+			continue
+		}
+		set = e.Set
+		if err = r.Media.Check(ctx, e, &v.ses); err == nil {
+			return e, nil
+		}
+	}
+	return nil, err
+}
