@@ -2,9 +2,9 @@
 // FLAC, and few of them G.711. A frame of A-law or mu-law codes becomes one FLAC frame.
 //
 // Frames are those of RFC 9639, section 9: block sizes vary, channels are coded each by
-// itself, with the fixed predictors and one Rice parameter, or plainly, so that the size is known
-// before the codes are. Values of G.711 end in zero bits, which FLAC need not store. An [Encoder] serves one
-// goroutine; the functions serve any number.
+// itself, and values are written plainly, without the low bits that are always zero in
+// G.711. So the number of codes alone tells the size of a frame. All may be called from any
+// number of goroutines.
 package flac
 
 import (
@@ -48,13 +48,11 @@ func StreamInfo(rate, channels int) []byte {
 	return append(b, make([]byte, 16)...)
 }
 
-// An Encoder makes FLAC frames of frames of one track.
+// An Encoder makes FLAC frames of frames of one track. It never changes.
 type Encoder struct {
 	law      Law
 	rate     int // Hz
 	channels int
-	values   []int32 // of one channel of the frame
-	residual []int32
 }
 
 // New makes an encoder, or returns [ErrSound].
@@ -65,19 +63,9 @@ func New(law Law, rate, channels int) (*Encoder, error) {
 	return &Encoder{law: law, rate: rate, channels: channels}, nil
 }
 
-// Append appends the FLAC frame of codes, which take turns by channel. First says how many samples of each
-// channel came before, less than 2^36. The error is [ErrFrame].
+// Append appends the FLAC frame of codes, which take turns by channel. First says how many
+// samples of each channel came before, less than 2^36. The error is [ErrFrame].
 func (e *Encoder) Append(dst, codes []byte, first uint64) ([]byte, error) {
-	return e.append(dst, codes, first, false)
-}
-
-// AppendPlain is [Encoder.Append] without prediction: larger, but of the size that
-// [Encoder.PlainSize] tells.
-func (e *Encoder) AppendPlain(dst, codes []byte, first uint64) ([]byte, error) {
-	return e.append(dst, codes, first, true)
-}
-
-func (e *Encoder) append(dst, codes []byte, first uint64, plain bool) ([]byte, error) {
 	block, err := e.block(len(codes))
 	if err != nil {
 		return dst, err
@@ -85,15 +73,22 @@ func (e *Encoder) append(dst, codes []byte, first uint64, plain bool) ([]byte, e
 	start := len(dst)
 	w := bitWriter{b: e.appendHeader(dst, block, first)}
 	for channel := range e.channels {
-		e.decode(codes, channel, block)
-		if plain {
-			e.verbatim(&w)
-		} else {
-			e.subframe(&w)
-		}
+		e.subframe(&w, codes, channel)
 	}
 	b := w.close()
 	return binary.BigEndian.AppendUint16(b, crc16(b[start:])), nil
+}
+
+// Size returns the bytes that [Encoder.Append] appends for so many codes. The error is
+// [ErrFrame].
+func (e *Encoder) Size(codes int, first uint64) (int, error) {
+	block, err := e.block(codes)
+	if err != nil {
+		return 0, err
+	}
+	var header [maxHeader]byte
+	bits := e.channels * (e.law.subframeHeader() + block*e.law.bits())
+	return len(e.appendHeader(header[:0], block, first)) + (bits+7)/8 + 2, nil
 }
 
 // block returns the samples of each channel in a frame of so many codes.
@@ -102,16 +97,4 @@ func (e *Encoder) block(codes int) (int, error) {
 		return 0, ErrFrame
 	}
 	return codes / e.channels, nil
-}
-
-// PlainSize returns the bytes that [Encoder.AppendPlain] appends for so many codes. The
-// error is [ErrFrame].
-func (e *Encoder) PlainSize(codes int, first uint64) (int, error) {
-	block, err := e.block(codes)
-	if err != nil {
-		return 0, err
-	}
-	header := len(e.appendHeader(nil, block, first))
-	bits := e.channels * (e.law.subframeHeader() + block*e.law.bits())
-	return header + (bits+7)/8 + 2, nil
 }

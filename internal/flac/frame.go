@@ -6,6 +6,7 @@ const (
 	blockSize8 = 6 << 4 // the size less one follows in 8 bits
 	blockSize  = 7 << 4 // ... in 16 bits
 	bits16     = 4 << 1
+	maxHeader  = 16 // bytes
 )
 
 // rateCodes are the sampling rates that the header can name. Others stand in STREAMINFO.
@@ -59,18 +60,6 @@ func (w *bitWriter) write(v uint64, bits int) {
 	for w.n += bits; w.n >= 8; w.n -= 8 {
 		w.b = append(w.b, byte(w.pending>>(w.n-8)))
 	}
-}
-
-func (w *bitWriter) signed(v int32, bits int) { w.write(uint64(v), bits) }
-
-// rice appends the high bits of v in unary, as zeros before a one, and the low k bits.
-func (w *bitWriter) rice(v uint32, k int) {
-	zeros := int(v >> k)
-	for ; zeros > 32; zeros -= 32 {
-		w.write(0, 32)
-	}
-	w.write(1, zeros+1)
-	w.write(uint64(v), k)
 }
 
 // close fills the last byte with zeros.

@@ -50,13 +50,3 @@ func ulaw(code byte) int {
 	}
 	return v
 }
-
-// decode puts the values of one channel of the frame into e.values.
-func (e *Encoder) decode(codes []byte, channel, block int) {
-	of := &values[e.law]
-	v := e.values[:0]
-	for i := range block {
-		v = append(v, int32(of[codes[i*e.channels+channel]]))
-	}
-	e.values = v
-}

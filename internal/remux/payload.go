@@ -122,7 +122,7 @@ func (w *writer) units(dst []byte, r *frames.Frame, data []byte) ([]byte, error)
 
 // append appends the FLAC frame of a frame of G.711.
 func (z *sizer) append(dst []byte, r *frames.Frame, codes []byte) ([]byte, error) {
-	dst, err := z.encoder.AppendPlain(dst, codes, z.samples)
+	dst, err := z.encoder.Append(dst, codes, z.samples)
 	if err != nil {
 		return dst, broken("the frame at byte %d of track %d: %v", r.Offset, z.number, err)
 	}

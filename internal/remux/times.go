@@ -208,7 +208,7 @@ func newSizer(t *codec.Track) (*sizer, error) {
 
 // size returns the bytes of the FLAC frame and how many samples it has.
 func (z *sizer) size(r *frames.Frame) (uint32, int64, error) {
-	n, err := z.encoder.PlainSize(int(r.Length), z.samples)
+	n, err := z.encoder.Size(int(r.Length), z.samples)
 	if err != nil {
 		return 0, 0, broken("the frame at byte %d of track %d: %v", r.Offset, z.number, err)
 	}

@@ -16,10 +16,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"sort"
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/codec"
+	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/mp4"
 )
@@ -58,13 +60,14 @@ type part struct {
 
 // Open lays out the clip. Fragments that are gone by then are left out. Errors have the
 // kinds NotFound when nothing is left, UnsupportedMedia, MissingPrivateData,
-// InvalidPrivateData and InvalidFrame.
+// InvalidPrivateData and InvalidFrame; Denied and Unavailable when the key of the stream
+// cannot be used.
 func Open(ctx context.Context, o Options) (*Clip, error) {
 	p := newPlan(&o)
 	for i := range o.Fragments {
 		full, err := p.fragment(ctx, &o.Fragments[i])
 		if err != nil {
-			return nil, err
+			return nil, locked(err)
 		}
 		if full {
 			break
@@ -76,6 +79,19 @@ func Open(ctx context.Context, o Options) (*Clip, error) {
 	c := &Clip{archive: o.Archive, head: p.movie.Head(), parts: p.parts, media: p.movie.Payload()}
 	c.tag = c.sum(o.Skip)
 	return c, nil
+}
+
+// locked gives an error of the stream's key a kind.
+func locked(err error) error {
+	e, ok := errors.AsType[*keyring.Error](err)
+	if !ok {
+		return err
+	}
+	kind := kvs.Denied
+	if e.Failure == keyring.Unavailable {
+		kind = kvs.Unavailable
+	}
+	return &kvs.Error{Kind: kind, Message: "The stream cannot be read: " + e.Failure.String() + ".", Cause: err}
 }
 
 // sum tells this file from every other one.
