@@ -1,6 +1,7 @@
 # The verbs of the project, the same on a laptop and in CI.
 #
 #   make run      build and start a server for trying things out
+#   make demo-player   fetch hls.js from npm for the page /demo/play of serve --dev; then make build
 #   make test     vet and every test; needs only Go
 #   make race     the tests under the race detector; needs a C compiler
 #   make lint     golangci-lint, gofmt, go.mod and generated files are current
@@ -33,7 +34,7 @@ LINT         := bin/golangci-lint-$(LINT_VERSION)
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build test race crash lint gen fuzz bench bench-front bench-archive bench-playback soak-memory release release-check install-test e2e clean
+.PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback soak-memory release release-check install-test e2e clean
 
 all: test build
 
@@ -42,6 +43,15 @@ run: build
 
 build:
 	$(GO) build -trimpath -o bin/millrace ./cmd/millrace
+
+# The player of /demo/play is built in when it is there; it is not part of the repository.
+PLAYER := hls.js@1.7.4
+demo-player:
+	rm -rf bin/player
+	mkdir -p bin/player
+	npm install --prefix bin/player --no-audit --no-fund --ignore-scripts --no-save $(PLAYER)
+	cp bin/player/node_modules/hls.js/dist/hls.min.js internal/api/watch/player/
+	rm -rf bin/player
 
 test:
 	$(GO) vet ./...

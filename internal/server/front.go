@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/api/clips"
 	"github.com/millrace/millrace/internal/api/media"
 	"github.com/millrace/millrace/internal/api/video"
+	"github.com/millrace/millrace/internal/api/watch"
 	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/kvs"
@@ -141,8 +142,14 @@ func (s *Server) Handler() http.Handler {
 	if !s.config.Dev {
 		measurements = s.front.Signed("millrace:GetMetrics", measurements)
 	}
+	var demo http.Handler
+	if s.config.Dev {
+		demo = s.watchHandler()
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.EscapedPath(); {
+		case demo != nil && (path == watch.Path || strings.HasPrefix(path, watch.Path+"/")):
+			demo.ServeHTTP(w, r)
 		case s.certs != nil && strings.HasPrefix(path, certs.ChallengePath):
 			s.certs.ServeHTTP(w, r)
 		case isPlay(path):
