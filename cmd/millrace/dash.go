@@ -18,9 +18,12 @@ func (*dashCmd) Help() string {
 	return `It prints a URL that plays without a key until it expires: give it to one player only, and to
 nobody who may not see the stream. millrace session revoke ends it before.
 
+dash.js and Shaka play all of it; ffmpeg cannot wait for the next fragment of a live
+stream and asks the server without end, so give it a range, or millrace hls.
+
 Examples:
-  ffplay $(millrace dash garden)
-  millrace dash garden --from 2026-01-02T15:00:00Z --to 2026-01-02T16:00:00Z --expires 1h
+  millrace dash garden
+  ffplay $(millrace dash garden --from 2026-01-02T15:00:00Z --to 2026-01-02T16:00:00Z)
   millrace dash garden --show-times --show-numbers`
 }
 
