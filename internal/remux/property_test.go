@@ -236,6 +236,10 @@ func TestBrokenFragments(t *testing.T) {
 	if _, err := Open(Source{Header: cut.Header, Body: bytes.NewReader(cut.Body), Size: int64(len(cut.Body)) - 1, Tracks: f.source.Tracks}); kvs.KindOf(err) != kvs.InvalidFrame {
 		t.Errorf("a frame behind the end of a body without a table: %v", err)
 	}
+	half := int64(len(cut.Body) - len(tail) + 1)
+	if _, err := Open(Source{Header: cut.Header, Body: bytes.NewReader(cut.Body), Size: half, Tracks: f.source.Tracks}); kvs.KindOf(err) != kvs.InvalidFrame {
+		t.Errorf("half the head of an element at the end of a body without a table: %v", err)
+	}
 	grown := Source{Table: []byte{1, 2<<1 | 1, 22, 6, 2, 0, 0}, Body: bytes.NewReader(made.Body), Size: int64(len(made.Body)), Tracks: f.source.Tracks}
 	if g, err := Open(grown); err != nil {
 		t.Error(err)

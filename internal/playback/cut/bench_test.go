@@ -39,7 +39,11 @@ func footage(b testing.TB, bits int, startCodes bool) *remuxtest.Fragment {
 			frame = binary.BigEndian.AppendUint32(frame, uint32(bits/8*2/pictures/2))
 			frame = append(frame, byte(0x61+4*unit))
 			for range bits/8*2/pictures/2 - 1 {
-				frame = append(frame, byte(rnd.Uint32())|1) // start codes are in front only
+				next := byte(rnd.Uint32())
+				if frame[len(frame)-1] == 0 { // start codes are in front only
+					next |= 4
+				}
+				frame = append(frame, next)
 			}
 		}
 		file = mkv.AppendSimpleBlock(file, mkv.BlockHeader{Track: 1, Time: int16(40 * i), Key: i == 0}, frame)
