@@ -74,6 +74,7 @@ func (s *Server) measure() {
 	s.measureHost()
 	s.measureArchive()
 	s.measureKept()
+	s.measureSegments()
 	s.metrics.Func("millrace_reload_failed", "1 when the last reload of the settings failed and those before stayed in force.", func() float64 {
 		return one(s.reloadFailed.Load())
 	})
@@ -116,6 +117,17 @@ func (s *Server) measure() {
 		}
 		return float64(last.Time.UnixMilli()) / 1000
 	})
+}
+
+// measureSegments registers what was cut for players, and what is kept of it.
+func (s *Server) measureSegments() {
+	s.metrics.Total("millrace_playback_segments_total", "Segments that players asked for.", func() float64 { return float64(s.cutter.Stats().Asked) })
+	s.metrics.Total("millrace_playback_cuts_total", "Segments that were cut because they were not in the cache. Those who ask for one that is being cut wait for it.", func() float64 {
+		return float64(s.cutter.Stats().Cuts)
+	})
+	s.metrics.Total("millrace_playback_cut_failures_total", "Segments that could not be cut.", func() float64 { return float64(s.cutter.Stats().Failed) })
+	s.metrics.Func("millrace_playback_cache_segments", "Segments that are kept for further viewers.", func() float64 { return float64(s.cutter.Stats().Kept) })
+	s.metrics.Func("millrace_playback_cache_bytes", "Memory that they take, of playback.cache.", func() float64 { return float64(s.cutter.Stats().Bytes) })
 }
 
 // measureArchive registers how the archive gets on with its disk.
