@@ -60,7 +60,7 @@ type part struct {
 
 // Open lays out the clip. Fragments that are gone by then are left out. Errors have the
 // kinds NotFound when nothing is left, UnsupportedMedia, MissingPrivateData,
-// InvalidPrivateData and InvalidFrame; Denied and Unavailable when the key of the stream
+// InvalidPrivateData and InvalidFrame; InvalidArgument when there are too many frames; Denied and Unavailable when the key of the stream
 // cannot be used.
 func Open(ctx context.Context, o Options) (*Clip, error) {
 	p := newPlan(&o)
@@ -75,6 +75,9 @@ func Open(ctx context.Context, o Options) (*Clip, error) {
 	}
 	if len(p.parts) == 0 {
 		return nil, kvs.Errorf(kvs.NotFound, "No fragments found in the stream for the clip.")
+	}
+	if err := p.sample(ctx); err != nil {
+		return nil, locked(err)
 	}
 	c := &Clip{archive: o.Archive, head: p.movie.Head(), parts: p.parts, media: p.movie.Payload()}
 	c.tag = c.sum(o.Skip)

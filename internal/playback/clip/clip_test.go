@@ -317,3 +317,19 @@ func TestErrorsOfKeys(t *testing.T) {
 		t.Error("another error changed")
 	}
 }
+
+// A producer whose frames are not what its header says is told before the file begins.
+func TestFramesThatAreNone(t *testing.T) {
+	s := newStudio(t)
+	for _, shot := range remuxtest.Cut(t, mediatest.Bytes("ffmpeg-h264")) {
+		at := bytes.Index(shot.Body, shot.Frames[0].Data)
+		shot.Body = bytes.Clone(shot.Body)
+		copy(shot.Body[at:], "\xFF\xFF\xFF\xFF")
+		s.store(shot)
+		s.at += kvs.Millis(shot.Length)
+	}
+	_, err := Open(t.Context(), Options{Archive: s.archive, Fragments: s.rows()})
+	if err == nil || kvs.KindOf(err) != kvs.InvalidFrame || !strings.Contains(err.Error(), "track 1") {
+		t.Error(err)
+	}
+}

@@ -22,6 +22,7 @@ type plan struct {
 	begin   int64           // of this one on the timeline, milliseconds
 	samples []mp4.Sample    // memory
 	load    int64           // what the file is at most, so far
+	frames  int             // so far
 }
 
 // lane is a track of the file: one track of the fragments, as long as it keeps its codec.
@@ -80,6 +81,18 @@ func (p *plan) fragment(ctx context.Context, s *archive.Stored) (full bool, err 
 	return p.add(f, s, codecs)
 }
 
+// maxFrames bounds the layout of a clip, which is in memory while it is sent: some 300 MB,
+// two days and a half of 30 pictures a second with AAC.
+const maxFrames = 1 << 24
+
+// sample reads the media of the first fragment. Producers whose frames are not what
+// their header says are found before the file begins.
+func (p *plan) sample(ctx context.Context) error {
+	c := Clip{archive: p.o.Archive}
+	_, err := c.read(ctx, &p.parts[0], nil)
+	return err
+}
+
 // openFragment looks for the frames of a fragment.
 func openFragment(r *archive.Reader, s *archive.Stored, codecs []codec.Track) (*remux.Fragment, error) {
 	table, err := r.Frames()
@@ -117,6 +130,9 @@ func (p *plan) add(f *remux.Fragment, s *archive.Stored, codecs []codec.Track) (
 		size += piece.Bytes
 	}
 	p.samples = memory[:0]
+	if p.frames += len(memory); p.frames > maxFrames {
+		return false, kvs.Errorf(kvs.InvalidArgument, "A clip has at most %d frames; ask for a shorter range, this one has more.", maxFrames)
+	}
 	if p.o.MaxBytes > 0 && load > p.o.MaxBytes && len(p.parts) > 0 {
 		return true, nil
 	}
