@@ -109,7 +109,7 @@ bench-archive: build
 
 bench-playback: build
 	$(GO) test -run '^$$' -bench '^Benchmark(Remux|LivePlaylist|ArchivedPlaylist)$$' -benchmem -timeout 60m \
-	  ./internal/playback/... ./internal/api/...
+	  ./internal/playback/... ./internal/api/... ./internal/server
 	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^Benchmark(Clip|Viewers|SegmentAvailable)$$' \
 	  -benchtime 1x -timeout 30m .
 	cd test/e2e && npm ci --no-audit --no-fund && $(GO) test -count=1 -run '^$$' -bench '^BenchmarkGlassToGlass$$' \

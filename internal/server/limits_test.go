@@ -57,6 +57,17 @@ var proofs = map[string]proof{
 	"points.metadata":                   spentMetadata,
 	"points.media":                      spentMedia,
 	"listener.strangers":                tooManyStrangers,
+	"GetHLSMasterPlaylist.session-rate": busySession,
+	"GetHLSMediaPlaylist.session-rate":  busySession,
+	"GetDASHManifest.session-rate":      busySession,
+	"GetMP4InitFragment.session-rate":   busySession,
+	"GetMP4MediaFragment.session-rate":  busySession,
+	"GetTSFragment.session-rate":        busySession,
+	"GetHLSMediaPlaylist.fragments":     shortLists,
+	"GetDASHManifest.fragments":         shortLists,
+	"playback.range":                    longRange,
+	"playback.live":                     stillCamera,
+	"playback.codec-changes":            manyCodecSets,
 }
 
 // TestEveryLimit breaks every limit of the table in the profile aws, each by one proof.
@@ -245,6 +256,8 @@ var calls = map[string]string{
 	"UntagResource":                      `{"ResourceARN":"$ARN","TagKeyList":["a"]}`,
 	"ListTagsForResource":                `{"ResourceARN":"$ARN"}`,
 	"GetDataEndpoint":                    `{"StreamName":"$NAME","APIName":"GET_MEDIA"}`,
+	"GetHLSStreamingSessionURL":          `{"StreamName":"$NAME"}`,
+	"GetDASHStreamingSessionURL":         `{"StreamName":"$NAME"}`,
 	"GetMedia":                           `{"StreamName":"$NAME","StartSelector":{"StartSelectorType":"FRAGMENT_NUMBER"}}`,
 }
 

@@ -187,7 +187,7 @@ func TestTokensOfPlayers(t *testing.T) {
 		says    string
 	}{
 		"none":                    {swap(list, ""), 403, "Streaming session token is missing"},
-		"forged":                  {list[:cut] + "A" + list[cut+1:], 403, "Streaming session token is invalid"},
+		"forged":                  {list[:cut] + string('A'+('B'-list[cut])&1) + list[cut+1:], 403, "Streaming session token is invalid"},
 		"forged for a segment":    {swap(parts[1], "SessionToken=CiAAAAAA~"), 403, "Streaming session token is invalid"},
 		"of another server":       {p.URL("https") + foreign, 403, "Streaming session token is invalid"},
 		"of HLS for DASH":         {strings.Replace(master, "/hls/v1/getHLSMasterPlaylist.m3u8", "/dash/v1/getDASHManifest.mpd", 1), 403, "Streaming session token is invalid"},
