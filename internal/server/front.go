@@ -18,7 +18,6 @@ import (
 	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/kvs"
-	"github.com/millrace/millrace/internal/playback"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/sigv4"
 )
@@ -46,8 +45,7 @@ func (s *Server) openFront(context.Context) error {
 		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
 	})...)
 	routes = append(routes, clips.Routes(clips.Options{
-		Board:   playback.NewBoard(playback.BoardOptions{Archive: s.archive, Now: s.config.Now}),
-		Archive: s.archive, Limits: s.book, Metrics: s.metrics,
+		Board: s.board, Archive: s.archive, Limits: s.book, Metrics: s.metrics,
 		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
 	})...)
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
