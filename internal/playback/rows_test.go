@@ -43,9 +43,15 @@ func (a *table) lose(f kvs.Fragment, tracks []segment.Track) {
 	a.sums.Lost()
 }
 
-// remove removes rows and returns how many.
-func (a *table) remove(gone func(*archive.Stored) bool) int {
-	n := len(a.rows)
+func (a *table) expire(horizon kvs.Millis) {
+	a.remove(func(s *archive.Stored) bool { return s.Number.Server < horizon })
+}
+
+func (a *table) erase(e archive.Erasure) {
+	a.remove(func(s *archive.Stored) bool { return e.Covers(&s.Fragment) })
+}
+
+func (a *table) remove(gone func(*archive.Stored) bool) {
 	a.rows = slices.DeleteFunc(a.rows, func(s archive.Stored) bool {
 		if gone(&s) {
 			a.top = max(a.top, s.Number.N)
@@ -53,29 +59,26 @@ func (a *table) remove(gone func(*archive.Stored) bool) int {
 		}
 		return false
 	})
-	if n == len(a.rows) {
-		return 0
-	}
 	if a.changed++; len(a.rows) == 0 {
 		a.longest = 0
 	}
-	return n - len(a.rows)
 }
 
 // restart forgets what is not in the rows.
-func (a *table) restart() {
+func (a *table) restart() (changed bool) {
 	a.sums = &tally.Stream{}
 	if len(a.rows) == 0 {
-		return
+		return false
 	}
 	greatest := a.rows[len(a.rows)-1].Number.N
 	for i := len(a.rows) - 1; i >= 0; i-- {
 		if s := &a.rows[i]; s.Facts.LiveSeq > 0 {
 			a.sums = tally.Resume(s.Fragment, s.Facts, greatest, a.top)
-			return
+			return false
 		}
 	}
 	a.sums = tally.Resume(a.rows[len(a.rows)-1].Fragment, segment.Facts{}, greatest, a.top)
+	return false
 }
 
 func (a *table) Changed(kvs.StreamID) uint64 { return a.changed }
