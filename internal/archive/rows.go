@@ -158,7 +158,11 @@ func appendTracks(b []byte, tracks []segment.Track) []byte {
 
 // parseTracks reads what appendTracks wrote.
 func parseTracks(b []byte) ([]segment.Track, error) {
-	var tracks []segment.Track
+	if len(b) == 0 {
+		return nil, nil
+	}
+	const least = 11 // bytes of a track
+	tracks := make([]segment.Track, 0, len(b)/least)
 	for len(b) > 0 {
 		var v [3]uint64
 		for i := range v {

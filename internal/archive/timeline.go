@@ -66,13 +66,13 @@ type lists struct {
 func (q *lists) statements(all map[**sql.Stmt]string) {
 	const from = `SELECT ` + columns + ` FROM fragments WHERE stream = $1 AND `
 	all[&q.latest] = from + kept + ` AND n <= $3 AND live_seq > 0 ORDER BY n DESC LIMIT $4`
-	all[&q.span] = from + kept + ` AND n >= $3 AND n <= $4 ORDER BY n LIMIT $5`
+	all[&q.span] = from + `n >= $3 AND n <= $4 AND server >= $2 ORDER BY n LIMIT $5` // one lower bound: only one is searched for
 	all[&q.probe] = measured + `n >= $2 AND n < $3 AND live_seq > 0 ORDER BY n LIMIT 1`
 	all[&q.bounds] = `SELECT (SELECT n FROM fragments WHERE stream = $1 AND server >= $2 ORDER BY server, n LIMIT 1),
 		(SELECT n FROM fragments WHERE stream = $1 ORDER BY n DESC LIMIT 1)`
 
 	all[&q.longest] = `SELECT longest FROM streams WHERE stream = $1`
-	all[&q.begin[kvs.ServerClock]] = from + kept + ` AND n >= (SELECT n FROM fragments WHERE stream = $1 AND server >= $3 ORDER BY server, n LIMIT 1)
+	all[&q.begin[kvs.ServerClock]] = from + `n >= (SELECT n FROM fragments WHERE stream = $1 AND server >= MAX($2, $3) ORDER BY server, n LIMIT 1)
 		AND n <= (SELECT n FROM fragments WHERE stream = $1 AND server <= $4 ORDER BY server DESC, n DESC LIMIT 1) ORDER BY n LIMIT $5`
 	// Without the + 0 all older rows would be looked at, in the order of their numbers.
 	all[&q.begin[kvs.ProducerClock]] = from + `n >= (SELECT MIN(n + 0) FROM fragments WHERE stream = $1
@@ -125,7 +125,7 @@ func (a *Archive) list(ctx context.Context, stmt *sql.Stmt, maximum int, wanted 
 		return nil, err
 	}
 	defer rows.Close()
-	var all []Stored
+	all := make([]Stored, 0, min(maximum, 1024))
 	c := newCells()
 	for len(all) < maximum && rows.Next() {
 		var s Stored

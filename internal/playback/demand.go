@@ -87,9 +87,10 @@ func (b *Board) beginStatic(ctx context.Context, want Session, horizon kvs.Milli
 // static returns the list of an ON_DEMAND session: what is left of what there was when it
 // began.
 func (b *Board) static(ctx context.Context, ses *Session, horizon kvs.Millis) (*Timeline, error) {
-	c := collection{clock: ses.Clock}
+	most := int(min(ses.Base.LiveSeq, rangePage)) + 1
+	c := collection{clock: ses.Clock, rows: make([]archive.Stored, 0, most)}
 	for first := ses.Base.First; first <= ses.Base.Last; {
-		rows, err := b.o.Archive.Span(ctx, ses.Stream, first, ses.Base.Last, rangePage, horizon)
+		rows, err := b.o.Archive.Span(ctx, ses.Stream, first, ses.Base.Last, most, horizon)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +101,7 @@ func (b *Board) static(ctx context.Context, ses *Session, horizon kvs.Millis) (*
 				c.add(&rows[i])
 			}
 		}
-		if len(rows) < rangePage {
+		if len(rows) < most {
 			break
 		}
 	}

@@ -24,7 +24,7 @@ import (
 )
 
 // version changes when the rows or their tables do.
-const version = 1
+const version = 2
 
 // Facts of every fragment.
 const (
