@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/disk/disktest"
 	"github.com/millrace/millrace/internal/kvs"
@@ -423,4 +424,56 @@ func TestASlowFileHoldsUpNoOther(t *testing.T) {
 			t.Errorf("%d files are kept", n)
 		}
 	})
+}
+
+// TestASegmentSealedSinceItsRowIsNotSealedAnew: a power failure may take the index back to
+// when a segment could not be sealed yet. Its footer lists what holes have taken since.
+func TestASegmentSealedSinceItsRowIsNotSealedAnew(t *testing.T) {
+	m := newMill(t, nil)
+	m.policies[1], m.policies[2] = Policy{Hours: 1 << 20}, Policy{Hours: 1 << 20}
+	kept := m.fill(1, 1, 20)
+	m.fill(2, 21, 60)
+	delete(m.policies, 2)
+	m.pass(61)
+	if m.freed == 0 {
+		t.Fatal("no holes")
+	}
+	was, err := m.index.segments(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.again(func() {
+		d, err := db.Open(t.Context(), db.Options{Path: filepath.Join(m.o.Dir, "index.db"), Migrations: migrations})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, row := range was {
+			f, err := disk.System{}.Open(filepath.Join(m.o.Dir, "segments", segment.FileName(id)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			footer, ok, err := segment.EndsSealed(f, row.Head, row.length)
+			if err = errors.Join(err, f.Close()); err != nil || ok != row.sealed {
+				t.Fatal(ok, err)
+			}
+			if !ok {
+				continue
+			}
+			x := index{db: d}
+			if err := x.sealSegment(t.Context(), id, footer, isClosed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	wantStored(t, m.Archive, 1, kept...)
+	for id, row := range was {
+		if row.sealed {
+			wantSegment(t, m.Archive, id, func(r segmentRow) bool {
+				return r.sealed && r.length == row.length && r.total == row.total && r.live == row.live
+			})
+		}
+	}
 }

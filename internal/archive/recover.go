@@ -360,7 +360,9 @@ func (r *recovery) replay(ctx context.Context, f *markedFile, row segmentRow) er
 	case size < row.length:
 		return r.shorten(ctx, f, row, size)
 	case row.closed:
-		return r.conclude(ctx, f, row.Head, row.length, size)
+		if done, err := r.reseal(ctx, f, row, size); done || err != nil {
+			return err
+		}
 	}
 	holes, err := f.Holes() // before they are filled
 	if err != nil {
