@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -65,11 +64,14 @@ func (a *Archive) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.tellLostTombstones(ctx, salt); err != nil {
+	if err := r.tellMissingTombstones(ctx, salt); err != nil {
 		return err
 	}
 	var behind []tombstone
 	if a.tombstones, r.dead, behind, err = openTombstones(a.disk, filepath.Dir(a.dir), salt, position); err != nil {
+		return err
+	}
+	if err := r.tellShortTombstones(ctx, salt, position); err != nil {
 		return err
 	}
 	a.upkeep.note(r.dead)
@@ -290,25 +292,6 @@ func (r *recovery) doubt(ctx context.Context) error {
 	}
 	r.doubted = true
 	return r.NoteErased(ctx, 0)
-}
-
-// tellLostTombstones says that the index knows of tombstones that are not there. Nothing is
-// listed again by that, but an index that is made anew would have rows of what was
-// removed: what the catalog has of erasures is carried out again.
-func (r *recovery) tellLostTombstones(ctx context.Context, salt uint64) error {
-	if salt == 0 {
-		return nil
-	}
-	f, err := r.disk.Open(r.tombstonePath())
-	if err == nil {
-		return f.Close() // what of it is damaged is told by those who read it
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	r.log.Error("tombstones is missing, and is made again without what it said; erasures are carried out once more")
-	r.observer.Damaged()
-	return r.doubt(ctx)
 }
 
 // settleMove ends a move to the warm folder that was begun: the file there has its name

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -70,6 +71,36 @@ func openTombstones(fs disk.FS, dir string, salt uint64, position int64) (j *jou
 		return cmp.Or(cmp.Compare(a.segment, b.segment), cmp.Compare(a.stream, b.stream), cmp.Compare(a.first, b.first))
 	})
 	return j, all, behind, nil
+}
+
+// tellMissingTombstones says that the index knows of tombstones and there is no file. Nothing
+// is listed again by that, but an index that is made anew would have rows of what was
+// removed: what the catalog has of erasures is carried out again.
+func (r *recovery) tellMissingTombstones(ctx context.Context, salt uint64) error {
+	if salt == 0 {
+		return nil
+	}
+	f, err := r.disk.Open(r.tombstonePath())
+	if err == nil {
+		return f.Close() // what of it is damaged is told by those who read it
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.log.Error("tombstones is missing, and is made again without what it said; erasures are carried out once more")
+	r.observer.Damaged()
+	return r.doubt(ctx)
+}
+
+// tellShortTombstones says that the file that the index knows has lost its end.
+func (r *recovery) tellShortTombstones(ctx context.Context, salt uint64, position int64) error {
+	if r.tombstones.Salt() != salt || r.tombstones.End() >= position {
+		return nil
+	}
+	r.log.Error("tombstones is shorter than the index knows it, and what it said behind is lost; erasures are carried out once more",
+		"bytes", r.tombstones.End(), "expected", position)
+	r.observer.Damaged()
+	return r.doubt(ctx)
 }
 
 // of returns the tombstones of one segment.

@@ -93,6 +93,48 @@ func TestWhatWasRemovedStaysAway(t *testing.T) {
 	}
 }
 
+// TestLostTombstonesAreTold, the whole file or its end: the log says so, it counts as damage,
+// and what the catalog has of erasures is due again. Nothing comes back by that.
+func TestLostTombstonesAreTold(t *testing.T) {
+	for says, lose := range map[string]func(file string) error{
+		"tombstones is missing": os.Remove,
+		"tombstones is shorter": func(file string) error { return os.Truncate(file, 64+48) },
+	} {
+		var log lines
+		m := newMill(t, func(o *Options) { o.Logger = log.logger() })
+		m.policies[1] = Policy{Hours: 1 << 20}
+		recs := m.fill(1, 1, 20)
+		for n := int64(3); n <= 9; n += 3 {
+			r := Erasure{Range: kvs.TimeRange{Start: kvs.Millis(n * 60_000), End: kvs.Millis(n*60_000 + 1)}, Through: 20}
+			if _, err := m.Erase(t.Context(), 1, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left := slices.Concat(recs[:2], recs[3:5], recs[6:8], recs[9:])
+		wantStored(t, m.Archive, 1, left...)
+		if err := m.NoteErased(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+		m.again(nil)
+		if id, err := m.Erased(t.Context()); err != nil || id != 3 || log.count("tombstones is") != 0 {
+			t.Errorf("%d, %v, without a loss", id, err)
+		}
+		m.again(func() {
+			if err := lose(filepath.Join(m.o.Dir, tombstonesName)); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if id, err := m.Erased(t.Context()); err != nil || id != 0 || log.count("level=ERROR msg=\""+says) != 1 {
+			t.Errorf("%s: erasures are carried out up to %d, %v, %d lines", says, id, err, log.count(says))
+		}
+		wantStored(t, m.Archive, 1, left...)
+		m.again(nil)
+		if log.count(says) != 1 {
+			t.Errorf("%s: told again", says)
+		}
+	}
+}
+
 // TestRemovalWaitsForItsTombstones: while they cannot be written nothing goes, and rows
 // that could not be removed go with the next pass.
 func TestRemovalWaitsForItsTombstones(t *testing.T) {
