@@ -382,6 +382,16 @@ func (r *recovery) replay(ctx context.Context, f *markedFile, row segmentRow) er
 	return b.end(ctx, size)
 }
 
+// reseal cuts and seals a segment that its row calls closed. It reports false when that was
+// done since: what is dead there may be gone, and the footer is the only list of it.
+func (r *recovery) reseal(ctx context.Context, f *markedFile, row segmentRow, size int64) (done bool, err error) {
+	footer, sealed, err := segment.EndsSealed(f, row.Head, size)
+	if err != nil || sealed && footer == row.length {
+		return false, err
+	}
+	return true, r.conclude(ctx, f, row.Head, row.length, size)
+}
+
 // shorten seals a segment that has lost its end, and forgets what the index has of that.
 func (r *recovery) shorten(ctx context.Context, f *markedFile, row segmentRow, size int64) error {
 	s := segment.NewScanner(f, row.Head, segment.HeadSize, size, false)

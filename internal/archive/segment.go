@@ -202,16 +202,6 @@ func (s *active) sealFile() error {
 	return nil
 }
 
-// reseal cuts and seals a segment that its row calls closed. It reports false when that was
-// done since: what is dead there may be gone, and the footer is the only list of it.
-func (r *recovery) reseal(ctx context.Context, f *markedFile, row segmentRow, size int64) (done bool, err error) {
-	footer, sealed, err := segment.EndsSealed(f, row.Head, size)
-	if err != nil || sealed && footer == row.length {
-		return false, err
-	}
-	return true, r.conclude(ctx, f, row.Head, row.length, size)
-}
-
 // maxUnsettled is how many segments may wait to be sealed. With more the disk is too ill
 // to be given new ones.
 const maxUnsettled = 16

@@ -2,6 +2,9 @@ package server
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -242,4 +245,39 @@ func TestALongerRetentionCountsAtOnce(t *testing.T) {
 	expire(2*time.Hour, 6)
 	change("DECREASE_DATA_RETENTION", 23)
 	expire(2*time.Hour, 0)
+}
+
+// A repair carries out what is due of erasures, as a start does: with an index that is made
+// anew and without tombstones the fragments would be there again.
+func TestARepairCarriesOutErasures(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("yard", 24)
+	numbers := p.six("yard")
+	p.do("EraseFragments", during("yard", at(2000), at(3500)), nil)
+	left := p.list("yard")
+	if len(left) == len(numbers) || len(left) == 0 {
+		t.Fatalf("%d of %d are left", len(left), len(numbers))
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tombstones", "index.db", "index.db-wal", "index.db-shm"} {
+		if err := os.Remove(filepath.Join(p.config.Data, "archive", name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	r, err := Inspect(t.Context(), p.config, Inspection{Repair: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.After.Clean() || r.After.Fragments != int64(len(left)) {
+		t.Errorf("%d fragments of %d are there after the repair, %v", r.After.Fragments, len(left), r.After.Findings)
+	}
+	again := newPlant(t, func(c *config.Config) { c.Data = p.config.Data })
+	got := again.list("yard")
+	slices.Sort(got)
+	slices.Sort(left)
+	if !slices.Equal(got, left) {
+		t.Errorf("listed: %v, want %v", got, left)
+	}
 }
