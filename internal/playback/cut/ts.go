@@ -181,13 +181,14 @@ func moved(p *remux.Part) []int64 {
 		}
 		depth = max(depth, i-last)
 	}
-	each := max(1, p.Length/int64(n))
+	// Where frames without bytes were left out, one may be shown before the first is decoded.
+	first, each := min(plain[0], slices.Min(shown)), max(1, p.Length/int64(n))
 	all := make([]int64, n)
 	for i := range all {
 		if i >= depth {
 			all[i] = plain[i-depth]
 		} else {
-			all[i] = plain[0] - int64(depth-i)*each
+			all[i] = first - int64(depth-i)*each
 		}
 	}
 	return all
