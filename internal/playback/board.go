@@ -39,6 +39,7 @@ type Board struct {
 	o           BoardOptions
 	windows     memory[windowKey, window]
 	collections memory[collectionKey, run]
+	longests    memory[kvs.StreamID, longest]
 }
 
 // NewBoard makes a Board.
@@ -49,13 +50,40 @@ func NewBoard(o BoardOptions) *Board {
 	if o.LivePause == nil {
 		o.LivePause = func(kvs.StreamID) time.Duration { return livePause }
 	}
-	return &Board{o: o, windows: newMemory[windowKey, window](rememberedRows), collections: newMemory[collectionKey, run](rememberedRuns)}
+	return &Board{
+		o:           o,
+		windows:     newMemory[windowKey, window](rememberedRows),
+		collections: newMemory[collectionKey, run](rememberedStreams),
+		longests:    newMemory[kvs.StreamID, longest](rememberedStreams),
+	}
 }
 
 const (
-	rememberedRows = 65536 // some 20 MB
-	rememberedRuns = 4096
+	rememberedRows    = 65536 // some 20 MB
+	rememberedStreams = 4096
 )
+
+// longest is how long the longest fragment of a stream was when its rows had changed so
+// often.
+type longest struct {
+	changed uint64
+	ms      int64
+}
+
+// longest returns the milliseconds of the stream's longest fragment.
+func (b *Board) longest(ctx context.Context, id kvs.StreamID) (int64, error) {
+	m := b.longests.open(id, 1)
+	defer m.mu.Unlock()
+	changed := b.o.Archive.Changed(id)
+	if m.known && m.value.changed == changed {
+		return m.value.ms, nil
+	}
+	ms, err := b.o.Archive.Longest(ctx, id)
+	if err == nil {
+		m.value, m.known = longest{changed, ms}, true
+	}
+	return ms, err
+}
 
 // livePause is how long a producer may pause until there is nothing to begin a LIVE session
 // with (spec: fragments in the last 30 seconds).
@@ -194,7 +222,7 @@ func (b *Board) newest(ctx context.Context, ses *Session, horizon kvs.Millis) (w
 	}
 	w := window{changed: changed}
 	var err error
-	if w.longest, err = b.o.Archive.Longest(ctx, ses.Stream); err != nil {
+	if w.longest, err = b.longest(ctx, ses.Stream); err != nil {
 		return w, err
 	}
 	if w.rows, err = b.o.Archive.Latest(ctx, ses.Stream, 0, ses.Max, horizon); err != nil {

@@ -108,11 +108,11 @@ func (b *Board) static(ctx context.Context, ses *Session, horizon kvs.Millis) (*
 	if len(c.rows) == 0 {
 		return nil, noFragments()
 	}
-	longest, err := b.o.Archive.Longest(ctx, ses.Stream)
+	ms, err := b.longest(ctx, ses.Stream)
 	if err != nil {
 		return nil, err
 	}
 	t := static(c.rows, ses)
-	t.Target = t.target(longest)
+	t.Target = t.target(ms)
 	return t, nil
 }

@@ -7,6 +7,10 @@
 // and without sending anything twice.
 //
 // A Player may be used from many goroutines; one call serves one consumer.
+//
+// A [Board] lists the fragments of HLS and DASH sessions and of clips, by the rules of
+// docs/design/playback.md: rows of the index become a [Timeline], and no media is read. A
+// [Session] is what its token carries. The texts are those of the packages below.
 package playback
 
 import (

@@ -48,7 +48,7 @@ func (b *Board) firstOf(ctx context.Context, ses *Session, horizon kvs.Millis) (
 // replay returns the window of a LIVE_REPLAY session: it ends with the fragment that the
 // media that passed since the session began have come to.
 func (b *Board) replay(ctx context.Context, ses *Session, now, horizon kvs.Millis) (w window, err error) {
-	if w.longest, err = b.o.Archive.Longest(ctx, ses.Stream); err != nil {
+	if w.longest, err = b.longest(ctx, ses.Stream); err != nil {
 		return w, err
 	}
 	passed := max(0, int64(now-ses.Created))
