@@ -9,22 +9,28 @@ import (
 //
 // A fragment that ends at e on the timeline is available at availabilityStartTime + e
 // (ISO/IEC 23009-1 section A.3.2), and players load none before. The timeline closes gaps,
-// and where fragments overlap it is longer than the time that passes, so no fixed start is right for
-// ever. It is fixed as long as the two agree within some fragments, for players that
-// remember it, and then moves by whole target durations.
+// and where fragments overlap it is longer than the time that passes, so no start is right
+// for ever. It stays as long as the two agree within some fragments, and then moves by whole
+// target durations: dash.js follows, and finds the end when it begins again with an old
+// URL. Shaka keeps the start that it found first; it stays where it is as long as
+// timeShiftBufferDepth, counted from there, reaches to what it plays.
 
 // origin returns availabilityStartTime: never so late that a listed fragment would not
 // be available yet.
 func (m *manifest) origin() kvs.Millis {
-	// One target duration in the past: the list may have been old when the session began, by
-	// as much as the next fragment then comes early.
 	target := kvs.Millis(m.t.Target * 1000)
-	fixed := m.s.Created - kvs.Millis(m.s.Base.Listed) - target
-	drift := m.available() - kvs.Millis(m.end()) - (fixed + target)
+	origin := m.first()
+	drift := m.available() - kvs.Millis(m.end()) - (origin + target)
 	if drift < -target || drift > 2*target {
-		fixed += floor(drift, target)
+		origin += floor(drift, target)
 	}
-	return min(fixed, m.now-kvs.Millis(m.end()))
+	return min(origin, m.now-kvs.Millis(m.end()))
+}
+
+// first returns what origin is when a session begins: one target duration in the past, as
+// the list may have been old then, by as much as the next fragment comes early.
+func (m *manifest) first() kvs.Millis {
+	return m.s.Created - kvs.Millis(m.s.Base.Listed) - kvs.Millis(m.t.Target*1000)
 }
 
 // floor rounds down to a multiple.
@@ -52,10 +58,11 @@ func (m *manifest) available() kvs.Millis {
 const spare = 5000
 
 // depth returns timeShiftBufferDepth: players drop what is older, so it reaches to the
-// first fragment listed, also while the producer pauses.
+// first fragment listed from the latest time that a player may believe in, also while the
+// producer pauses.
 func (m *manifest) depth(origin kvs.Millis) int64 {
-	first := m.t.Entries[0].Begin
-	return max(m.end(), int64(m.now-origin)) - first + spare
+	origin = min(origin, m.first())
+	return max(m.end(), int64(m.now-origin)) - m.t.Entries[0].Begin + spare
 }
 
 // delay returns suggestedPresentationDelay: three fragments, which is one that is
