@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"syscall"
 )
 
 // FS is what stores ask of a file system. Tests put in one whose operations fail, or one
@@ -18,7 +19,8 @@ type FS interface {
 	List(dir string) ([]string, error)
 	// Create makes a file for the owner alone and opens it. It must not exist.
 	Create(name string) (File, error)
-	// Open opens a file for reading and writing.
+	// Open opens a file for reading and writing. Where the file system is read-only, writing
+	// to it fails.
 	Open(name string) (File, error)
 	// Rename gives a file another name; what had that name is gone.
 	Rename(from, to string) error
@@ -94,7 +96,26 @@ func (System) Create(name string) (File, error) {
 }
 
 // Open opens a file that exists.
-func (System) Open(name string) (File, error) { return openFile(name, os.O_RDWR) }
+func (System) Open(name string) (File, error) {
+	f, err := openFile(name, os.O_RDWR)
+	if !errors.Is(err, syscall.EROFS) {
+		return f, err
+	}
+	if f, err = openFile(name, os.O_RDONLY); err != nil {
+		return nil, err
+	}
+	return readOnly{f, &fs.PathError{Op: "write", Path: name, Err: syscall.EROFS}}, nil
+}
+
+// readOnly is a file on a file system that became read-only: what is there can still be read.
+type readOnly struct {
+	File
+	err error
+}
+
+func (f readOnly) Write([][]byte, int64) error { return f.err }
+func (f readOnly) Truncate(int64) error        { return f.err }
+func (f readOnly) Punch(int64, int64) error    { return f.err }
 
 func openFile(name string, flag int) (File, error) {
 	f, err := os.OpenFile(filepath.Clean(name), flag, 0o600)

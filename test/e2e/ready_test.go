@@ -1,13 +1,17 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/internal/client"
 )
 
 // A server is ready when it can store, not when its disk is full, and not from the moment
@@ -35,6 +39,48 @@ func TestReadyOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	state(http.StatusOK, "ok disk\n")
+}
+
+// When the file system of the archive becomes read-only the server is not ready and refuses
+// fragments with 5001, but hands out what it has; when it can be written again, storing goes on.
+func TestAReadOnlyArchive(t *testing.T) {
+	s, disk := small(t)
+	s.create(t, "garden")
+	sent := seconds(5, 0)
+	numbers := s.put(t, "garden", sent...)
+	s.createKept(t, "attic", 24*365) // goes to a segment of its own
+	pid := fmt.Sprint(s.command.Process.Pid)
+	dir := filepath.Join(strings.TrimPrefix(disk, filepath.Join("/proc", pid, "root")), "data", "archive")
+	inside := func(script string) {
+		t.Helper()
+		args := []string{"-t", pid, "-m", "sh", "-c", script, dir}
+		if os.Getuid() != 0 {
+			args = append([]string{"-U", "--preserve-credentials"}, args...)
+		}
+		run(t, os.Environ(), "nsenter", args...)
+	}
+	ready := func(status int, says string) {
+		t.Helper()
+		eventually(t, says, func() error {
+			if got, text := fetch(t, s.http+"/readyz", ""); got != status || !strings.Contains(text, says) {
+				return fmt.Errorf("%d %s", got, text)
+			}
+			return nil
+		})
+	}
+	inside(`mount --bind "$0" "$0" && mount -o remount,ro,bind "$0"`)
+	open := s.open(t, "attic")
+	open.send(t, head(), bytes.Join(seconds(2, 0), nil))
+	if a := open.await(t, client.Failed); a.ErrorID != 5001 {
+		t.Errorf("acknowledged with %s, want 5001", a.Raw)
+	}
+	ready(http.StatusServiceUnavailable, "failed archive\n")
+	answer := s.caller(t).stream(t, "GetMediaForFragmentList", object{"StreamName": "garden", "Fragments": numbers})
+	sameClusters(t, all(t, answer), sent)
+
+	inside(`umount "$0"`)
+	ready(http.StatusOK, "ok archive\n")
+	s.put(t, "attic", seconds(2, 10)...)
 }
 
 // While a call is still open the server goes on to say that it stops.
