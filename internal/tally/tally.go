@@ -16,6 +16,11 @@ import (
 // gap or overlap of more than 50 ms).
 const gap = 50
 
+// near is how far, in milliseconds, a fragment may begin from the end of the one before and
+// still stand there on the timeline that closes gaps: muxers put sound up to a few hundred
+// milliseconds into the cluster before, so that ends and beginnings overlap in each.
+const near = 500
+
 // Stream is what the fragments of one stream add up to so far. The zero value is that of
 // a stream without any.
 type Stream struct {
@@ -136,7 +141,7 @@ func Apart(a, b *kvs.Fragment, c kvs.Clock) bool {
 
 // Step returns how far behind the beginning of a the beginning of b is, which comes next,
 // on the timeline that closes gaps: the duration of a, and the difference to where b begins
-// on the producer's clock as far as that is no gap.
+// on the producer's clock as far as that is near.
 func Step(a, b *kvs.Fragment) int64 {
 	return a.Duration + drift(a.Producer+kvs.Millis(a.Duration), a.Duration, b)
 }
@@ -145,7 +150,7 @@ func Step(a, b *kvs.Fragment) int64 {
 // Neither a beginning nor an end may lie before that of the one before.
 func drift(end kvs.Millis, duration int64, b *kvs.Fragment) int64 {
 	d := b.Producer - end
-	if far(d) {
+	if d > near || d < -near {
 		return 0
 	}
 	return max(int64(d), -duration, -b.Duration)

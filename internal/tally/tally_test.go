@@ -38,11 +38,11 @@ func TestFactsAddUp(t *testing.T) {
 		{at(1, 10_000, 500), []segment.Track{video, audio}, facts{10_000, 0, 0, 0, 2000}},
 		{at(2, 12_050, 2450), []segment.Track{audio, video}, facts{10_001, 0, 0, 0, 3950}}, // 50 ms are none, order is nothing
 		{at(3, 14_101, 4450), []segment.Track{video, audio}, facts{10_002, 0, 1, 0, 5950}},
-		{at(4, 16_101, 6399), []segment.Track{changed, audio}, facts{10_003, 1, 1, 1, 7950}}, // an overlap on the producer's clock
+		{at(4, 16_101, 6399), []segment.Track{changed, audio}, facts{10_003, 1, 1, 1, 7899}}, // an overlap on the producer's clock, which is near
 		{at(2, 1, 1), []segment.Track{video}, facts{}},                                       // late
-		{at(9, 18_101, 8399), []segment.Track{changed}, facts{10_004, 2, 1, 1, 9950}},
-		{at(10, 20_101, 10_399), nil, facts{10_005, 3, 1, 1, 11_950}},
-		{at(11, 22_101, 12_399), nil, facts{10_006, 3, 1, 1, 13_950}},
+		{at(9, 18_101, 8399), []segment.Track{changed}, facts{10_004, 2, 1, 1, 9899}},
+		{at(10, 20_101, 10_399), nil, facts{10_005, 3, 1, 1, 11_899}},
+		{at(11, 22_101, 12_399), nil, facts{10_006, 3, 1, 1, 13_899}},
 	} {
 		late := s.Late(c.f.Number.N)
 		got := s.Place(c.f, c.tracks)
