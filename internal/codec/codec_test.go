@@ -95,9 +95,9 @@ func TestWhatCannotBePlayed(t *testing.T) {
 			"The type of the media is not supported or could not be determined from the media codec ids: (track 1: V_VP8)"},
 		{[]mkv.Track{{Number: 1, CodecID: avc}, {Number: 3, CodecID: "A_OPUS"}, {Number: 4, CodecID: "A_MS/ACM", CodecPrivate: make([]byte, 18)}}, kvs.UnsupportedMedia,
 			"The type of the media is not supported or could not be determined from the media codec ids: (track 3: A_OPUS), (track 4: A_MS/ACM)"},
-		{[]mkv.Track{{Number: 2, CodecID: aac}}, kvs.MissingPrivateData, "Missing codec private data in fragment for track 2."},
+		{[]mkv.Track{{Number: 2, CodecID: aac}}, kvs.MissingPrivateData, "Missing codec private data in fragment for track 2. Its codec id is A_AAC."},
 		{[]mkv.Track{{Number: 7, CodecID: avc, CodecPrivate: []byte{1, 2, 3}}}, kvs.InvalidPrivateData,
-			"Invalid codec private data in fragment for track 7: no whole avcC record with a sequence and a picture parameter set."},
+			"Invalid codec private data in fragment for track 7 (V_MPEG4/ISO/AVC): no whole avcC record with a sequence and a picture parameter set."},
 	} {
 		var tracks []Track
 		for i := range c.tracks {

@@ -65,9 +65,9 @@ func Check(tracks []Track) error {
 	case first == nil:
 		return nil
 	case first.Problem == Missing:
-		return kvs.Errorf(kvs.MissingPrivateData, "Missing codec private data in fragment for track %d.", first.Track)
+		return kvs.Errorf(kvs.MissingPrivateData, "Missing codec private data in fragment for track %d. Its codec id is %s.", first.Track, first.ID)
 	}
-	return kvs.Errorf(kvs.InvalidPrivateData, "Invalid codec private data in fragment for track %d: %s.", first.Track, first.Detail)
+	return kvs.Errorf(kvs.InvalidPrivateData, "Invalid codec private data in fragment for track %d (%s): %s.", first.Track, first.ID, first.Detail)
 }
 
 // UnsupportedMedia is the answer about tracks that cannot be played, in the words of the

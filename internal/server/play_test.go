@@ -300,8 +300,8 @@ func TestSessionsThatCannotBegin(t *testing.T) {
 		{"good", `"MaxMediaPlaylistFragmentResults":5001`, "InvalidArgumentException", "MaxMediaPlaylistFragmentResults"},
 		{"vp8", yesterday, "UnsupportedStreamMediaTypeException", "(track 1: V_VP8)"},
 		{"hevc", yesterday + `,"ContainerFormat":"MPEG_TS"`, "UnsupportedStreamMediaTypeException", "(track 1: V_MPEGH/ISO/HEVC)"},
-		{"bare", yesterday, "MissingCodecPrivateDataException", "track 1"},
-		{"broken", yesterday, "InvalidCodecPrivateDataException", "track 1"},
+		{"bare", yesterday, "MissingCodecPrivateDataException", "for track 1. Its codec id is V_MPEG4/ISO/AVC"},
+		{"broken", yesterday, "InvalidCodecPrivateDataException", "for track 1 (V_MPEG4/ISO/AVC)"},
 	} {
 		err := p.begin("GetHLSStreamingSessionURL", c.stream, c.in, nil)
 		wantException(t, err, c.exception)

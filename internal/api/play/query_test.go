@@ -3,6 +3,8 @@ package play
 import (
 	"net/url"
 	"testing"
+
+	"github.com/millrace/millrace/internal/wire"
 )
 
 func TestGzipThatIsTaken(t *testing.T) {
@@ -52,4 +54,13 @@ func FuzzQuery(f *testing.F) {
 			t.Errorf("%q of %q is %q, want %q", name, raw, got, all.Get(name))
 		}
 	})
+}
+
+// Limits, faults and policies know what is served here by its names.
+func TestActionsHaveKnownNames(t *testing.T) {
+	for _, a := range Actions(Options{}) {
+		if !wire.IsAction(a.Name) {
+			t.Errorf("%s is no known action", a.Name)
+		}
+	}
 }
