@@ -63,3 +63,21 @@ func BenchmarkTimeline(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBegin begins an ON_DEMAND session of 5 fragments in a range that has 20,000: on
+// the producer's clock the smallest number among all of them is looked for.
+func BenchmarkBegin(b *testing.B) {
+	board, shape := shelves(b)
+	s := kvs.Stream{ID: 7, Created: 1, Retention: 24 * 365 * 10}
+	now := shape.End()
+	for _, clock := range []kvs.Clock{kvs.ServerClock, kvs.ProducerClock} {
+		b.Run(clock.String(), func(b *testing.B) {
+			want := Session{Mode: OnDemand, Max: 5, Clock: clock, Created: now, Expires: now + 300_000, Range: kvs.TimeRange{Start: 0, End: now}}
+			for b.Loop() {
+				if _, _, err := board.Begin(context.Background(), s, want); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
