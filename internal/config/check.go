@@ -47,7 +47,7 @@ func (c *Config) check() (wrong Mistakes) {
 			add("tls.names", fmt.Errorf("%q: %w", name, err))
 		}
 	}
-	wrong = append(wrong, c.TLS.checkACME(c.HTTPS)...)
+	wrong = append(wrong, c.TLS.checkACME(c.HTTPS+c.Play)...)
 	wrong = append(wrong, c.Keys.check()...)
 	if b := int64(c.Memory.Budget); b != 0 && b < 128<<20 {
 		add("memory.budget", fmt.Errorf("%d bytes are too few: a fragment may have 50 MB, give at least 128MiB", b))
@@ -68,7 +68,7 @@ func (c *Config) check() (wrong Mistakes) {
 }
 
 // checkACME finds what keeps an authority from issuing a certificate.
-func (t *TLS) checkACME(https string) (wrong Mistakes) {
+func (t *TLS) checkACME(listener string) (wrong Mistakes) {
 	a := &t.ACME
 	add := func(name, format string, args ...any) {
 		wrong = append(wrong, Mistake{Setting: "tls.acme." + name, Text: fmt.Sprintf(format, args...)})
@@ -76,7 +76,7 @@ func (t *TLS) checkACME(https string) (wrong Mistakes) {
 	if len(a.Domains) > 0 && t.Cert != "" {
 		add("domains", "tls.cert is set, too: either the certificate comes from files or it is issued")
 	}
-	if len(a.Domains) > 0 && https == "" {
+	if len(a.Domains) > 0 && listener == "" {
 		add("domains", "https is empty: nobody would see the certificate")
 	}
 	for _, d := range a.Domains {

@@ -202,6 +202,8 @@ func TestCheck(t *testing.T) {
 		"the whole path": func(c *Config) { c.Archive.WarmDir = "warm" },
 		"in each other":  func(c *Config) { c.Archive.WarmDir = filepath.Join(os.TempDir(), "x"); c.Data = os.TempDir() },
 		"at least 1MiB":  func(c *Config) { c.Archive.SegmentBytes = 1 },
+		"are cut once":   func(c *Config) { c.Playback.Cache = 1 },
+		`"-1" is not`:    func(c *Config) { c.Play = ":-1" },
 		"use text or":    func(c *Config) { c.Log.Format = "xml" },
 		"use debug":      func(c *Config) { c.Log.Level = "loud" },
 		"loopback":       func(c *Config) { c.ForDev(); c.HTTP = ":8080" },

@@ -3,7 +3,7 @@ package play
 import (
 	"bytes"
 	"context"
-	"hash/crc64"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"strconv"
@@ -152,9 +152,10 @@ func (v *visit) sendMedia(contentType, etag string, b io.ReadSeeker) {
 	http.ServeContent(v.Writer, v.Request, "", time.Time{}, b)
 }
 
-var ecma = crc64.MakeTable(crc64.ECMA)
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// etag is an entity tag of bytes: the same in every process.
+// etag is an entity tag of bytes: the same in every process. The checksum is one that
+// processors have an instruction for.
 func etag(b []byte) string {
-	return `"` + strconv.FormatUint(crc64.Checksum(b, ecma), 36) + "-" + strconv.Itoa(len(b)) + `"`
+	return `"` + strconv.FormatUint(uint64(crc32.Checksum(b, castagnoli)), 36) + "-" + strconv.Itoa(len(b)) + `"`
 }
