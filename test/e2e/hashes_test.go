@@ -63,7 +63,7 @@ func decoded(t *testing.T, in string) (all []frameHash) {
 // framemd5 runs ffmpeg with its framemd5 output.
 func framemd5(t *testing.T, in string, args ...string) []frameHash {
 	t.Helper()
-	args = append(append([]string{"-v", "error", "-i", in}, args...), "-f", "framemd5", "-")
+	args = append(append([]string{"-v", "error", "-copyts", "-i", in}, args...), "-f", "framemd5", "-")
 	out, complaints, err := try(t, environment(), nil, "ffmpeg", args...)
 	if err != nil || complaints != "" {
 		t.Fatalf("ffmpeg %s: %v\n%s", strings.Join(args, " "), err, complaints)
@@ -103,6 +103,17 @@ func (h hashed) plus(other hashed, later float64) hashed {
 		h.sound = append(h.sound, frameHash{p.time + later, p.md5})
 	}
 	return h
+}
+
+// from moves frames so that the first has a time. ffmpeg presents pictures of fragmented MP4 later
+// than the boxes say, by the longest negative composition offset, in its own files too; so their
+// beginning comes from another parser.
+func from(begin float64, all []frameHash) []frameHash {
+	moved := slices.Clone(all)
+	for i := range moved {
+		moved[i].time += begin - all[0].time
+	}
+	return moved
 }
 
 // same compares frame for frame what came out with what went in.

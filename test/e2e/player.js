@@ -66,28 +66,35 @@ const players = {
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-// play shows so many frames (fewer if the video ends), then seeks to each of the times, in
-// seconds from where the seekable range begins, and where asked plays on to the end.
+// play shows so many frames (fewer if the video ends) and looks up those that passed between
+// two readings, then seeks to each of the times, in seconds from where the seekable range
+// begins, and where asked plays on to the end.
 window.play = async (ask) => {
-  const result = { samples: [], seeks: [], errors: [], fatal: '' };
+  const result = { samples: [], looked: [], seeks: [], errors: [], fatal: '' };
   const failed = (text, fatal) => {
     result.errors.push(text);
     if (fatal) result.fatal ||= text;
   };
-  const video = await players[ask.player](document.getElementById('video'), ask, failed);
+  let video;
+  try {
+    video = await players[ask.player](document.getElementById('video'), ask, failed);
+  } catch (e) {
+    failed(`${e.code ?? ''} ${e.message ?? ''} ${JSON.stringify(e.data?.slice(0, 4)) ?? ''}`, true);
+    return result;
+  }
   video.muted = true;
   video.addEventListener('error', () => failed(`video: ${video.error?.code} ${video.error?.message}`, true));
   let last;
-  const watch = (now, told) => {
+  const watch = () => {
     video.requestVideoFrameCallback(watch);
-    const frame = new VideoFrame(video); // a later one than told of, where the page is late
-    last = { index: indexOf(frame), media: frame.timestamp / 1e6, told: told.mediaTime, presented: told.presentedFrames,
-      dropped: video.getVideoPlaybackQuality().droppedVideoFrames, at: performance.timeOrigin + performance.now() };
+    const frame = new VideoFrame(video); // a later one than the callback is about, where the page is late
+    last = { index: indexOf(frame), media: frame.timestamp / 1e6, at: performance.timeOrigin + performance.now() };
     frame.close();
     if (!video.paused && !video.seeking && last.media !== result.samples.at(-1)?.media) result.samples.push(last);
   };
   video.requestVideoFrameCallback(watch);
-  video.play().catch((e) => failed(`play: ${e.message}`, false));
+  // dash.js plays by itself and would not see that somebody else began.
+  if (ask.player !== 'dashjs') video.play().catch((e) => failed(`play: ${e.message}`, false));
 
   const until = async (what, done) => {
     const deadline = performance.now() + ask.patience;
@@ -104,27 +111,32 @@ window.play = async (ask) => {
     return true;
   };
   const begin = () => (video.seekable.length ? video.seekable.start(0) : 0);
-  await until('playing', () => video.ended || result.samples.length && last.index - result.samples[0].index >= ask.frames);
-  result.ended = video.ended;
-  result.played = result.samples.length;
-  if (ask.seeks.length && !result.fatal) video.pause();
-  for (const seconds of ask.seeks) {
-    if (result.fatal) break;
-    await until('pausing', () => video.paused);
+  const look = async (seconds) => { // at the paused picture of another moment
     last = undefined;
-    video.currentTime = begin() + seconds;
-    if (await until(`seeking to ${seconds}`, () => last && !video.seeking)) {
-      await pause(100); // the frame that was asked for may come after one that was there
-      result.seeks.push({ asked: seconds, index: last.index, media: last.media, begin: begin() });
+    video.currentTime = seconds;
+    if (!await until(`seeking to ${seconds}`, () => last && !video.seeking)) return false;
+    await pause(100); // the frame that was asked for may come after one that was there
+    return true;
+  };
+  await until('playing', () => video.ended || result.samples.length && last.index - result.samples[0].index >= ask.frames);
+  const played = result.samples.slice();
+  video.pause();
+  await until('pausing', () => video.paused);
+  for (const [i, s] of played.entries()) {
+    for (let index = s.index + 1; index < played[i + 1]?.index && result.looked.length < 100; index++) {
+      if (!await look(s.media + (index - s.index + 0.5) / ask.rate)) return result;
+      result.looked.push({ asked: index, index: last.index, media: last.media });
     }
   }
-  result.samples.length = result.played;
+  for (const seconds of ask.seeks) {
+    if (!await look(begin() + seconds)) return result;
+    result.seeks.push({ asked: seconds, index: last.index, media: last.media, begin: begin() });
+  }
   if (ask.end && !result.fatal) {
     video.play().catch((e) => failed(`play: ${e.message}`, false));
     await until('the end', () => video.ended);
     result.final = last?.index ?? -1;
-    result.samples.length = result.played;
   }
-  result.duration = Number.isFinite(video.duration) ? video.duration : -1;
+  result.samples = played;
   return result;
 };

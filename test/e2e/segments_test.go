@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"io"
+	"math"
 	"net/http"
 	neturl "net/url"
 	"os"
@@ -180,15 +181,16 @@ func (g group) save(t testing.TB, suffix string) string {
 
 // inspectSegments lets a second parser read every segment of the group, and ffprobe all of
 // them in one file. Segments must begin with a frame that can be decoded by itself, and each byte of
-// their mdat must belong to a sample.
-func inspectSegments(t *testing.T, file string, g group) {
+// their mdat must belong to a sample. It returns when the first frame is presented, in seconds.
+func inspectSegments(t *testing.T, file string, g group) (begin float64) {
 	t.Helper()
 	boxes := walk(t, g.init, download(t, g.init))
 	if len(boxes["ftyp"]) != 1 || len(boxes["moov/trak"]) != 1 || len(boxes["moov/mvex/trex"]) != 1 || boxes["mdat"] != nil {
 		t.Errorf("%s: %d ftyp, %d tracks, %d trex", g.init, len(boxes["ftyp"]), len(boxes["moov/trak"]), len(boxes["moov/mvex/trex"]))
 	}
+	scale := float64(boxes["moov/trak/mdia/mdhd"][0].box.(*mp4.Mdhd).Timescale)
 	count := 0
-	for _, u := range g.media {
+	for i, u := range g.media {
 		b := download(t, u)
 		boxes := walk(t, u, b)
 		if len(boxes["moof/traf/trun"]) != 1 || len(boxes["mdat"]) != 1 || len(boxes["moof/traf/tfdt"]) != 1 {
@@ -211,8 +213,26 @@ func inspectSegments(t *testing.T, file string, g group) {
 			t.Errorf("%s: the first sample is not a sync sample: flags %x", u, flags)
 		}
 		count += len(run.Entries)
+		if i == 0 {
+			begin = float64(earliest(boxes["moof/traf/tfdt"][0].box.(*mp4.Tfdt).GetBaseMediaDecodeTime(), run, head)) / scale
+		}
 	}
 	probeSamples(t, file, count)
+	return begin
+}
+
+// earliest is when the first of a run's samples is presented.
+func earliest(decode uint64, run *mp4.Trun, head *mp4.Tfhd) int64 {
+	first, at := int64(math.MaxInt64), int64(decode)
+	for i, e := range run.Entries {
+		first = min(first, at+run.GetSampleCompositionTimeOffset(i))
+		if run.CheckFlag(0x100) {
+			at += int64(e.SampleDuration)
+		} else {
+			at += int64(head.DefaultSampleDuration)
+		}
+	}
+	return first
 }
 
 // firstFlags are the flags of a run's first sample.

@@ -1,0 +1,203 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	x264 = "-c:v libx264 -preset veryfast -g 25 -keyint_min 25 -sc_threshold 0"
+	x265 = "-c:v libx265 -preset ultrafast -tag:v hvc1 -x265-params keyint=25:min-keyint=25:scenecut=0:log-level=none"
+)
+
+// recordings are what cameras send. Fragments begin each second.
+var recordings = []struct {
+	name    string
+	encoder string
+	sound   string
+	annexB  bool
+	hls, ts bool // whether it may be played so; DASH and clips play all
+}{
+	{"H.264", x264 + " -bf 0 -c:a aac", coded, false, true, true},
+	{"H.264 with B-frames", x264 + " -bf 3 -b_strategy 0 -c:a aac", coded, false, true, true},
+	{"H.264 with B-frames in Annex B", x264 + " -bf 3 -b_strategy 0 -c:a aac", coded, true, true, true},
+	{"H.264 with open groups", x264 + " -bf 3 -b_strategy 0 -flags -cgop -x264-params open-gop=1 -c:a aac", coded, false, true, true},
+	{"H.265", x265 + ":bframes=0 -c:a aac", coded, false, true, false},
+	{"H.265 with B-frames", x265 + ":bframes=4:b-adapt=0:open-gop=0 -c:a aac", coded, false, true, false},
+	{"H.265 with B-frames in Annex B", x265 + ":bframes=4:b-adapt=0:open-gop=0 -c:a aac", coded, true, true, false},
+	{"H.265 with open groups", x265 + ":bframes=4:b-adapt=0 -c:a aac", coded, false, true, false},
+	{"H.264 and A-law", x264 + " -bf 2 -c:a pcm_alaw -ar 8000", samples, false, false, false},
+	{"H.264 and µ-law", x264 + " -bf 2 -c:a pcm_mulaw -ar 8000", samples, false, false, false},
+	{"H.264 without sound", x264 + " -bf 2 -an", noSound, false, true, true},
+}
+
+// stories are how a recording gets into a stream: by one producer, by a second one after a
+// pause, by a second one whose pictures have another size.
+var stories = []struct {
+	name  string
+	later time.Duration // when the second producer begins after the first did, 0 for none
+	size  string        // of its pictures
+}{
+	{"one producer", 0, ""},
+	{"a gap", 15 * time.Second, pictureSize},
+	{"another size", 4 * time.Second, "256x144"},
+}
+
+// Each producer sends so many seconds. The first one's pictures have this size.
+const (
+	recorded    = 4
+	pictureSize = "320x180"
+)
+
+// The pictures in front of an open group's key frame are stored with it and shown before it: where the
+// timeline closes gaps it takes their place for one. Frames are compared, their times are not.
+
+// Whatever comes out as HLS, DASH or a clip, ffmpeg decodes to the frames that went in.
+func TestFrameMD5(t *testing.T) {
+	s := serve(t)
+	for i, r := range recordings {
+		t.Run(r.name, func(t *testing.T) {
+			for j, story := range stories {
+				t.Run(story.name, func(t *testing.T) {
+					stream := fmt.Sprintf("recording-%d-%d", i, j)
+					want := s.send(t, stream, r.encoder, r.sound, pictureSize, r.annexB, 0)
+					if story.later > 0 {
+						want = want.plus(s.send(t, stream, r.encoder, r.sound, story.size, r.annexB, story.later), story.later.Seconds())
+					}
+					open := strings.HasSuffix(r.name, "open groups")
+					changed := story.later > 0 && story.size != pictureSize
+					if r.hls {
+						s.compareHLS(t, stream, r.sound, want, changed)
+					}
+					if r.ts {
+						s.compareTS(t, stream, r.sound, want)
+					}
+					s.compareDASH(t, stream, r.sound, want, story.later, changed, open)
+					s.compareClip(t, stream, r.sound, want, story.later, open)
+				})
+			}
+		})
+	}
+}
+
+// send makes a recording, sends it as of a time after [began] and returns its hashes.
+func (s *server) send(t *testing.T, stream, encoder, sound, size string, startCodes bool, later time.Duration) hashed {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "recording.mkv")
+	args := strings.Fields(fmt.Sprintf("-v error -y -f lavfi -i testsrc2=size=%s:rate=25,hue=h=%d -f lavfi -i sine=frequency=%d:sample_rate=48000 -t %d %s -f matroska",
+		size, int(later.Seconds())*20, 300+int(later.Seconds()), recorded, encoder))
+	run(t, environment(), "ffmpeg", append(args, file)...)
+	want := hashes(t, file, sound)
+	if startCodes {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, annexB(t, b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, s.variables(), program(t), "put", stream, file, "--create", "--start-time", began.Add(later).Format(time.RFC3339Nano))
+	return want
+}
+
+func (s *server) compareHLS(t *testing.T, stream, sound string, want hashed, changed bool) {
+	t.Helper()
+	url := s.session(t, "GetHLSStreamingSessionURL", object{"StreamName": stream, "PlaybackMode": "ON_DEMAND",
+		"HLSFragmentSelector": everything(), "DiscontinuityMode": "ON_DISCONTINUITY"})
+	master := downloadText(t, url)
+	var got hashed
+	for _, list := range mediaLists(t, url, master) {
+		groups := parseMedia(t, list)
+		for _, g := range groups {
+			media := g.save(t, ".mp4")
+			begin := inspectSegments(t, media, g)
+			if g.kind == "video" {
+				got.pictures = append(got.pictures, from(begin, framemd5(t, media, "-map", "0:v:0", "-vsync", "passthrough", "-enc_time_base", "1:90000"))...)
+			} else {
+				got.sound = append(got.sound, from(begin, framemd5(t, media, "-map", "0:a:0", "-c", "copy"))...)
+			}
+		}
+	}
+	same(t, "HLS by segments", got, want)
+	sameTimes(t, "HLS by segments", got, want)
+	if !changed { // ffmpeg does not take another init segment in the middle
+		got := hashes(t, url, sound)
+		same(t, "HLS", got, want)
+	}
+}
+
+func (s *server) compareTS(t *testing.T, stream, sound string, want hashed) {
+	t.Helper()
+	url := s.session(t, "GetHLSStreamingSessionURL", object{"StreamName": stream, "PlaybackMode": "ON_DEMAND",
+		"HLSFragmentSelector": everything(), "ContainerFormat": "MPEG_TS", "DiscontinuityMode": "ON_DISCONTINUITY"})
+	if sound == coded {
+		sound = adtsCode
+	}
+	same(t, "HLS with MPEG-TS", hashes(t, url, sound), want)
+}
+
+func (s *server) compareDASH(t *testing.T, stream, sound string, want hashed, later time.Duration, changed, open bool) {
+	t.Helper()
+	url := s.session(t, "GetDASHStreamingSessionURL", object{"StreamName": stream, "PlaybackMode": "ON_DEMAND", "DASHFragmentSelector": everything()})
+	manifest := parseManifest(t, url)
+	begins := map[string]float64{}
+	for _, set := range manifest.sets {
+		g := group{kind: set.kind, init: set.url(set.init)}
+		for n := range set.segments {
+			g.media = append(g.media, set.url(strings.ReplaceAll(set.media, "$Number$", fmt.Sprint(set.first+n))))
+		}
+		if changed {
+			refused(t, g.media[len(g.media)-1])
+			g.media = g.media[:recorded]
+		}
+		begins[set.kind] = inspectSegments(t, g.save(t, ".mp4"), g)
+	}
+	if changed { // as documented: a session has one set of private data
+		return
+	}
+	got := hashes(t, url, sound)
+	same(t, "DASH", got, want)
+	got.pictures, got.sound = from(begins["video"], got.pictures), from(begins["audio"], got.sound)
+	if len(want.sound) > 0 && want.sound[0].time < want.pictures[0].time {
+		// Nothing can be presented before the manifest's time begins, which it does with the fragment:
+		// its sound comes as much later as it would have begun before.
+		got.sound, want.sound = got.sound[:0], nil
+	}
+	if later == 0 && !open {
+		sameTimes(t, "DASH", got, want)
+	}
+}
+
+// refused checks that a segment cannot be had.
+func refused(t *testing.T, url string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 4 {
+		t.Errorf("a segment with other private data than the session's: %s", resp.Status)
+	}
+}
+
+func (s *server) compareClip(t *testing.T, stream, sound string, want hashed, later time.Duration, open bool) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "clip.mp4")
+	clip := readAll(t, s.caller(t).stream(t, "GetClip", object{"StreamName": stream, "ClipFragmentSelector": everything()}))
+	if err := os.WriteFile(file, clip, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inspectClip(t, clip)
+	got := hashes(t, file, sound)
+	same(t, "clip", got, want)
+	if later == 0 && !open {
+		sameTimes(t, "clip", got, want)
+	}
+}
