@@ -59,9 +59,16 @@ func (b *Board) findStatic(ctx context.Context, ses *Session, horizon kvs.Millis
 	return Entry{}, false, nil
 }
 
+// find returns the first fragment in live order that comes to value and that the session has.
 func (b *Board) find(ctx context.Context, ses *Session, horizon kvs.Millis, by archive.Measure, value int64, fits func(*archive.Stored) bool) (Entry, bool, error) {
 	f, ok, err := b.o.Archive.Seek(ctx, ses.Stream, by, value, horizon)
+	if err == nil && ok && f.Facts.LiveSeq < ses.Base.LiveSeq { // its codec set is older than the session
+		f, ok, err = b.o.Archive.Seek(ctx, ses.Stream, archive.ByLiveSeq, ses.Base.LiveSeq, horizon)
+	}
 	if err != nil || !ok || !fits(&f) {
+		return Entry{}, false, err
+	}
+	if ok, err = b.gives(ctx, ses, &f, horizon); err != nil || !ok {
 		return Entry{}, false, err
 	}
 	return moving([]archive.Stored{f}, ses).Entries[0], true, nil

@@ -12,14 +12,34 @@ import (
 // streams, outside of the session's range, or gone. Only what segments need of the entry is
 // filled in: the row and the start.
 func (b *Board) Fragment(ctx context.Context, s kvs.Stream, ses *Session, n kvs.FragmentNumber) (Entry, bool, error) {
-	rows, err := b.o.Archive.Span(ctx, ses.Stream, n.N, n.N, 1, s.Horizon(kvs.MillisOf(b.o.Now())))
-	if err != nil || len(rows) == 0 || rows[0].Number != n || !ses.mayList(&rows[0]) {
+	return b.fragment(ctx, ses, n, b.horizon(s))
+}
+
+func (b *Board) fragment(ctx context.Context, ses *Session, n kvs.FragmentNumber, horizon kvs.Millis) (Entry, bool, error) {
+	rows, err := b.o.Archive.Span(ctx, ses.Stream, n.N, n.N, 1, horizon)
+	if err != nil || len(rows) == 0 || rows[0].Number != n {
+		return Entry{}, false, err
+	}
+	if ok, err := b.gives(ctx, ses, &rows[0], horizon); err != nil || !ok {
 		return Entry{}, false, err
 	}
 	return Entry{Stored: rows[0], Start: rows[0].At(ses.Clock)}, true, nil
 }
 
-// mayList reports whether a fragment is one of those that the session was begun for.
+// gives reports whether a session may have a fragment: one that it lists, has listed or will
+// list. What HLS asks for by the fragment's number and DASH by one of the list is decided here alike.
+func (b *Board) gives(ctx context.Context, ses *Session, f *archive.Stored, horizon kvs.Millis) (bool, error) {
+	if !ses.mayList(f) || ses.Mode != LiveReplay || ses.Clock != kvs.ProducerClock {
+		return ses.mayList(f), nil
+	}
+	beyond, over, err := b.another(ctx, ses, f.Facts.LiveSeq-1, horizon)
+	return err == nil && (!over || f.Facts.LiveSeq < beyond.Facts.LiveSeq), err
+}
+
+// mayList reports whether a fragment is one of those that the session was begun for, by its
+// row alone. On the producer's clock a later collection of the same times passes, which
+// [Board.gives] looks at; of an ON_DEMAND list so does the twin that it leaves out: its start is in the
+// range, too.
 func (s *Session) mayList(f *archive.Stored) bool {
 	at := f.At(s.Clock)
 	switch inside := at >= s.Range.Start && at <= s.Range.End; s.Mode {

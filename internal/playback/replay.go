@@ -127,7 +127,7 @@ func (b *Board) another(ctx context.Context, ses *Session, end int64, horizon kv
 	if err := b.recheck(ctx, ses, c, horizon); err != nil {
 		return archive.Stored{}, false, err
 	}
-	for seq := int64(0); !c.over && seq <= end; {
+	for seq := c.last.Facts.LiveSeq; !c.over && seq <= end; {
 		rows, err := b.o.Archive.Span(ctx, ses.Stream, c.next, math.MaxInt64, runPage, horizon)
 		if err != nil || len(rows) == 0 {
 			return archive.Stored{}, false, err

@@ -30,6 +30,7 @@ import (
 //	list                      of the session that was begun last
 //	find 3                    DASH number
 //	set 1                     codec set
+//	get 3 4000                HLS: counter and server time
 type script struct {
 	rows    *table
 	board   *Board
@@ -96,6 +97,10 @@ func (s *script) do(words []string) {
 		s.found(e, ok, err)
 	case "set":
 		e, ok, err := s.board.findSet(context.Background(), &s.ses, number(words[1]), s.horizon)
+		s.found(e, ok, err)
+	case "get":
+		n := kvs.FragmentNumber{N: number(words[1]), Server: epoch + kvs.Millis(number(words[2]))}
+		e, ok, err := s.board.fragment(context.Background(), &s.ses, n, s.horizon)
 		s.found(e, ok, err)
 	default:
 		panic(words[0])

@@ -114,6 +114,44 @@ func TestDASHFromTheArchive(t *testing.T) {
 	}
 }
 
+// A token gives the fragments of its range, in either protocol: nothing in front of it or
+// behind it, and no other recording of the same producer times.
+func TestTokensGiveTheirRangeOnly(t *testing.T) {
+	p := newPlant(t, nil)
+	p.create("yard", 24)
+	p.film("yard", premiere, mediatest.Bytes("gstreamer-h264"))
+	p.film("yard", premiere, mediatest.Bytes("gstreamer-h264"))
+	part := func(mode, selector string) string {
+		return rangeOf(mode, selector, premiere.Add(time.Second), premiere.Add(2*time.Second))
+	}
+	whole := p.hls("yard", rangeOf("LIVE_REPLAY", "HLSFragmentSelector", premiere, premiere.Add(time.Hour)))
+	token := func(address string) string { return address[strings.Index(address, "SessionToken="):] }
+	numbers := p.list("yard")
+	if len(numbers) != 8 {
+		t.Fatalf("%d fragments", len(numbers))
+	}
+	for _, mode := range []string{"LIVE_REPLAY", "ON_DEMAND"} {
+		hls, dash := token(p.hls("yard", part(mode, "HLSFragmentSelector"))), token(p.dash("yard", part(mode, "DASHFragmentSelector")))
+		for i, n := range numbers {
+			want := 404
+			if i == 1 || i == 2 {
+				want = 200
+			}
+			at := p.URL("https") + "/hls/v1/getMP4MediaFragment.mp4?TrackNumber=1&FragmentNumber=" + n + "&"
+			if got := p.load("GET", at+hls); got.status != want {
+				t.Errorf("%s: fragment %d of HLS: %d", mode, i, got.status)
+			}
+			if got := p.load("GET", at+token(whole)); got.status != 200 {
+				t.Errorf("%s: fragment %d of the whole: %d", mode, i, got.status)
+			}
+			at = fmt.Sprintf("%s/dash/v1/getMP4MediaFragment.mp4?TrackNumber=1&SequenceNumber=%d&", p.URL("https"), i)
+			if got := p.load("GET", at+dash); got.status != want {
+				t.Errorf("%s: number %d of DASH: %d", mode, i, got.status)
+			}
+		}
+	}
+}
+
 // What players, caches and browsers rely on.
 func TestAnswersToPlayers(t *testing.T) {
 	p := newPlant(t, nil)
