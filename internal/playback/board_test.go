@@ -69,7 +69,7 @@ func TestFewQueriesMakeAList(t *testing.T) {
 			t.Errorf("%d queries for %+v", n, list)
 		}
 	}
-	rows.store(kvs.Fragment{Stream: 1, Number: kvs.FragmentNumber{N: 5000, Server: now}, Duration: 2100}, nil)
+	rows.store(kvs.Fragment{Stream: 1, Number: kvs.FragmentNumber{N: 5000, Server: now}, Duration: 2600}, nil)
 	if list, n := edge(); n != 2 || list.First != 1 || list.Target != 3 {
 		t.Errorf("%d queries for %+v", n, list)
 	}

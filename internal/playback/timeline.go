@@ -25,7 +25,7 @@ type Timeline struct {
 	Entries []Entry
 	First   int64 // media sequence number of the first entry
 	Breaks  int64 // discontinuity sequence of the first entry (RFC 8216 section 4.3.3.3)
-	Target  int64 // seconds, not shorter than any fragment
+	Target  int64 // seconds, not less than any fragment's rounded to the nearest
 	Ended   bool  // nothing will be added
 	Static  bool  // made once: ON_DEMAND
 }
@@ -135,12 +135,14 @@ func static(rows []archive.Stored, s *Session) *Timeline {
 }
 
 // target returns EXT-X-TARGETDURATION of a list in a stream whose longest fragment lasts so
-// many milliseconds.
+// many milliseconds: no segment's duration may be more once it is rounded to the nearest
+// second (RFC 8216 section 4.3.3.1). Players stay multiples of it behind the end of the list,
+// so that a second more for sound that reaches over the end would be seconds of delay.
 func (t *Timeline) target(longest int64) int64 {
 	for i := range t.Entries {
 		longest = max(longest, t.Entries[i].Duration)
 	}
-	return max(1, (longest+999)/1000)
+	return max(1, (longest+500)/1000)
 }
 
 // trim returns what a live list shows of rows, which are in live order, when it ends with

@@ -111,7 +111,7 @@ func (v *viewer) sound(list *Timeline) {
 	}
 	for i := range list.Entries {
 		e := &list.Entries[i]
-		if e.Number != list.First+int64(i) || e.Duration > list.Target*1000 || e.Number < 0 || e.Set < 0 || e.Breaks < 0 {
+		if e.Number != list.First+int64(i) || e.Duration >= list.Target*1000+500 || e.Number < 0 || e.Set < 0 || e.Breaks < 0 {
 			v.fail("entry %d has number %d, duration %d, set %d, breaks %d; target %d", i, e.Number, e.Duration, e.Set, e.Breaks, list.Target)
 		}
 		if e.Start != e.At(v.ses.Clock) || v.ses.Mode != Live && e.Start < v.ses.Range.Start && i == 0 || v.ses.Mode == OnDemand && e.Start > v.ses.Range.End {
