@@ -7,9 +7,9 @@ const hls, dash, clip, images = "GetHLSStreamingSessionURL", "GetDASHStreamingSe
 
 // Clips and images.
 var (
-	ClipBytes = bytes(Limit{Name: "GetClip.bytes", Scope: Stream, AWS: 100_000_000, Hard: true, Section: "3", Operation: clip, Room: "api/archived",
+	ClipBytes = bytes(Limit{Name: "GetClip.bytes", Scope: Stream, AWS: 100_000_000, Hard: true, Section: "3", Operation: clip, Room: "api/clips",
 		Breach: "the clip ends there", Help: "size of a clip"})
-	ClipFragments = count(Limit{Name: "GetClip.fragments", Scope: Stream, AWS: 200, Hard: true, Section: "3", Operation: clip, Room: "api/archived",
+	ClipFragments = count(Limit{Name: "GetClip.fragments", Scope: Stream, AWS: 200, Hard: true, Section: "3", Operation: clip, Room: "api/clips",
 		Breach: "the clip ends there", Help: "fragments of a clip"})
 	ImageBytes = bytes(Limit{Name: "GetImages.bytes", Scope: Stream, Open: 100_000_000, AWS: 100_000_000, Hard: true, Section: "3", Operation: images, Room: "api/archived",
 		Breach: "the page ends there", Help: "size of an answer"})
