@@ -129,3 +129,25 @@ func BenchmarkSegmentCached(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkSegmentLent does the same within a bound of memory, as the server does.
+func BenchmarkSegmentLent(b *testing.B) {
+	s := newStudio(b)
+	f := footage(b, 8_000_000, false)
+	k := s.store(f, begin)
+	c := New(Options{Source: s, Memory: &purse{has: 100 << 20}})
+	b.SetBytes(int64(len(f.Body)))
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			got, err := c.Lend(b.Context(), k.Stored, 1, FMP4, begin)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := got.Reader().(io.WriterTo).WriteTo(io.Discard); err != nil {
+				b.Fatal(err)
+			}
+			got.Close()
+		}
+	})
+}

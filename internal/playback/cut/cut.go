@@ -44,8 +44,11 @@ type Options struct {
 	Source Source // needed
 
 	// Cache is how many bytes of segments are kept; 0 = 64 MiB, less = none. What is still being
-	// sent after it lost its place is not counted.
+	// sent after it lost its place counts in Memory.
 	Cache int64
+
+	// Memory is what segments that are lent are taken from; nil = no bound.
+	Memory Memory
 
 	// Work is how many bytes may be in memory for segments that are being cut, together;
 	// 0 = 256 MiB. A fragment that needs more is cut alone.
@@ -65,12 +68,14 @@ type Stats struct {
 	Failed int64 // of these
 	Kept   int64 // segments in the cache now
 	Bytes  int64 // that they take
+	Lent   int64 // segments that are being sent
 }
 
 // Stats returns the counts.
 func (c *Cutter) Stats() Stats {
 	s := Stats{Asked: c.asked.Load(), Cuts: c.cuts.Load(), Failed: c.failed.Load()}
 	s.Kept, s.Bytes = c.segments.held()
+	s.Lent = c.loans.lent()
 	return s
 }
 
@@ -82,6 +87,7 @@ type Cutter struct {
 	work     *semaphore.Weighted
 	most     int64 // of work for one
 	segments cache[*piece]
+	loans    loans
 	headers  cache[[]codec.Track]
 }
 
@@ -94,7 +100,7 @@ func New(o Options) *Cutter {
 		o.Work = defaultWork
 	}
 	c := &Cutter{source: o.Source, work: semaphore.NewWeighted(o.Work), most: o.Work}
-	c.segments.room = max(0, o.Cache)
+	c.segments.room, c.loans.memory = max(0, o.Cache), o.Memory
 	c.headers.room = headerRoom
 	return c
 }
@@ -106,25 +112,36 @@ func New(o Options) *Cutter {
 // Errors are those of [archive.Archive.OpenRecord] (NotFound: the fragment has expired) and
 // of the media: UnsupportedMedia, also if the fragment has no such track,
 // MissingPrivateData, InvalidPrivateData and InvalidFrame.
+//
+// What is to be sent is asked for with [Cutter.Lend], which bounds the memory.
 func (c *Cutter) Segment(ctx context.Context, s archive.Stored, track uint64, kind Container, start Start) (*Segment, error) {
+	c.asked.Add(1)
+	p, err := c.piece(ctx, &s, keyOf(&s, track, kind, start))
+	if err != nil {
+		return nil, err
+	}
+	return p.at(start), nil
+}
+
+func keyOf(s *archive.Stored, track uint64, kind Container, start Start) key {
 	k := key{stream: s.Stream, number: s.Number, track: track}
 	if kind == TS {
 		// PES packets carry times all over; few viewers of a fragment count differently.
 		k.track, k.ts, k.start = 0, true, start
 	}
-	c.asked.Add(1)
-	p, err := c.segments.get(ctx, k, func(ctx context.Context) (*piece, int64, error) {
+	return k
+}
+
+// piece returns the segment that k names, from the cache if it is there.
+func (c *Cutter) piece(ctx context.Context, s *archive.Stored, k key) (*piece, error) {
+	return c.segments.get(ctx, k, func(ctx context.Context) (*piece, int64, error) {
 		c.cuts.Add(1)
-		p, err := c.cut(ctx, &s, k)
+		p, err := c.cut(ctx, s, k)
 		if err != nil {
 			c.failed.Add(1)
 		}
 		return p, p.size(), err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return p.at(start), nil
 }
 
 // cut makes the segment that k names.

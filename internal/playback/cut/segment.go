@@ -61,6 +61,15 @@ func (p *piece) at(start Start) *Segment {
 type Segment struct {
 	head, body []byte
 	tag        string
+	close      func() // nil when it was not lent
+}
+
+// Close gives a segment back that was lent. Its readers must not be used afterwards.
+func (s *Segment) Close() {
+	if s.close != nil {
+		s.close()
+		s.close = nil
+	}
 }
 
 // Size returns its length in bytes.
