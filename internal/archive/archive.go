@@ -143,6 +143,7 @@ type Archive struct {
 	pressure pressure
 	longest  atomic.Int64 // no stored fragment lasts longer, in milliseconds
 	changes  changes
+	removals changes
 
 	// maintenance is held while something is removed or moved to another place. It is
 	// taken before mu.

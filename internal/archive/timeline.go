@@ -24,13 +24,23 @@ func (c *changes) of(id kvs.StreamID) *atomic.Uint64 {
 // moved since. Who asks before reading knows whether what was read is still so.
 func (a *Archive) Changed(id kvs.StreamID) uint64 { return a.changes.of(id).Load() }
 
+// Removed is [Archive.Changed] without what was added: while it is the same, every row that
+// was read is still there, and points to its fragment.
+func (a *Archive) Removed(id kvs.StreamID) uint64 { return a.removals.of(id).Load() }
+
 // noteChange comes after the commit that changed rows of the stream.
 func (a *Archive) noteChange(id kvs.StreamID) { a.changes.of(id).Add(1) }
 
-// noteMoved is noteChange for rows that point to copies now.
+// noteRemoved is noteChange for rows that are gone, or not what they were.
+func (a *Archive) noteRemoved(id kvs.StreamID) {
+	a.removals.of(id).Add(1)
+	a.noteChange(id)
+}
+
+// noteMoved is noteRemoved for rows that point to copies now.
 func (a *Archive) noteMoved(some []arrival) {
 	for i := range some {
-		a.noteChange(some[i].stream)
+		a.noteRemoved(some[i].stream)
 	}
 }
 

@@ -144,13 +144,14 @@ func TestAChangeIsSeen(t *testing.T) {
 	if stored == before {
 		t.Error("a stored fragment is no change")
 	}
-	if a.Top(1) >= 2 {
+	removed := a.Removed(1)
+	if a.Top(1) >= 2 || removed != 0 {
 		t.Error("fragments were removed")
 	}
 	if _, err := a.Erase(ctx, 1, Erasure{Range: kvs.TimeRange{Start: 1500, End: 3000}, Through: 2}); err != nil {
 		t.Fatal(err)
 	}
-	if a.Changed(1) == stored || a.Top(1) != 2 {
+	if a.Changed(1) == stored || a.Removed(1) == removed || a.Removed(2) != 0 || a.Top(1) != 2 {
 		t.Errorf("a removed fragment is no change, or not the greatest: %d", a.Top(1))
 	}
 }

@@ -335,7 +335,7 @@ func portion(all []tombstone) (some []tombstone, whole int) {
 func (a *Archive) removed(all []tombstone, taken []share) {
 	var sums [limited + 1]share
 	for i, t := range all {
-		a.noteChange(t.stream)
+		a.noteRemoved(t.stream)
 		a.upkeep.fresh[t.segment] += taken[i].bytes
 		if t.reason == erased {
 			a.upkeep.wiped[t.segment] = true

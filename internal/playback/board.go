@@ -13,6 +13,7 @@ import (
 // each does.
 type Rows interface {
 	Changed(id kvs.StreamID) uint64
+	Removed(id kvs.StreamID) uint64
 	Top(id kvs.StreamID) int64
 	Longest(ctx context.Context, id kvs.StreamID) (int64, error)
 	Latest(ctx context.Context, id kvs.StreamID, through int64, maximum int, horizon kvs.Millis) ([]archive.Stored, error)
@@ -40,6 +41,7 @@ type Board struct {
 	windows     memory[windowKey, window]
 	collections memory[collectionKey, run]
 	longests    memory[kvs.StreamID, longest]
+	lists       memory[listKey, list]
 }
 
 // NewBoard makes a Board.
@@ -55,12 +57,14 @@ func NewBoard(o BoardOptions) *Board {
 		windows:     newMemory[windowKey, window](rememberedRows),
 		collections: newMemory[collectionKey, run](rememberedStreams),
 		longests:    newMemory[kvs.StreamID, longest](rememberedStreams),
+		lists:       newMemory[listKey, list](rememberedLists),
 	}
 }
 
 const (
 	rememberedRows    = 65536 // some 20 MB
 	rememberedStreams = 4096
+	rememberedLists   = 32 << 20 // bytes: some 100 lists of 1,000 fragments
 )
 
 // longest is how long the longest fragment of a stream was when its rows had changed so

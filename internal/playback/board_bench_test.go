@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
 	"github.com/millrace/millrace/internal/archive"
@@ -76,6 +77,28 @@ func BenchmarkBegin(b *testing.B) {
 			for b.Loop() {
 				if _, _, err := board.Begin(context.Background(), s, want); err != nil {
 					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkFind finds the fragment of a DASH segment in an ON_DEMAND list.
+func BenchmarkFind(b *testing.B) {
+	board, shape := shelves(b)
+	s := kvs.Stream{ID: 7, Created: 1, Retention: 24 * 365 * 10}
+	now := shape.End()
+	for _, most := range []int{5, 5000} {
+		b.Run(strconv.Itoa(most), func(b *testing.B) {
+			want := Session{Kind: DASH, Mode: OnDemand, Max: most, Created: now, Expires: now + 300_000, Range: kvs.TimeRange{Start: now - 40_000_000, End: now - 2_000_000}}
+			ses, _, err := board.Begin(context.Background(), s, want)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok, err := board.Find(context.Background(), s, &ses, 3); !ok || err != nil {
+					b.Fatal(ok, err)
 				}
 			}
 		})

@@ -3,6 +3,7 @@ package playback
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/kvs"
@@ -74,8 +75,65 @@ func TestFewQueriesMakeAList(t *testing.T) {
 		t.Errorf("%d queries for %+v", n, list)
 	}
 	past := lists(Session{Mode: OnDemand, Max: 1000, Range: kvs.TimeRange{Start: epoch, End: now}})
-	if list, n := past(); n != 1 || len(list.Entries) != 1000 {
-		t.Errorf("%d queries for %d entries", n, len(list.Entries))
+	for _, want := range []int{1, 0, 0} {
+		if list, n := past(); n != want || len(list.Entries) != 1000 {
+			t.Errorf("%d queries for %d entries", n, len(list.Entries))
+		}
+	}
+}
+
+// An ON_DEMAND list is read once for all its segments, initialization segments and viewers,
+// until something of the stream is removed.
+func TestOneQueryForAllOfAList(t *testing.T) {
+	b, rows, s := desk()
+	now := epoch + hour
+	b.o.Now = func() time.Time { return now.Time() }
+	visits := func() (all []Session) {
+		for range 3 {
+			now++
+			ses, _, err := b.Begin(t.Context(), s, Session{Kind: DASH, Mode: OnDemand, Max: 1000, Created: now, Expires: now + 300_000, Range: kvs.TimeRange{Start: epoch, End: now}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ses.Range.End = epoch + hour // they were asked for at one moment
+			all = append(all, ses)
+		}
+		return all
+	}
+	watch := func(viewers []Session, from int64) (queries int) {
+		before := rows.asked
+		for i := range viewers {
+			for n := from; n <= 1000; n += 90 {
+				if e, ok, err := b.Find(t.Context(), s, &viewers[i], n); err != nil || !ok || e.Number != n-1 || e.Stored.Number.N != n || e.Begin != (n-1)*2000 {
+					t.Fatalf("number %d: %+v %v %v", n, e, ok, err)
+				}
+			}
+			if _, ok, err := b.FindSet(t.Context(), s, &viewers[i], 0); err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			for _, n := range []int64{-1, 0, from - 1, 1001} {
+				if e, ok, err := b.Find(t.Context(), s, &viewers[i], n); err != nil || ok {
+					t.Fatalf("number %d: %+v %v", n, e, err)
+				}
+			}
+		}
+		return rows.asked - before
+	}
+	viewers := visits()
+	if n := watch(viewers, 1); n != 1 {
+		t.Errorf("%d queries", n)
+	}
+	rows.store(kvs.Fragment{Stream: 1, Number: kvs.FragmentNumber{N: 5000, Server: now}, Duration: 2000}, nil)
+	if n := watch(append(viewers, visits()...), 1); n != 0 {
+		t.Errorf("%d queries when something was added", n)
+	}
+	now += hour + 4000 // fragments get too old, and are not removed yet
+	if n := watch(viewers, 4); n != 0 {
+		t.Errorf("%d queries when the first got too old", n)
+	}
+	rows.expire(epoch + 10_000)
+	if n := watch(viewers, 6); n != 1 {
+		t.Errorf("%d queries when some were removed", n)
 	}
 }
 

@@ -3,6 +3,7 @@ package playback
 import (
 	"context"
 	"slices"
+	"sort"
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/kvs"
@@ -42,10 +43,17 @@ func (c *collection) add(s *archive.Stored) bool {
 	return true
 }
 
-// settledBy reports whether a fragment counts in an ON_DEMAND list that was begun then.
-func settledBy(s *archive.Stored, created kvs.Millis) bool {
-	return s.Facts.LiveSeq > 0 || s.Number.Server+kvs.Millis(s.Duration)+settled <= created
+// settledAt returns the moment from which on new ON_DEMAND lists have a fragment: any, unless
+// it came late.
+func settledAt(s *archive.Stored) kvs.Millis {
+	if s.Facts.LiveSeq > 0 {
+		return 0
+	}
+	return s.Number.Server + kvs.Millis(s.Duration) + settled
 }
+
+// settledBy reports whether a fragment counts in an ON_DEMAND list that was begun then.
+func settledBy(s *archive.Stored, created kvs.Millis) bool { return settledAt(s) <= created }
 
 // oldest returns the oldest fragments of a range, at most maximum, in the order of their
 // numbers; on the producer's clock the oldest collection, without twins.
@@ -84,20 +92,94 @@ func (b *Board) beginStatic(ctx context.Context, want Session, horizon kvs.Milli
 	return want, rows[0], nil
 }
 
-// static returns the list of an ON_DEMAND session: what is left of what there was when it
-// began.
+// listKey names an ON_DEMAND list. Sessions that were begun with the same one share it.
+type listKey struct {
+	stream        kvs.StreamID
+	clock         kvs.Clock
+	in            kvs.TimeRange
+	discontinuity Discontinuity
+	base          Base
+}
+
+// list is an ON_DEMAND list that was read. Nothing is ever added to it, so it is good until
+// rows of the stream are removed.
+type list struct {
+	removed     uint64     // what Removed was before it was read
+	horizon     kvs.Millis // nothing is left out for any that is not less
+	from, until kvs.Millis // sessions begun from one until the other have the same late fragments
+	*Timeline              // shared, and never changed; without a target
+}
+
+// listBytes is what a list of a session takes in memory, about.
+func (s *Session) listBytes() int {
+	const (
+		itself = 1024
+		entry  = 224
+		track  = 32
+	)
+	return itself + int(s.Base.LiveSeq)*(entry+track*len(s.Tracks))
+}
+
+// static returns the timeline of an ON_DEMAND session: what is left of what there was when
+// it began.
 func (b *Board) static(ctx context.Context, ses *Session, horizon kvs.Millis) (*Timeline, error) {
+	shared, err := b.list(ctx, ses, horizon)
+	if err != nil {
+		return nil, err
+	}
+	ms, err := b.longest(ctx, ses.Stream)
+	if err != nil {
+		return nil, err
+	}
+	t := *shared
+	t.Target = t.target(ms)
+	return &t, nil
+}
+
+// list returns the timeline of an ON_DEMAND session without its target. Others have it, too.
+func (b *Board) list(ctx context.Context, ses *Session, horizon kvs.Millis) (*Timeline, error) {
+	m := b.lists.open(listKey{ses.Stream, ses.Clock, ses.Range, ses.Discontinuity, ses.Base}, ses.listBytes())
+	defer m.mu.Unlock()
+	l := &m.value
+	removed := b.o.Archive.Removed(ses.Stream)
+	if !m.known || l.removed != removed || horizon < l.horizon || ses.Created < l.from || ses.Created >= l.until {
+		fresh, err := b.readList(ctx, ses, horizon)
+		if err != nil {
+			return nil, err
+		}
+		*l, m.known = fresh, true
+		l.removed = removed
+	}
+	if !l.expire(horizon) {
+		return nil, noFragments()
+	}
+	return l.Timeline, nil
+}
+
+// expire leaves out what the horizon has reached. It reports false when nothing is left.
+func (l *list) expire(horizon kvs.Millis) bool {
+	k := sort.Search(len(l.Entries), func(i int) bool { return l.Entries[i].Stored.Number.Server >= horizon })
+	if k > 0 && k < len(l.Entries) {
+		l.horizon = l.Entries[k-1].Stored.Number.Server + 1
+		l.Timeline = l.behind(k)
+	}
+	return k < len(l.Entries)
+}
+
+// readList reads the list of an ON_DEMAND session.
+func (b *Board) readList(ctx context.Context, ses *Session, horizon kvs.Millis) (list, error) {
 	most := int(min(ses.Base.LiveSeq, rangePage)) + 1
 	c := collection{clock: ses.Clock, rows: make([]archive.Stored, 0, most)}
+	l := list{until: kvs.MaxMillis}
 	for first := ses.Base.First; first <= ses.Base.Last; {
 		rows, err := b.o.Archive.Span(ctx, ses.Stream, first, ses.Base.Last, most, horizon)
 		if err != nil {
-			return nil, err
+			return l, err
 		}
 		for i := range rows {
 			first = rows[i].Number.N + 1
 			at := rows[i].At(ses.Clock)
-			if at >= ses.Range.Start && at <= ses.Range.End && settledBy(&rows[i], ses.Created) {
+			if at >= ses.Range.Start && at <= ses.Range.End && l.has(&rows[i], ses.Created) {
 				c.add(&rows[i])
 			}
 		}
@@ -106,13 +188,23 @@ func (b *Board) static(ctx context.Context, ses *Session, horizon kvs.Millis) (*
 		}
 	}
 	if len(c.rows) == 0 {
-		return nil, noFragments()
+		return l, noFragments()
 	}
-	ms, err := b.longest(ctx, ses.Stream)
-	if err != nil {
-		return nil, err
+	if c.rows[0].Number.N != ses.Base.First {
+		l.horizon = horizon // those in front may be there, and hidden
 	}
-	t := static(c.rows, ses)
-	t.Target = t.target(ms)
-	return t, nil
+	l.Timeline = static(c.rows, ses)
+	return l, nil
+}
+
+// has reports whether a list that is begun at a moment has the fragment, and narrows the
+// time in which that is so.
+func (l *list) has(s *archive.Stored, created kvs.Millis) bool {
+	at := settledAt(s)
+	if at > created {
+		l.until = min(l.until, at)
+		return false
+	}
+	l.from = max(l.from, at)
+	return true
 }

@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"sort"
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/kvs"
@@ -20,7 +21,7 @@ func (b *Board) findNumber(ctx context.Context, ses *Session, number int64, hori
 		return Entry{}, false, nil
 	}
 	if ses.Mode == OnDemand {
-		return b.findStatic(ctx, ses, horizon, func(e *Entry) bool { return e.Number == number-1 })
+		return b.findStatic(ctx, ses, horizon, number-1, func(e *Entry) int64 { return e.Number })
 	}
 	value := ses.Base.LiveSeq + number - 1
 	return b.find(ctx, ses, horizon, archive.ByLiveSeq, value, func(f *archive.Stored) bool { return f.Facts.LiveSeq == value })
@@ -37,26 +38,27 @@ func (b *Board) findSet(ctx context.Context, ses *Session, set int64, horizon kv
 		return Entry{}, false, nil
 	}
 	if ses.Mode == OnDemand {
-		return b.findStatic(ctx, ses, horizon, func(e *Entry) bool { return e.Set == set })
+		return b.findStatic(ctx, ses, horizon, set, func(e *Entry) int64 { return e.Set })
 	}
 	value := ses.Base.Changes + set
 	return b.find(ctx, ses, horizon, archive.ByChanges, value, func(f *archive.Stored) bool { return int64(f.Facts.Changes) == value })
 }
 
-func (b *Board) findStatic(ctx context.Context, ses *Session, horizon kvs.Millis, fits func(*Entry) bool) (Entry, bool, error) {
-	t, err := b.static(ctx, ses, horizon)
+// findStatic returns the first entry of an ON_DEMAND list that comes to value. What is
+// measured never falls in a list.
+func (b *Board) findStatic(ctx context.Context, ses *Session, horizon kvs.Millis, value int64, measure func(*Entry) int64) (Entry, bool, error) {
+	t, err := b.list(ctx, ses, horizon)
 	if kvs.KindOf(err) == kvs.NotFound {
 		return Entry{}, false, nil
 	}
 	if err != nil {
 		return Entry{}, false, err
 	}
-	for i := range t.Entries {
-		if fits(&t.Entries[i]) {
-			return t.Entries[i], true, nil
-		}
+	i := sort.Search(len(t.Entries), func(i int) bool { return measure(&t.Entries[i]) >= value })
+	if i == len(t.Entries) || measure(&t.Entries[i]) != value {
+		return Entry{}, false, nil
 	}
-	return Entry{}, false, nil
+	return t.Entries[i], true, nil
 }
 
 // find returns the first fragment in live order that comes to value and that the session has.

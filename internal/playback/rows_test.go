@@ -18,6 +18,7 @@ type table struct {
 	rows    []archive.Stored // by number
 	sums    *tally.Stream
 	changed uint64
+	removed uint64
 	top     int64 // greatest counter that was removed
 	longest int64
 	noTop   bool // a mutation: nothing is known of what was removed
@@ -59,6 +60,7 @@ func (a *table) remove(gone func(*archive.Stored) bool) {
 		}
 		return false
 	})
+	a.removed++
 	if a.changed++; len(a.rows) == 0 {
 		a.longest = 0
 	}
@@ -82,6 +84,8 @@ func (a *table) restart() (changed bool) {
 }
 
 func (a *table) Changed(kvs.StreamID) uint64 { return a.changed }
+
+func (a *table) Removed(kvs.StreamID) uint64 { return a.removed }
 
 func (a *table) Top(kvs.StreamID) int64 {
 	if a.noTop {

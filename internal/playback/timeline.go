@@ -1,6 +1,8 @@
 package playback
 
 import (
+	"slices"
+
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/tally"
@@ -132,6 +134,17 @@ func static(rows []archive.Stored, s *Session) *Timeline {
 		breaks = d
 	}
 	return t
+}
+
+// behind returns the timeline without its first k entries, and does not change it.
+func (t *Timeline) behind(k int) *Timeline {
+	short := *t
+	short.Entries = slices.Clone(t.Entries[k:])
+	for i := range k {
+		short.Breaks += int64(t.Entries[i+1].Breaks)
+	}
+	short.First, short.Entries[0].Breaks = short.Entries[0].Number, 0
+	return &short
 }
 
 // target returns EXT-X-TARGETDURATION of a list in a stream whose longest fragment lasts so

@@ -94,6 +94,7 @@ func (v *viewer) reload() {
 	v.consistent(list)
 	v.complete(list)
 	v.findable(b, list)
+	v.remembered(&ses, list)
 	v.last, v.ended = list, list.Ended
 	if h.failed {
 		for _, e := range list.Entries {
@@ -249,5 +250,16 @@ func (v *viewer) findable(b *Board, list *Timeline) {
 	got, ok, err = b.findSet(context.Background(), &v.ses, e.Set, v.h.horizon())
 	if err != nil || !ok || got.Set != e.Set || got.Facts.Tracks[0].Fingerprint != e.Facts.Tracks[0].Fingerprint {
 		v.fail("set %d of number %d is found in fragment %d as %d (%v, %v)", e.Set, e.Number, got.Stored.Number.N, got.Set, ok, err)
+	}
+}
+
+// remembered checks that a list is as one that is read now.
+func (v *viewer) remembered(ses *Session, list *Timeline) {
+	if ses.Mode != OnDemand {
+		return
+	}
+	fresh, err := NewBoard(BoardOptions{Archive: v.h.rows}).timeline(context.Background(), ses, v.h.now, v.h.horizon())
+	if err != nil || fresh.First != list.First || fresh.Breaks != list.Breaks || fresh.Target != list.Target || !slices.EqualFunc(fresh.Entries, list.Entries, alike) {
+		v.fail("the list is not as it would be read now: %+v (%v)", fresh, err)
 	}
 }
