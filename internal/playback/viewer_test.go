@@ -118,7 +118,7 @@ func (v *viewer) sound(list *Timeline) {
 		if e.Start != e.At(v.ses.Clock) || v.ses.Mode != Live && e.Start < v.ses.Range.Start && i == 0 || v.ses.Mode == OnDemand && e.Start > v.ses.Range.End {
 			v.fail("entry %d begins at %d", i, e.Start-epoch)
 		}
-		if v.ses.Mode == LiveReplay && e.Begin > int64(v.h.now-v.ses.Created)+nearMillis && i > 0 {
+		if v.ses.Mode == LiveReplay && e.Begin > int64(v.h.now-v.ses.Created)+gapMillis && i > 0 {
 			v.fail("number %d is listed %d ms too early", e.Number, e.Begin-int64(v.h.now-v.ses.Created))
 		}
 		if i+1 < len(list.Entries) && (e.Length < 0 || e.Begin+e.Length != list.Entries[i+1].Begin) {
@@ -130,8 +130,8 @@ func (v *viewer) sound(list *Timeline) {
 	}
 }
 
-// nearMillis is how far behind the end of a fragment the next one may begin on the timeline.
-const nearMillis = 500
+// gapMillis is how far behind the end of a fragment the next one may begin on the timeline.
+const gapMillis = 50
 
 func hasTwinIn(entries []Entry) bool {
 	for i := 1; i < len(entries); i++ {

@@ -16,8 +16,8 @@ import (
 // gap or overlap of more than 50 ms).
 const gap = 50
 
-// near is how far, in milliseconds, a fragment may begin from the end of the one before and
-// still stand there on the timeline that closes gaps: muxers put sound up to a few hundred
+// near is how far, in milliseconds, a fragment may begin in front of the end of the one before
+// and still stand there on the timeline that closes gaps: muxers put sound up to a few hundred
 // milliseconds into the cluster before, so that ends and beginnings overlap in each.
 const near = 500
 
@@ -141,7 +141,7 @@ func Apart(a, b *kvs.Fragment, c kvs.Clock) bool {
 
 // Step returns how far behind the beginning of a the beginning of b is, which comes next,
 // on the timeline that closes gaps: the duration of a, and the difference to where b begins
-// on the producer's clock as far as that is near.
+// on the producer's clock unless that is a gap, or no near overlap.
 func Step(a, b *kvs.Fragment) int64 {
 	return a.Duration + drift(a.Producer+kvs.Millis(a.Duration), a.Duration, b)
 }
@@ -150,7 +150,7 @@ func Step(a, b *kvs.Fragment) int64 {
 // Neither a beginning nor an end may lie before that of the one before.
 func drift(end kvs.Millis, duration int64, b *kvs.Fragment) int64 {
 	d := b.Producer - end
-	if d > near || d < -near {
+	if d > gap || d < -near {
 		return 0
 	}
 	return max(int64(d), -duration, -b.Duration)

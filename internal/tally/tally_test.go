@@ -161,3 +161,13 @@ func TestTheBookForgetsWhatWasNotUsed(t *testing.T) {
 		t.Error("not forgotten")
 	}
 }
+
+// An overlap that is near moves the closed timeline, a gap never does.
+func TestTheTimelineClosesGaps(t *testing.T) {
+	f := func(producer kvs.Millis) *kvs.Fragment { return &kvs.Fragment{Producer: producer, Duration: 1000} }
+	for begins, want := range map[kvs.Millis]int64{400: 1000, 500: 500, 900: 900, 999: 999, 1000: 1000, 1050: 1050, 1051: 1000, 1400: 1000, 9000: 1000} {
+		if got := Step(f(0), f(begins)); got != want {
+			t.Errorf("the next one begins at %d: a step of %d ms, want %d", begins, got, want)
+		}
+	}
+}
