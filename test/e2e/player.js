@@ -32,7 +32,7 @@ const script = (src) => new Promise((resolve, reject) => {
 const players = {
   async hlsjs(video, { url, sync, container }, failed) {
     await script('/node_modules/hls.js/dist/hls.js');
-    const hls = new Hls(sync ? { liveSyncDurationCount: sync } : {});
+    const hls = new Hls(sync ? { liveSyncDurationCount: sync, maxLiveSyncPlaybackRate: 1.5 } : {});
     hls.on(Hls.Events.ERROR, (_, e) => failed(`${e.type} ${e.details} ${e.error?.message ?? ''} ${e.response?.code ?? ''}`, e.fatal));
     hls.loadSource(url);
     hls.attachMedia(video);

@@ -25,7 +25,7 @@ type viewer struct {
 	Frames   int       `json:"frames"`   // how many to show
 	Seeks    []float64 `json:"seeks"`    // where to seek then, in seconds from the beginning
 	End      bool      `json:"end"`      // whether to play on to the end after that
-	Sync     int       `json:"sync"`     // hls.js: liveSyncDurationCount, 0 for its default
+	Sync     int       `json:"sync"`     // hls.js: liveSyncDurationCount, and what starting cost is caught up; 0 for its default
 	Patience int       `json:"patience"` // milliseconds for each step
 	Origin   string    `json:"origin"`
 	Browser  string    `json:"browser"`
@@ -173,10 +173,10 @@ func (w *screening) sought(t *testing.T, first int) {
 	}
 }
 
-// delays are how long after the producer wrote them frames were shown.
-func (w *screening) delays(f *film) (median, longest time.Duration) {
+// delays are how long after the producer wrote them the last so many frames were shown.
+func (w *screening) delays(f *film, last int) (median, longest time.Duration) {
 	var all []time.Duration
-	for _, s := range w.Samples {
+	for _, s := range w.Samples[max(0, len(w.Samples)-last):] {
 		if at, ok := f.written(s.Index); ok {
 			all = append(all, time.UnixMicro(int64(s.At*1000)).Sub(at))
 		}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -61,7 +62,7 @@ func TestPlayers(t *testing.T) {
 				t.Parallel()
 				seen := viewer{Player: k.player, URL: ask("live", "LIVE"), Frames: 150}.watch(t, s)
 				seen.complete(t)
-				median, longest := seen.delays(live)
+				median, longest := seen.delays(live, 150)
 				t.Logf("shown %v after they were written, %v at most", median, longest)
 				if median > 30*time.Second { // a player far from the live edge is not live, however slow the machine
 					t.Errorf("frames are shown %v after they were written", median)
@@ -93,4 +94,20 @@ func TestPlayers(t *testing.T) {
 			})
 		}
 	})
+}
+
+// With --play the session's URLs point to a listener of their own, where a browser uses HTTP/2.
+func TestPlayersAtTheirOwnListener(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--play", "127.0.0.1:0")
+	s.record(t, "recorded", filmH264, 100, false, "--start-time", began.Format(time.RFC3339Nano)).await(t)
+	url := s.sessionTLS(t, "GetHLSStreamingSessionURL", object{"StreamName": "recorded", "PlaybackMode": "ON_DEMAND", "HLSFragmentSelector": everything()})
+	if strings.HasPrefix(url, s.https) {
+		t.Fatalf("the session is at %s", url)
+	}
+	seen := viewer{Player: "hlsjs", URL: url, Frames: 60}.watch(t, s)
+	seen.complete(t)
+	if len(seen.Protocols) != 1 || seen.Protocols["h2"] == 0 {
+		t.Errorf("the browser used %v, want h2 alone", seen.Protocols)
+	}
 }
