@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/api/play"
 	"github.com/millrace/millrace/internal/api/sessionurl"
 	"github.com/millrace/millrace/internal/api/video"
+	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/codec"
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/keyfile"
@@ -47,6 +48,26 @@ func (s *Server) openPlayback() {
 		LivePause: s.livePause,
 	})
 	s.cutter = cut.New(cut.Options{Source: s.archive, Cache: int64(s.config.Playback.Cache)})
+}
+
+// forgetMedia drops the segments of a stream from memory.
+func (s *Server) forgetMedia(id kvs.StreamID) {
+	if s.cutter != nil { // erasures that a crash interrupted come before it
+		s.cutter.Forget(id)
+	}
+}
+
+// erasing is the archive for those who erase: what leaves it leaves memory as well.
+type erasing struct {
+	*archive.Archive
+	forget func(kvs.StreamID)
+}
+
+func (a erasing) Erase(ctx context.Context, id kvs.StreamID, e archive.Erasure) (archive.Toll, error) {
+	// Also after an error, which may come in the middle. Who cuts one of them later does not
+	// find it in the index any more.
+	defer a.forget(id)
+	return a.Archive.Erase(ctx, id, e)
 }
 
 // livePause is the limit of that name for a stream. Streams with sessions are in memory.

@@ -183,7 +183,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 		return err
 	}
 	s.scrub = s.scrubber()
-	s.keeper = keep.New(keep.Options{Catalog: s.catalog, Policies: policies, Archive: s.archive, Logger: s.log})
+	s.keeper = keep.New(keep.Options{Catalog: s.catalog, Policies: policies, Archive: erasing{s.archive, s.forgetMedia}, Logger: s.log})
 	if err := s.keeper.Renew(ctx); err != nil {
 		return err
 	}

@@ -55,6 +55,7 @@ func (s *Server) purgeStream(ctx context.Context, id kvs.StreamID) error {
 	if err := s.archive.DeleteStream(ctx, id); err != nil {
 		return err
 	}
+	s.forgetMedia(id) // what was being cut when it was deleted, too
 	if err := s.book.Forget(ctx, id); err != nil {
 		return err
 	}
@@ -111,6 +112,7 @@ func (s *Server) dropKeys(ctx context.Context) error {
 func (s *Server) deleted(id kvs.StreamID) {
 	s.live.Drop(id)
 	s.rejected.Forget(id)
+	s.forgetMedia(id)
 	select {
 	case s.purge <- id:
 	default: // the next look finds it

@@ -77,7 +77,10 @@ func (c *cache[V]) keep(e *entry[V]) {
 	close(e.ready)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e.err != nil || e.size > c.room {
+	switch {
+	case c.entries[e.key] != e: // forgotten while it was made
+		return
+	case e.err != nil || e.size > c.room:
 		delete(c.entries, e.key)
 		return
 	}
@@ -86,6 +89,22 @@ func (c *cache[V]) keep(e *entry[V]) {
 		oldest := c.order.Remove(c.order.Back()).(*entry[V])
 		delete(c.entries, oldest.key)
 		c.used -= oldest.size
+	}
+}
+
+// forget drops all values of a stream; those that are being made now will not be kept.
+func (c *cache[V]) forget(id kvs.StreamID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, e := range c.entries {
+		if k.stream != id {
+			continue
+		}
+		delete(c.entries, k)
+		if e.place != nil {
+			c.order.Remove(e.place)
+			c.used -= e.size
+		}
 	}
 }
 

@@ -123,6 +123,13 @@ func (c *Cutter) Segment(ctx context.Context, s archive.Stored, track uint64, ki
 	return p.at(start), nil
 }
 
+// Forget drops everything that is kept of a stream's media: of fragments that were erased
+// nothing may stay in memory. What is being sent at this moment is sent to its end.
+func (c *Cutter) Forget(id kvs.StreamID) {
+	c.segments.forget(id)
+	c.headers.forget(id)
+}
+
 func keyOf(s *archive.Stored, track uint64, kind Container, start Start) key {
 	k := key{stream: s.Stream, number: s.Number, track: track}
 	if kind == TS {
