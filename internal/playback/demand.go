@@ -34,13 +34,24 @@ func (c *collection) add(s *archive.Stored) bool {
 		if at < c.greatest-fallen {
 			return false
 		}
-		if at <= c.greatest { // there may be a twin, of which the greater number counts
-			c.rows = slices.DeleteFunc(c.rows, func(r archive.Stored) bool { return r.Producer == at })
+		if at <= c.greatest {
+			c.dropTwin(at)
 		}
 	}
 	c.greatest = max(c.greatest, at)
 	c.rows = append(c.rows, *s)
 	return true
+}
+
+// dropTwin removes the row with that start, if there is one: of twins the greater number
+// counts. No row begins more than fallen behind one in front of it, so what it looks at are some 20 s at the end.
+func (c *collection) dropTwin(at kvs.Millis) {
+	for i := len(c.rows) - 1; i >= 0 && c.rows[i].Producer >= at-fallen; i-- {
+		if c.rows[i].Producer == at {
+			c.rows = slices.Delete(c.rows, i, i+1)
+			return // the others of them went before
+		}
+	}
 }
 
 // settledAt returns the moment from which on new ON_DEMAND lists have a fragment: any, unless

@@ -171,12 +171,15 @@ func trim(rows []archive.Stored, s *Session, end int64, horizon kvs.Millis) []ar
 	if k == 0 || rows[k-1].Facts.LiveSeq < end {
 		return nil // what is gone from the end may have been behind a hole, or a twin
 	}
-	twins := s.Clock == kvs.ProducerClock
+	var seen twins
+	if s.Clock == kvs.ProducerClock {
+		seen = make(twins, min(k, s.Max))
+	}
 	first := max(end-int64(s.Max)+1, s.Base.LiveSeq)
 	for k > 0 {
 		f := &rows[k-1]
 		hole := k < len(rows) && f.Facts.LiveSeq+1 != rows[k].Facts.LiveSeq
-		if hole || f.Facts.LiveSeq < first || f.Number.Server < horizon || twins && hasTwin(rows[k-1:]) {
+		if hole || f.Facts.LiveSeq < first || f.Number.Server < horizon || seen.has(f) {
 			break
 		}
 		k--
@@ -184,12 +187,15 @@ func trim(rows []archive.Stored, s *Session, end int64, horizon kvs.Millis) []ar
 	return rows[k:]
 }
 
-// hasTwin reports whether a later row has the producer timestamp of the first.
-func hasTwin(rows []archive.Stored) bool {
-	for i := 1; i < len(rows); i++ {
-		if rows[i].Producer == rows[0].Producer {
-			return true
-		}
+// twins are the producer timestamps of the rows behind; nil looks for none.
+type twins map[kvs.Millis]struct{}
+
+// has reports whether a later row has the producer timestamp of this one, and adds it.
+func (t twins) has(f *archive.Stored) bool {
+	if t == nil {
+		return false
 	}
-	return false
+	_, twin := t[f.Producer]
+	t[f.Producer] = struct{}{}
+	return twin
 }
