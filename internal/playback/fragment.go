@@ -8,7 +8,7 @@ import (
 )
 
 // Fragment returns the fragment of a number, if it is one that the session lists, has
-// listed or will list by the look of its row. It reports false for all others: of other
+// listed or will list. It reports false for all others: of other
 // streams, outside of the session's range, or gone. Only what segments need of the entry is
 // filled in: the row and the start.
 func (b *Board) Fragment(ctx context.Context, s kvs.Stream, ses *Session, n kvs.FragmentNumber) (Entry, bool, error) {
@@ -27,13 +27,33 @@ func (b *Board) fragment(ctx context.Context, ses *Session, n kvs.FragmentNumber
 }
 
 // gives reports whether a session may have a fragment: one that it lists, has listed or will
-// list. What HLS asks for by the fragment's number and DASH by one of the list is decided here alike.
+// list, of LIVE_REPLAY soon. What HLS asks for by the fragment's number and DASH by one of the list is
+// decided here alike.
 func (b *Board) gives(ctx context.Context, ses *Session, f *archive.Stored, horizon kvs.Millis) (bool, error) {
-	if !ses.mayList(f) || ses.Mode != LiveReplay || ses.Clock != kvs.ProducerClock {
+	if !ses.mayList(f) || ses.Mode != LiveReplay {
 		return ses.mayList(f), nil
+	}
+	if early, err := b.early(ctx, ses, f, horizon); err != nil || early || ses.Clock != kvs.ProducerClock {
+		return err == nil && !early, err
 	}
 	beyond, over, err := b.another(ctx, ses, f.Facts.LiveSeq-1, horizon)
 	return err == nil && (!over || f.Facts.LiveSeq < beyond.Facts.LiveSeq), err
+}
+
+// ahead is how many milliseconds before a fragment of LIVE_REPLAY is listed it is given, as
+// the clocks of servers differ.
+const ahead = 10_000
+
+// early reports whether LIVE_REPLAY will not list a fragment soon. It bounds how far a
+// collection is followed, too: not further than the session has lasted.
+func (b *Board) early(ctx context.Context, ses *Session, f *archive.Stored, horizon kvs.Millis) (bool, error) {
+	through := ses.Base.Millis + max(0, int64(kvs.MillisOf(b.o.Now())-ses.Created)) + ahead
+	if f.Facts.Millis-f.Duration <= through {
+		return false, nil
+	}
+	// Where fragments are gone the next one is listed, however long they were.
+	last, ok, err := b.o.Archive.Seek(ctx, ses.Stream, archive.ByMillis, through+1, horizon)
+	return ok && last.Facts.LiveSeq < f.Facts.LiveSeq, err
 }
 
 // mayList reports whether a fragment is one of those that the session was begun for, by its
