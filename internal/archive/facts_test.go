@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/disk/disktest"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
+	"github.com/millrace/millrace/internal/tally"
 )
 
 // tracked is sample with a frame table and tracks; print is the fingerprint of the first.
@@ -45,7 +46,7 @@ func factsOfStream(t *testing.T, a *Archive, id kvs.StreamID) map[int64]segment.
 func TestFactsOfAStream(t *testing.T) {
 	o := Options{Dir: t.TempDir()}
 	a := start(t, o)
-	base := int64(sample(1, 1, 0).Fragment.Number.Server)
+	base := int64(sample(1, 1, 0).Fragment.Number.Server) * tally.Beginnings
 	a.mustStore(tracked(1, 1, 5))
 	a.mustStore(tracked(1, 2, 5))
 	late := tracked(1, 4, 5)

@@ -219,7 +219,7 @@ func (x *index) sums(ctx context.Context, id kvs.StreamID, tops *tops) (*tally.S
 		}
 	}
 	if err := rows.Err(); err != nil || !any {
-		return &tally.Stream{}, err
+		return tally.Begin(tops.of(id)), err
 	}
 	return tally.Resume(first.Fragment, segment.Facts{}, first.Number.N, tops.of(id)), nil
 }

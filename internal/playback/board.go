@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/tally"
 )
 
 // Rows is what a Board reads: rows of the archive's index, never media. Its methods hide
@@ -183,14 +184,12 @@ func (b *Board) timeline(ctx context.Context, ses *Session, now, horizon kvs.Mil
 	return t, nil
 }
 
-// anew reports whether the stream kept nothing since the session began: its counts have
-// begun again, and nothing that comes now has to do with what was listed. Then LiveSeq goes
-// on at the time of day, which is an hour later at least.
+// anew reports whether the stream kept nothing for a moment since the session began: its
+// counts have begun again, and nothing that came then has to do with what was listed.
+// tally.Beginnings sets the numbers of such a stream apart.
 func anew(s *archive.Stored, ses *Session) bool {
-	b := &ses.Base
-	const most = 3_000_000 // fragments in the 12 hours of a session
-	return s.Facts.LiveSeq-b.LiveSeq > most || int64(s.Facts.Changes) < b.Changes || gapsOf(s, ses.Clock) < b.Gaps ||
-		s.Facts.Millis-s.Duration < b.Millis
+	const most = 3 * tally.Beginnings // fragments in the 12 hours of a session: 69 in a second
+	return s.Facts.LiveSeq-ses.Base.LiveSeq > most
 }
 
 // window is the rows that a live list is cut from.

@@ -62,11 +62,9 @@ func (b *Board) early(ctx context.Context, ses *Session, f *archive.Stored, hori
 // range, too.
 func (s *Session) mayList(f *archive.Stored) bool {
 	at := f.At(s.Clock)
-	switch inside := at >= s.Range.Start && at <= s.Range.End; s.Mode {
-	case OnDemand:
+	inside := at >= s.Range.Start && at <= s.Range.End
+	if s.Mode == OnDemand {
 		return inside && f.Number.N >= s.Base.First && f.Number.N <= s.Base.Last && settledBy(f, s.Created)
-	case LiveReplay:
-		return inside && f.Facts.LiveSeq >= max(1, s.Base.LiveSeq)
 	}
-	return f.Facts.LiveSeq >= max(1, s.Base.LiveSeq)
+	return (inside || s.Mode == Live) && f.Facts.LiveSeq >= max(1, s.Base.LiveSeq) && !anew(f, s)
 }

@@ -7,6 +7,8 @@
 package tally
 
 import (
+	"math"
+
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/segment"
 )
@@ -44,20 +46,33 @@ type state struct {
 //
 // top is the greatest counter known of fragments that were removed. When it is above
 // greatest, what was given to these is not known any more, and nothing may go back behind
-// it: each counter after f may have been a change and a gap, which is the most there was.
+// it: each counter after f may have had a LiveSeq, a change and a gap, which is the most
+// there was, since each LiveSeq was given for another counter.
 func Resume(f kvs.Fragment, facts segment.Facts, greatest, top int64) *Stream {
 	s := &Stream{given: facts.LiveSeq}
 	behind := top > greatest && facts.LiveSeq > 0
 	if behind {
-		lost := uint32(top - f.Number.N)
-		facts.Changes += lost
-		facts.ServerGaps += lost
-		facts.ProducerGaps += lost
+		lost := top - f.Number.N
+		s.given += lost
+		facts.Changes += uint32(lost)
+		facts.ServerGaps += uint32(lost)
+		facts.ProducerGaps += uint32(lost)
 	}
 	s.stored.set(f, facts)
 	s.stored.greatest = max(s.stored.greatest, greatest, top)
 	s.stored.behind = behind
 	s.placed.copy(&s.stored)
+	return s
+}
+
+// Begin begins the counts of a stream that keeps nothing. top is the greatest counter known
+// of fragments that were removed; what still comes from before is late, as it was.
+func Begin(top int64) *Stream {
+	s := &Stream{}
+	if top > math.MinInt64 {
+		s.stored.any, s.stored.greatest = true, top
+		s.placed.copy(&s.stored)
+	}
 	return s
 }
 
@@ -81,6 +96,17 @@ func (s *state) copy(t *state) {
 // Late reports whether a fragment with this counter came behind a greater one.
 func (s *Stream) Late(n int64) bool { return s.placed.any && n <= s.placed.greatest }
 
+// Beginnings is how far apart the LiveSeq are, at least, of two fragments with which a
+// stream that kept nothing began its counts, for each millisecond between their server
+// timestamps.
+const Beginnings = 1_000_000
+
+// beginning is the first LiveSeq of a stream whose counts begin with f: the server
+// timestamp in nanoseconds. It may have kept fragments before; no number that was given to
+// one of those is as great, as they began so, and no stream stores a million fragments in
+// each millisecond. Who compares two of its numbers sees that counts began anew in between.
+func beginning(f *kvs.Fragment) int64 { return int64(f.Number.Server) * Beginnings }
+
 // Place returns the facts of a fragment that is put behind all others. One that is late
 // gets none but its tracks, and counts for nothing.
 func (s *Stream) Place(f kvs.Fragment, tracks []segment.Track) segment.Facts {
@@ -88,11 +114,8 @@ func (s *Stream) Place(f kvs.Fragment, tracks []segment.Track) segment.Facts {
 		return segment.Facts{Tracks: tracks}
 	}
 	facts := s.placed.next(&f, tracks)
-	// A stream that keeps nothing may have had fragments, or the last ones are gone. In
-	// milliseconds since 1970 it never goes on below a number that was given before: it
-	// began so, and no stream stores a thousand fragments in each second.
-	if s.given == 0 || s.placed.behind {
-		s.given = max(s.given, int64(f.Number.Server)-1)
+	if s.given == 0 {
+		s.given = beginning(&f) - 1
 	}
 	s.given++
 	facts.LiveSeq = s.given

@@ -1,6 +1,7 @@
 package tally
 
 import (
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,6 +21,9 @@ func at(n int64, server, producer kvs.Millis) kvs.Fragment {
 	return kvs.Fragment{Stream: 1, Number: kvs.FragmentNumber{N: n, Server: server}, Producer: producer, Duration: 2000}
 }
 
+// begun is the LiveSeq of the first fragment when it began at 10 s.
+const begun = 10_000 * Beginnings
+
 type facts struct {
 	LiveSeq, Changes, ServerGaps, ProducerGaps, Millis int64
 }
@@ -35,14 +39,14 @@ func TestFactsAddUp(t *testing.T) {
 		tracks []segment.Track
 		want   facts
 	}{
-		{at(1, 10_000, 500), []segment.Track{video, audio}, facts{10_000, 0, 0, 0, 2000}},
-		{at(2, 12_050, 2450), []segment.Track{audio, video}, facts{10_001, 0, 0, 0, 3950}}, // 50 ms are none, order is nothing
-		{at(3, 14_101, 4450), []segment.Track{video, audio}, facts{10_002, 0, 1, 0, 5950}},
-		{at(4, 16_101, 6399), []segment.Track{changed, audio}, facts{10_003, 1, 1, 1, 7899}}, // an overlap on the producer's clock, which is near
-		{at(2, 1, 1), []segment.Track{video}, facts{}},                                       // late
-		{at(9, 18_101, 8399), []segment.Track{changed}, facts{10_004, 2, 1, 1, 9899}},
-		{at(10, 20_101, 10_399), nil, facts{10_005, 3, 1, 1, 11_899}},
-		{at(11, 22_101, 12_399), nil, facts{10_006, 3, 1, 1, 13_899}},
+		{at(1, 10_000, 500), []segment.Track{video, audio}, facts{begun, 0, 0, 0, 2000}},
+		{at(2, 12_050, 2450), []segment.Track{audio, video}, facts{begun + 1, 0, 0, 0, 3950}}, // 50 ms are none, order is nothing
+		{at(3, 14_101, 4450), []segment.Track{video, audio}, facts{begun + 2, 0, 1, 0, 5950}},
+		{at(4, 16_101, 6399), []segment.Track{changed, audio}, facts{begun + 3, 1, 1, 1, 7899}}, // an overlap on the producer's clock, which is near
+		{at(2, 1, 1), []segment.Track{video}, facts{}},                                          // late
+		{at(9, 18_101, 8399), []segment.Track{changed}, facts{begun + 4, 2, 1, 1, 9899}},
+		{at(10, 20_101, 10_399), nil, facts{begun + 5, 3, 1, 1, 11_899}},
+		{at(11, 22_101, 12_399), nil, facts{begun + 6, 3, 1, 1, 13_899}},
 	} {
 		late := s.Late(c.f.Number.N)
 		got := s.Place(c.f, c.tracks)
@@ -66,12 +70,12 @@ func TestWhatIsLostIsNotCounted(t *testing.T) {
 		t.Error("the number of a lost fragment is taken")
 	}
 	got := s.Place(at(3, 12_000, 2000), []segment.Track{video})
-	if want := (facts{10_002, 0, 0, 0, 4000}); of(got) != want {
+	if want := (facts{begun + 2, 0, 0, 0, 4000}); of(got) != want {
 		t.Errorf("%+v, want %+v", of(got), want)
 	}
 	s.Lost()
 	s.Lost()
-	if got := s.Place(at(4, 12_000, 2000), []segment.Track{video}); got.LiveSeq != 10_003 {
+	if got := s.Place(at(4, 12_000, 2000), []segment.Track{video}); got.LiveSeq != begun+3 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -88,41 +92,53 @@ func TestAStreamGoesOnAfterAStart(t *testing.T) {
 	// Fragments of the first form have no facts: counting begins behind them.
 	s = Resume(at(5, 10_000, 0), segment.Facts{}, 5, 0)
 	got = s.Place(at(6, 23_000, 2000), []segment.Track{changed})
-	if want := (facts{23_000, 0, 0, 0, 2000}); of(got) != want {
+	if want := (facts{23_000 * Beginnings, 0, 0, 0, 2000}); of(got) != want {
 		t.Errorf("%+v, want %+v", of(got), want)
 	}
 }
 
 // When the last fragments are gone nothing goes back behind what they may have been given.
 func TestAStreamGoesOnBehindWhatIsGone(t *testing.T) {
-	last := segment.Facts{LiveSeq: 10_004, Changes: 1, ServerGaps: 2, ProducerGaps: 3, Millis: 9000, Tracks: []segment.Track{video}}
+	last := segment.Facts{LiveSeq: begun + 4, Changes: 1, ServerGaps: 2, ProducerGaps: 3, Millis: 9000, Tracks: []segment.Track{video}}
 	s := Resume(at(5, 18_000, 0), last, 6, 11) // to 20,000
 	if !s.Late(11) || s.Late(12) {
 		t.Error("the greatest number is not 11")
 	}
-	for range 2 {
+	for i := range int64(2) {
 		got := s.Place(at(12, 50_000, 30_000), []segment.Track{changed})
-		if want := (facts{got.LiveSeq, 8, 9, 10, 41_000}); of(got) != want || got.LiveSeq < 50_000 {
+		if want := (facts{begun + 11 + i, 8, 9, 10, 41_000}); of(got) != want {
 			t.Errorf("%+v, want %+v", of(got), want)
 		}
 		s.Lost()
 	}
-	s.Place(at(12, 50_000, 30_000), []segment.Track{changed}) // 50,002
+	s.Place(at(12, 50_000, 30_000), []segment.Track{changed})
 	s.Stored()
 	got := s.Place(at(13, 60_000, 40_000), []segment.Track{changed})
-	if want := (facts{50_003, 8, 10, 11, 43_000}); of(got) != want {
+	if want := (facts{begun + 14, 8, 10, 11, 43_000}); of(got) != want {
 		t.Errorf("%+v, want %+v", of(got), want)
-	}
-	// Fragments that came faster than the clock goes have used its numbers up.
-	last.LiveSeq = 70_000
-	s = Resume(at(5, 18_000, 0), last, 5, 6)
-	if got := s.Place(at(7, 50_000, 0), nil); got.LiveSeq != 70_001 {
-		t.Errorf("%+v", of(got))
 	}
 	// What is gone lies before the last one.
 	s = Resume(at(5, 18_000, 0), last, 5, 4)
-	if got := s.Place(at(7, 50_000, 0), []segment.Track{video}); of(got) != (facts{70_001, 1, 3, 4, 11_000}) {
+	if got := s.Place(at(7, 50_000, 0), []segment.Track{video}); of(got) != (facts{begun + 5, 1, 3, 4, 11_000}) {
 		t.Errorf("%+v", of(got))
+	}
+}
+
+// When nothing is left counts begin anew, far above all that were given, and what was on its
+// way is late. Where nothing was removed nothing is.
+func TestAStreamBeginsAnew(t *testing.T) {
+	s := Begin(11)
+	if got := s.Place(at(11, 10_000, 0), []segment.Track{video}); !s.Late(11) || of(got) != (facts{}) {
+		t.Errorf("%+v", of(got))
+	}
+	for i := range int64(2) {
+		got := s.Place(at(12+i, 12_000+kvs.Millis(i)*2000, 2000+kvs.Millis(i)*2000), []segment.Track{video})
+		if want := (facts{12_000*Beginnings + i, 0, 0, 0, 2000 + 2000*i}); of(got) != want {
+			t.Errorf("%+v, want %+v", of(got), want)
+		}
+	}
+	if Begin(math.MinInt64).Late(-5) {
+		t.Error("a stream that never had a fragment has a late one")
 	}
 }
 
