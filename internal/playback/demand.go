@@ -9,15 +9,9 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 )
 
-const (
-	// fallen is how far a start on the producer's clock may lie behind the greatest before it
-	// until another collection begins.
-	fallen = 10_000
-	// settled is how long before a session began a late fragment must have ended to be in its
-	// ON_DEMAND list. It may have been stored at any time after its end, and what comes
-	// after the beginning must not get into the list.
-	settled = 10_000
-)
+// fallen is how far a start on the producer's clock may lie behind the greatest before it
+// until another collection begins.
+const fallen = 10_000
 
 // collection gathers the rows of an ON_DEMAND list.
 type collection struct {
@@ -55,12 +49,13 @@ func (c *collection) dropTwin(at kvs.Millis) {
 }
 
 // settledAt returns the moment from which on new ON_DEMAND lists have a fragment: any, unless
-// it came late.
+// it came late. When a late one was stored nobody knows, and what comes after a session
+// began must not get into its list: it counts when it cannot have come since.
 func settledAt(s *archive.Stored) kvs.Millis {
 	if s.Facts.LiveSeq > 0 {
 		return 0
 	}
-	return s.Number.Server + kvs.Millis(s.Duration) + settled
+	return s.Number.Server + straggle
 }
 
 // settledBy reports whether a fragment counts in an ON_DEMAND list that was begun then.

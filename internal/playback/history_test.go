@@ -56,6 +56,8 @@ type history struct {
 	erased    []archive.Erasure
 	erasures  int
 	emptied   int                              // how often nothing was left
+	anew      int                              // how often counts began anew
+	hasty     bool                             // a mutation: ON_DEMAND takes all late fragments that are there
 	log       func(format string, args ...any) // nil = it goes by in silence
 	failed    bool
 }
@@ -103,6 +105,9 @@ func (h *history) note(format string, args ...any) {
 func (h *history) run(moments int) {
 	for i := 0; i < moments && !h.failed; i++ {
 		h.now += kvs.Millis(h.r.Int64N(1500))
+		if h.in(300) {
+			h.now += kvs.Millis(h.r.Int64N(150_000)) // nobody asks for a while
+		}
 		h.produce()
 		h.expire()
 		if h.in(60) {
@@ -110,6 +115,9 @@ func (h *history) run(moments int) {
 		}
 		if h.in(80) {
 			h.note("start")
+			if !slices.ContainsFunc(h.rows.all(), func(s archive.Stored) bool { return s.Facts.LiveSeq > 0 }) {
+				h.anew++
+			}
 			i := h.r.IntN(2)
 			if h.rows.restart() {
 				h.open(1 - i)
@@ -179,6 +187,9 @@ func (h *history) begin(p *producer) *flight {
 	p.at += kvs.Millis(duration)
 	if f.done = p.at + kvs.Millis(h.r.Int64N(60)); h.in(20) {
 		f.done += kvs.Millis(h.r.Int64N(6000)) // the network is slow
+	}
+	if h.in(40) {
+		f.done += kvs.Millis(h.r.Int64N(straggle - 10_000)) // very slow
 	}
 	p.at = f.done
 	if h.in(30) {
@@ -291,16 +302,27 @@ func playHistory(t *testing.T, seed uint64) (lists int) {
 // moments is how long a history is: some minutes.
 const moments = 150
 
-// TestHistoriesTellWhatIsWrong: a board that does not know what was removed begins lists where
-// they began before, and the histories must notice.
+// TestHistoriesTellWhatIsWrong: the histories must notice when lists are made wrongly.
 func TestHistoriesTellWhatIsWrong(t *testing.T) {
-	for seed := range uint64(2000) {
-		rows := newTable()
-		rows.noTop = true
-		h := newHistory(seed, rows)
-		if h.run(moments); h.failed {
-			return
-		}
+	for what, wrong := range map[string]func(*history, *table){
+		// A board that does not know what was removed begins lists where they began before.
+		"tombstones are not read": func(_ *history, rows *table) { rows.noTop = true },
+		// What is stored after an ON_DEMAND session began comes into its list.
+		"late fragments are listed at once": func(h *history, _ *table) { h.hasty = true },
+		// An open session goes on with counts that began anew.
+		"beginnings are not far apart": func(_ *history, rows *table) { rows.near = true },
+	} {
+		t.Run(what, func(t *testing.T) {
+			for seed := range uint64(2000) {
+				rows := newTable()
+				h := newHistory(seed, rows)
+				wrong(h, rows)
+				if h.run(moments); h.failed {
+					t.Logf("history %d", seed)
+					return
+				}
+			}
+			t.Error("2000 histories with a broken board went by")
+		})
 	}
-	t.Error("2000 histories with a broken board went by")
 }

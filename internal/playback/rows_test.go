@@ -22,6 +22,10 @@ type table struct {
 	top     int64 // greatest counter that was removed
 	longest int64
 	noTop   bool // a mutation: nothing is known of what was removed
+
+	near  bool  // a mutation: counts that begin anew go on one LiveSeq further
+	last  int64 // LiveSeq
+	shift int64 // of those since the start
 }
 
 func newTable() *table { return &table{sums: &tally.Stream{}, top: math.MinInt64} }
@@ -30,12 +34,24 @@ func newTable() *table { return &table{sums: &tally.Stream{}, top: math.MinInt64
 func (a *table) store(f kvs.Fragment, tracks []segment.Track) archive.Stored {
 	s := archive.Stored{Fragment: f, Facts: a.sums.Place(f, tracks)}
 	s.Facts.Tracks = tracks
+	if a.near && s.Facts.LiveSeq > 0 {
+		s.Facts.LiveSeq = a.nearer(s.Facts.LiveSeq)
+	}
 	a.sums.Stored()
 	i, _ := slices.BinarySearchFunc(a.rows, f.Number.N, func(s archive.Stored, n int64) int { return cmp.Compare(s.Number.N, n) })
 	a.rows = slices.Insert(a.rows, i, s)
 	a.longest = max(a.longest, f.Duration)
 	a.changed++
 	return s
+}
+
+// nearer returns what comes behind the last LiveSeq when counts began anew, and seq else.
+func (a *table) nearer(seq int64) int64 {
+	if a.last > 0 && seq-a.shift > a.last+tally.Beginnings {
+		a.shift = seq - a.last - 1
+	}
+	a.last = seq - a.shift
+	return a.last
 }
 
 // lose takes a place for a fragment that is not stored then.
@@ -68,7 +84,7 @@ func (a *table) remove(gone func(*archive.Stored) bool) {
 
 // restart forgets what is not in the rows.
 func (a *table) restart() (changed bool) {
-	a.sums = &tally.Stream{}
+	a.sums, a.shift = tally.Begin(a.top), 0
 	if len(a.rows) == 0 {
 		return false
 	}

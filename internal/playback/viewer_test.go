@@ -24,6 +24,7 @@ type viewer struct {
 	last     *Timeline
 	ended    bool
 	emptied  int // of the history, when the last list came
+	anew     int // of the history, when the session began
 	erasures int
 }
 
@@ -47,6 +48,9 @@ func (h *history) visit() {
 			want.Range.End = NoEnd
 		}
 	}
+	if h.hasty && want.Mode == OnDemand {
+		want.Created, want.Expires = want.Created+straggle, want.Expires+straggle
+	}
 	ses, first, err := h.boards[h.r.IntN(2)].begin(context.Background(), want, h.horizon())
 	if kvs.KindOf(err) == kvs.NotFound {
 		return
@@ -55,7 +59,7 @@ func (h *history) visit() {
 		panic(err)
 	}
 	v := &viewer{h: h, name: len(h.viewers), ses: ses, token: ses.AppendBinary(nil), told: map[int64]told{}, greatest: -1,
-		emptied: h.emptied, erasures: h.erasures}
+		emptied: h.emptied, anew: h.anew, erasures: h.erasures}
 	h.viewers = append(h.viewers, v)
 	h.note("viewer %d begins: kind %d, mode %d, %s clock, discontinuity %d, max %d, range %d to %d, expires %d, base %+v", v.name, ses.Kind, ses.Mode,
 		ses.Clock, ses.Discontinuity, ses.Max, ses.Range.Start-epoch, ses.Range.End-epoch, ses.Expires-epoch, ses.Base)
@@ -73,8 +77,8 @@ func (v *viewer) fail(format string, args ...any) {
 // reload asks one of the boards for the list and compares it with all that was told before.
 func (v *viewer) reload() {
 	h := v.h
-	if h.now >= v.ses.Expires || v.ses.Mode != OnDemand && v.emptied != h.emptied {
-		return // a live session ends when nothing is kept any more
+	if h.now >= v.ses.Expires {
+		return
 	}
 	ses, err := ParseSession(v.token)
 	if err != nil {
@@ -90,12 +94,15 @@ func (v *viewer) reload() {
 		panic(err)
 	}
 	v.lists++
+	if v.over() {
+		v.fail("counts began anew, and the session goes on")
+	}
 	v.sound(list)
 	v.consistent(list)
 	v.complete(list)
 	v.findable(b, list)
 	v.remembered(&ses, list)
-	v.last, v.ended = list, list.Ended
+	v.last, v.ended, v.emptied = list, list.Ended, h.emptied
 	if h.failed {
 		for _, e := range list.Entries {
 			h.note("   %d: fragment %d, breaks %d, set %d, begin %d, length %d", e.Number, e.Stored.Number.N, e.Breaks, e.Set, e.Begin, e.Length)
@@ -148,7 +155,7 @@ func (v *viewer) consistent(list *Timeline) {
 		return // what lies in front of an erased fragment has other numbers
 	}
 	if p := v.last; p != nil {
-		if list.First < p.First || list.Breaks < p.Breaks || list.Target < p.Target {
+		if list.First < p.First || list.Breaks < p.Breaks || list.Target < p.Target && v.emptied == v.h.emptied {
 			v.fail("from %d, breaks %d, target %d; it was %d, %d, %d", list.First, list.Breaks, list.Target, p.First, p.Breaks, p.Target)
 		}
 		if v.ended && !list.Ended && !v.forgetful() {
@@ -191,8 +198,15 @@ func (v *viewer) forgetful() bool {
 	return gone && v.ses.Clock == kvs.ProducerClock
 }
 
+// over reports whether the session has ended because the server knows nothing any more of what was
+// listed.
+func (v *viewer) over() bool { return v.ses.Mode != OnDemand && v.anew != v.h.anew }
+
 // expected returns the fragments that a LIVE session on the server's clock lists.
 func (v *viewer) expected() (want []int64) {
+	if v.over() {
+		return nil
+	}
 	next := int64(0)
 	all := v.h.rows.all()
 	for i := len(all) - 1; i >= 0 && len(want) < v.ses.Max; i-- {
