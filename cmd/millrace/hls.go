@@ -11,7 +11,7 @@ type hlsCmd struct {
 	playFlags
 
 	Container     string `enum:"mp4,ts" default:"mp4" help:"What segments are: fragmented MP4, or MPEG-TS for old players (${enum})."`
-	Discontinuity string `enum:",always,never,on-discontinuity" default:"" placeholder:"MODE" help:"Where players must begin anew: always, at every fragment; never; on-discontinuity, where there is a gap or an overlap. Without it always with the server's clock and never with the producer's."`
+	Discontinuity string `enum:",always,never,on-discontinuity" default:"" placeholder:"MODE" help:"Where players must begin anew: always, at every fragment; never; on-discontinuity, where there is a gap or an overlap. Without it always with the server's clock and on-discontinuity with the producer's."`
 }
 
 // Help is the end of the help text.
@@ -41,7 +41,7 @@ func (c *hlsCmd) Run(ctx context.Context, std stdio) error {
 	if c.Container == "ts" {
 		in.ContainerFormat = new(wire.ContainerFormatMPEGTS)
 	}
-	if mode := discontinuities[c.Discontinuity]; mode != "" {
+	if mode := discontinuities[c.discontinuity()]; mode != "" {
 		in.DiscontinuityMode = &mode
 	}
 	if from, to := c.ends(); from != nil {
@@ -50,6 +50,15 @@ func (c *hlsCmd) Run(ctx context.Context, std stdio) error {
 	in.StreamName, in.StreamARN = nameOrARN(c.Stream)
 	var out wire.GetHLSStreamingSessionURLOutput
 	return c.ask(ctx, std, wire.APINameGetHLSStreamingSessionURL, wire.GetHLSStreamingSessionURL, &in, &out, &out.HLSStreamingSessionURL)
+}
+
+// discontinuity is the mode's word; "" leaves it to the service. By the producer's clock the
+// service would mark none, and players stop for ever where the media then jump over a pause.
+func (c *hlsCmd) discontinuity() string {
+	if c.Discontinuity == "" && c.Clock == "producer" {
+		return "on-discontinuity"
+	}
+	return c.Discontinuity
 }
 
 // discontinuities are the modes by the words of the flag.
