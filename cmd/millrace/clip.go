@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/wire"
 )
@@ -18,7 +20,7 @@ import (
 type clipCmd struct {
 	Stream       string `arg:"" help:"Name or ARN of the stream."`
 	From         moment `required:"" help:"Where the clip begins: RFC 3339 or epoch seconds." placeholder:"TIME"`
-	To           moment `help:"Fragments that begin later are left out. Default: now." placeholder:"TIME"`
+	To           moment `help:"Fragments that begin later are left out. Default: now, by the server's clock." placeholder:"TIME"`
 	Output       string `short:"o" required:"" help:"The MP4 file; - is the standard output." placeholder:"FILE"`
 	Exact        bool   `help:"Begin at --from itself, not with the first fragment behind it."`
 	ProducerTime bool   `help:"--from and --to are times of the producer's clock, not of the server's."`
@@ -33,7 +35,8 @@ one MP4 file that every player knows: pauses of the camera are left out. Nothing
 again. With --exact it begins with the fragment that --from lies in, and an edit list says
 that what comes before is not shown.
 
-The file appears when it is complete. One that broke off leaves nothing.
+The file appears when it is complete. One that broke off leaves nothing. A pipe, or a
+device, gets the bytes as they come.
 
 Examples:
   millrace clip garden --from 2026-01-02T15:00:00Z --to 2026-01-02T15:10:00Z -o garden.mp4
@@ -58,11 +61,7 @@ func (c *clipCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	resp, err := cl.At(endpoint).StreamWith(ctx, wire.GetClip, c.input(to), func(r *http.Request) {
-		if c.Exact {
-			r.URL.RawQuery = "ExactStart=true"
-		}
-	})
+	resp, err := c.get(ctx, cl.At(endpoint), to)
 	if err != nil {
 		return err
 	}
@@ -76,6 +75,27 @@ func (c *clipCmd) Run(ctx context.Context, std stdio) error {
 	}
 	progress.end(err == nil)
 	return brokeOff(err, progress)
+}
+
+// get opens the clip up to a time. When nobody said which, it is now: by the server's
+// clock, which may be behind.
+func (c *clipCmd) get(ctx context.Context, cl *client.Client, to kvs.Millis) (*http.Response, error) {
+	open := func(to kvs.Millis) (*http.Response, error) {
+		return cl.StreamWith(ctx, wire.GetClip, c.input(to), func(r *http.Request) {
+			if c.Exact {
+				r.URL.RawQuery = "ExactStart=true"
+			}
+		})
+	}
+	resp, err := open(to)
+	refused, ok := errors.AsType[*client.Error](err)
+	if !ok || c.To.set || refused.Exception != "InvalidArgumentException" || refused.Date.IsZero() {
+		return resp, err
+	}
+	if there := kvs.MillisOf(refused.Date); c.From.at < there && there < to {
+		return open(there)
+	}
+	return resp, err
 }
 
 func (c *clipCmd) input(to kvs.Millis) *wire.GetClipInput {
@@ -97,21 +117,36 @@ func brokeOff(err error, l *clipLine) error {
 	return fmt.Errorf("the clip broke off after %d of %d bytes: fragments of it expired meanwhile, or the server could not read one; its log says which", l.bytes, l.size)
 }
 
-// keepWhole writes a file that appears under its name when it is complete.
+// keepWhole writes a file that appears under its name when it is complete. What is no file,
+// a pipe for example, gets the bytes as they come.
 func keepWhole(name string, from io.Reader) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	from, buffer := struct{ io.Reader }{from}, make([]byte, 256<<10)
+	there, err := os.Stat(name)
+	if err == nil && !there.Mode().IsRegular() {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = io.CopyBuffer(struct{ io.Writer }{f}, from, buffer)
+		return errors.Join(err, f.Close())
+	}
+	if err == nil { // what a link names is replaced, not the link
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return err
+		}
+	}
+	// The umask decides who may read a film, as of any other file.
+	part := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"."+rand.Text()[:8])
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
-	_, err = io.CopyBuffer(f, struct{ io.Reader }{from}, make([]byte, 256<<10))
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, from, buffer)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
+		err = os.Rename(part, name)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, os.Remove(part))
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ func TestCall(t *testing.T) {
 }
 
 func TestCallRefused(t *testing.T) {
+	day := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 	for _, test := range []struct {
 		name    string
 		handler http.HandlerFunc
@@ -45,21 +46,24 @@ func TestCallRefused(t *testing.T) {
 	}{
 		{"modelled", text(404, `{"Message":"Stream demo is not here."}`, "x-amzn-ErrorType",
 			"ResourceNotFoundException:https://kinesisvideo.amazonaws.com/doc/2017-09-30/", "x-amzn-RequestId", "id-1"),
-			Error{"DeleteStream", "ResourceNotFoundException", "Stream demo is not here.", 404, "id-1"},
+			Error{"DeleteStream", "ResourceNotFoundException", "Stream demo is not here.", 404, "id-1", day},
 			"DeleteStream: ResourceNotFoundException (status 404): Stream demo is not here."},
 		{"signature", text(403, `{"message":"The security token included in the request is invalid."}`),
-			Error{"DeleteStream", "", "The security token included in the request is invalid.", 403, ""},
+			Error{"DeleteStream", "", "The security token included in the request is invalid.", 403, "", day},
 			"DeleteStream: Forbidden (status 403): The security token included in the request is invalid."},
 		{"type in body", text(400, `{"__type":"com.amazon.coral#InvalidArgumentException"}`),
-			Error{"DeleteStream", "InvalidArgumentException", "", 400, ""}, "DeleteStream: InvalidArgumentException (status 400)"},
-		{"no JSON", text(502, " bad gateway\n"), Error{"DeleteStream", "", "bad gateway", 502, ""}, "DeleteStream: Bad Gateway (status 502): bad gateway"},
-		{"redirect", text(302, "", "Location", "/elsewhere"), Error{"DeleteStream", "", "", 302, ""}, "DeleteStream: Found (status 302)"},
+			Error{"DeleteStream", "InvalidArgumentException", "", 400, "", day}, "DeleteStream: InvalidArgumentException (status 400)"},
+		{"no JSON", text(502, " bad gateway\n"), Error{"DeleteStream", "", "bad gateway", 502, "", day}, "DeleteStream: Bad Gateway (status 502): bad gateway"},
+		{"redirect", text(302, "", "Location", "/elsewhere"), Error{"DeleteStream", "", "", 302, "", day}, "DeleteStream: Found (status 302)"},
 		{"unknown path", text(200, `{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}`),
-			Error{"DeleteStream", "UnknownOperationException", "the server has no operation at /deleteStream", 200, ""},
+			Error{"DeleteStream", "UnknownOperationException", "the server has no operation at /deleteStream", 200, "", day},
 			"DeleteStream: UnknownOperationException (status 200): the server has no operation at /deleteStream"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := serve(t, test.handler)
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Date", day.Format(http.TimeFormat))
+				test.handler(w, r)
+			})
 			c.HTTP = NewHTTP(nil)
 			err := c.Call(t.Context(), wire.DeleteStream, &wire.DeleteStreamInput{}, nil)
 			e, ok := errors.AsType[*Error](err)

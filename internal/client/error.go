@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/internal/wire"
 )
@@ -18,6 +19,7 @@ type Error struct {
 	Message   string // "" when the answer has none
 	Status    int    // HTTP status
 	RequestID string
+	Date      time.Time // when the server answered, by its clock, in whole seconds; zero when the answer has none
 }
 
 // Error names operation, exception, status and message.
@@ -41,6 +43,7 @@ func refusal(op *wire.Operation, resp *http.Response) *Error {
 	// What cannot be read is missing in the message; the status says enough.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
 	e := &Error{Operation: op.Name, Status: resp.StatusCode, RequestID: resp.Header.Get("x-amzn-RequestId")}
+	e.Date, _ = http.ParseTime(resp.Header.Get("Date"))
 	e.Exception = exceptionName(resp.Header.Get("x-amzn-ErrorType"))
 	var fields struct {
 		Type    string `json:"__type"`
@@ -80,7 +83,8 @@ func unknownOperation(op *wire.Operation, resp *http.Response, body []byte) *Err
 	if json.Unmarshal(body, &fields) != nil || fields.Output.Type == "" {
 		return nil
 	}
-	return &Error{Operation: op.Name, Exception: exceptionName(fields.Output.Type), Status: resp.StatusCode,
+	date, _ := http.ParseTime(resp.Header.Get("Date"))
+	return &Error{Operation: op.Name, Exception: exceptionName(fields.Output.Type), Status: resp.StatusCode, Date: date,
 		Message:   "the server has no operation at " + op.Path,
 		RequestID: resp.Header.Get("x-amzn-RequestId")}
 }
