@@ -153,6 +153,7 @@ type answer struct {
 	call  *Call
 	ctrl  *http.ResponseController
 	begun bool
+	since time.Time // of the first byte
 	bytes int64
 }
 
@@ -164,21 +165,38 @@ func (a *answer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends a part of the answer.
+// Write sends a part of the answer. The whole of it must go at [leastRate] behind the first
+// seconds: what is being sent is in memory, and others wait for that.
 func (a *answer) Write(b []byte) (n int, err error) {
 	if !a.begun {
 		a.WriteHeader(http.StatusOK)
 	}
+	if a.since.IsZero() {
+		a.since = time.Now()
+	}
 	for len(b) > 0 && err == nil {
 		part := b[:min(len(b), writePart)]
-		_ = a.ctrl.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = a.ctrl.SetWriteDeadline(a.deadline(len(part)))
 		var m int
 		m, err = a.ResponseWriter.Write(part)
-		n, b = n+m, b[m:]
+		n, b, a.bytes = n+m, b[m:], a.bytes+int64(m)
 	}
-	a.bytes += int64(n)
 	return n, err
 }
+
+// deadline is when the next part must have gone.
+func (a *answer) deadline(part int) time.Time {
+	next := time.Now().Add(writeTimeout)
+	whole := a.since.Add(writeTimeout + time.Duration(a.bytes+int64(part))*time.Second/leastRate)
+	if whole.Before(next) {
+		return whole
+	}
+	return next
+}
+
+// leastRate is how many bytes a second a client must take of an answer, after the timeout of
+// its first part: one megabit a second. 50 MB go in seven minutes then.
+const leastRate = 125_000
 
 // writePart is how many bytes a client may take the whole timeout for.
 const writePart = 1 << 20

@@ -5,8 +5,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
@@ -129,3 +132,52 @@ func TestTurnsOfASession(t *testing.T) {
 		t.Errorf("%v", statuses)
 	}
 }
+
+// drip is a connection whose client takes some bytes a second, and nothing behind a deadline.
+type drip struct {
+	http.ResponseWriter
+	rate     int
+	deadline time.Time
+	sleep    func(time.Duration)
+}
+
+func (d *drip) SetWriteDeadline(t time.Time) error { d.deadline = t; return nil }
+
+func (d *drip) Write(b []byte) (int, error) {
+	takes := time.Duration(len(b)) * time.Second / time.Duration(d.rate)
+	if left := time.Until(d.deadline); !d.deadline.IsZero() && left < takes {
+		d.sleep(left)
+		return 0, os.ErrDeadlineExceeded
+	}
+	d.sleep(takes)
+	return len(b), nil
+}
+
+// A client that takes a large segment slowly is cut after minutes; one that takes as much as
+// a link of a megabit has gets it whole.
+func TestSlowPlayersAreCut(t *testing.T) {
+	for _, c := range []struct {
+		size, rate int
+		whole      bool
+	}{
+		{50_000_000, 40_000, false},
+		{50_000_000, 130_000, true},
+		{50_000_000, 100, false},
+		{250_000, 5_000, false},
+		{250_000, 9_000, true}, // a short one on a poor link
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			d := &drip{ResponseWriter: httptest.NewRecorder(), rate: c.rate, sleep: func(t time.Duration) { time.Sleep(t) }}
+			a := &answer{ResponseWriter: d, call: &Call{}, ctrl: http.NewResponseController(d)}
+			n, err := io.Copy(a, io.LimitReader(zeros{}, int64(c.size)))
+			if took := time.Since(start); (err == nil) != c.whole || took > 30*time.Second+time.Duration(c.size)*time.Second/leastRate {
+				t.Errorf("%d bytes at %d a second: %d went in %v: %v", c.size, c.rate, n, took, err)
+			}
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }

@@ -92,6 +92,9 @@ func (c *Call) fail(err error) {
 	h := c.Writer.Header()
 	h["x-amzn-ErrorType"] = []string{r.name}
 	h["x-amz-ErrorType"] = []string{r.name}
+	if r.status == http.StatusServiceUnavailable && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", retryAfter)
+	}
 	body, _ := json.Marshal(map[string]string{r.key: r.message})
 	if c.Operation.Input == nil {
 		// The media body is not read: the connection cannot be used again. The server
@@ -105,6 +108,10 @@ func (c *Call) fail(err error) {
 	}
 	c.write(r.status, body)
 }
+
+// retryAfter is after how many seconds a caller should come again who was told that
+// something is unavailable.
+const retryAfter = "5"
 
 // drainTime is how long a client whose media was refused may go on sending.
 const drainTime = 500 * time.Millisecond

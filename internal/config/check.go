@@ -121,6 +121,9 @@ func (c *Config) checkDurations() (wrong Mistakes) {
 	if c.Playback.Cache < 1<<20 {
 		wrong = append(wrong, Mistake{Setting: "playback.cache", Text: "give at least 1MiB: segments are cut once for all players that ask within seconds"})
 	}
+	if m := c.Playback.Memory; m != 0 && m < 32<<20 {
+		wrong = append(wrong, Mistake{Setting: "playback.memory", Text: "give at least 32MiB: half is for players, half for clips"})
+	}
 	if c.Archive.SegmentBytes < 1<<20 {
 		wrong = append(wrong, Mistake{Setting: "archive.segment_bytes", Text: "give at least 1MiB: each segment is a file"})
 	}

@@ -111,7 +111,8 @@ type GetMedia struct {
 
 // Playback says how players are served.
 type Playback struct {
-	Cache Size `yaml:"cache"` // memory for segments that were cut
+	Cache  Size `yaml:"cache"`  // memory for segments that were cut
+	Memory Size `yaml:"memory"` // what answers to players and clips may hold together; 0 = a quarter of memory.budget
 }
 
 // Default returns the settings of a server that nobody configured.

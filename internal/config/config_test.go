@@ -203,6 +203,7 @@ func TestCheck(t *testing.T) {
 		"in each other":  func(c *Config) { c.Archive.WarmDir = filepath.Join(os.TempDir(), "x"); c.Data = os.TempDir() },
 		"at least 1MiB":  func(c *Config) { c.Archive.SegmentBytes = 1 },
 		"are cut once":   func(c *Config) { c.Playback.Cache = 1 },
+		"half for clips": func(c *Config) { c.Playback.Memory = 1 },
 		`"-1" is not`:    func(c *Config) { c.Play = ":-1" },
 		"use text or":    func(c *Config) { c.Log.Format = "xml" },
 		"use debug":      func(c *Config) { c.Log.Level = "loud" },

@@ -16,9 +16,9 @@ type Selection struct {
 	Exact bool          // begin in the middle of a fragment if Range does
 }
 
-// maxSelected bounds the rows of a clip, which are in memory while it is sent: some
+// MaxSelected bounds the rows of a clip, which are in memory while it is sent: some
 // 75 MB, nearly three days of fragments of a second.
-const maxSelected = 250_000
+const MaxSelected = 250_000
 
 // Select returns the fragments of a clip: those that an ON_DEMAND session would list. An
 // exact one may begin with the fragment before them; skip says how many milliseconds of it
@@ -32,7 +32,7 @@ func (b *Board) Select(ctx context.Context, s kvs.Stream, want Selection) (rows 
 	now := kvs.MillisOf(b.o.Now())
 	most := want.Max
 	if most == 0 {
-		most = maxSelected + 1
+		most = MaxSelected + 1
 	}
 	ses := Session{Stream: s.ID, Mode: OnDemand, Clock: want.Clock, Range: want.Range, Created: now}
 	ses.Range.Start = max(0, ses.Range.Start)
@@ -40,8 +40,8 @@ func (b *Board) Select(ctx context.Context, s kvs.Stream, want Selection) (rows 
 	if rows, err = b.oldest(ctx, &ses, most, horizon); err != nil {
 		return nil, 0, err
 	}
-	if len(rows) > maxSelected {
-		return nil, 0, kvs.Errorf(kvs.InvalidArgument, "A clip has at most %d fragments; ask for a shorter range, this one has more.", maxSelected)
+	if len(rows) > MaxSelected {
+		return nil, 0, kvs.Errorf(kvs.InvalidArgument, "A clip has at most %d fragments; ask for a shorter range, this one has more.", MaxSelected)
 	}
 	if want.Exact {
 		if rows, skip, err = b.open(ctx, &ses, rows, horizon); err != nil {

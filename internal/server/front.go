@@ -45,7 +45,7 @@ func (s *Server) openFront(context.Context) error {
 		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
 	})...)
 	routes = append(routes, clips.Routes(clips.Options{
-		Board: s.board, Archive: s.archive, Limits: s.book, Metrics: s.metrics,
+		Board: s.board, Archive: s.archive, Limits: s.book, Memory: s.clips, Metrics: s.metrics,
 		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
 	})...)
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)

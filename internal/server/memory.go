@@ -24,6 +24,16 @@ func MemoryBudget(c config.Config) int64 {
 	return max(totalMemory()/4, 128<<20)
 }
 
+// ConsumerMemory is how many bytes answers of playback may hold together on a server with the
+// settings, beside the budget: one half is for players, one for clips, so that neither keeps
+// the other from being served.
+func ConsumerMemory(c config.Config) int64 {
+	if c.Playback.Memory != 0 {
+		return int64(c.Playback.Memory)
+	}
+	return MemoryBudget(c) / 4
+}
+
 // totalMemory is the memory in bytes that this process may have.
 func totalMemory() int64 { return totalMemoryOf("/") }
 
@@ -110,8 +120,8 @@ const (
 	perGoroutine = 64 << 10
 )
 
-// watchMemory keeps the garbage collector's soft limit at the budget and what sessions
-// need besides, until ctx ends. Without it the collector would let a heap of media grow to
+// watchMemory keeps the garbage collector's soft limit at the budget, what consumers may
+// hold, and what sessions need besides, until ctx ends. Without it the collector would let a heap of media grow to
 // twice its size before it looks, although media pages are used again and are no garbage.
 // GOMEMLIMIT in the environment is left as it is.
 func (s *Server) watchMemory(ctx context.Context) error {
@@ -123,7 +133,7 @@ func (s *Server) watchMemory(ctx context.Context) error {
 	defer again.Stop()
 	for last := int64(0); ; {
 		_, _, budget, _ := s.budget.Use()
-		if limit := budget + besides + perGoroutine*int64(runtime.NumGoroutine()); limit < last || limit > last+last/64 {
+		if limit := budget + ConsumerMemory(s.config) + besides + perGoroutine*int64(runtime.NumGoroutine()); limit < last || limit > last+last/64 {
 			debug.SetMemoryLimit(limit)
 			last = limit
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/backup"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/metrics"
@@ -128,6 +129,25 @@ func (s *Server) measureSegments() {
 	s.metrics.Total("millrace_playback_cut_failures_total", "Segments that could not be cut.", func() float64 { return float64(s.cutter.Stats().Failed) })
 	s.metrics.Func("millrace_playback_cache_segments", "Segments that are kept for further viewers.", func() float64 { return float64(s.cutter.Stats().Kept) })
 	s.metrics.Func("millrace_playback_cache_bytes", "Memory that they take, of playback.cache.", func() float64 { return float64(s.cutter.Stats().Bytes) })
+	s.metrics.Func("millrace_playback_sending_segments", "Segments that are being sent to one player or more.", func() float64 { return float64(s.cutter.Stats().Lent) })
+	s.measureConsumers("playback", "segments and long lists that are being sent to players", s.players)
+	s.measureConsumers("clips", "clips that are laid out or sent", s.clips)
+}
+
+// measureConsumers registers what the answers of one kind hold.
+func (s *Server) measureConsumers(name, what string, m *api.Memory) {
+	s.metrics.Func("millrace_"+name+"_memory_bytes", "Memory of "+what+".", func() float64 {
+		used, _, _ := m.Use()
+		return float64(used)
+	})
+	s.metrics.Func("millrace_"+name+"_memory_limit_bytes", "The most that they may have: half of playback.memory.", func() float64 {
+		_, limit, _ := m.Use()
+		return float64(limit)
+	})
+	s.metrics.Total("millrace_"+name+"_memory_refused_total", "Answers with status 503 because that was taken, for 5 s on end.", func() float64 {
+		_, _, refused := m.Use()
+		return float64(refused)
+	})
 }
 
 // measureArchive registers how the archive gets on with its disk.

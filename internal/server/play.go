@@ -47,7 +47,7 @@ func (s *Server) openPlayback() {
 		Archive: s.archive, Now: s.config.Now,
 		LivePause: s.livePause,
 	})
-	s.cutter = cut.New(cut.Options{Source: s.archive, Cache: int64(s.config.Playback.Cache)})
+	s.cutter = cut.New(cut.Options{Source: s.archive, Cache: int64(s.config.Playback.Cache), Memory: s.players})
 }
 
 // forgetMedia drops the segments of a stream from memory.
@@ -91,7 +91,7 @@ func (s *Server) sessionRoutes(e video.Endpoint) []api.Route {
 // playActions are what is behind session URLs.
 func (s *Server) playActions() []api.Action {
 	return play.Actions(play.Options{
-		Board: s.board, Media: segments{s.cutter}, Open: s.unseal, Limits: s.book, Now: s.config.Now,
+		Board: s.board, Media: segments{s.cutter}, Open: s.unseal, Limits: s.book, Memory: s.players, Now: s.config.Now,
 		Stream: func(ctx context.Context, id kvs.StreamID) (kvs.Stream, error) {
 			e, err := s.catalog.Open(ctx, id)
 			if err != nil {
@@ -130,7 +130,11 @@ func (s segments) Init(ctx context.Context, e *playback.Entry, track uint64) ([]
 }
 
 func (s segments) Segment(ctx context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis) (play.Segment, error) {
-	return s.Cutter.Segment(ctx, e.Stored, track, kind, start)
+	one, err := s.Cutter.Lend(ctx, e.Stored, track, kind, start)
+	if err != nil { // not a nil *cut.Segment in an interface
+		return nil, err
+	}
+	return one, nil
 }
 
 // isPlay reports whether a path is one of those behind a session URL.

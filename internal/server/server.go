@@ -57,6 +57,8 @@ type Server struct {
 	wrapping  *keyring.Local // nil when a test brings its provider
 	ring      *keyring.Ring
 	budget    *quota.Budget
+	players   *api.Memory // what segments and lists take that are being sent
+	clips     *api.Memory // what clips take
 	sessions  *sessions.Registry
 	live      *live.Store
 	archive   *archive.Archive
@@ -176,6 +178,8 @@ const maxListed = 20_000
 // openMedia opens the rooms that media pass through.
 func (s *Server) openMedia(ctx context.Context) (err error) {
 	s.budget = quota.NewBudget(MemoryBudget(s.config), reserve)
+	consumers := ConsumerMemory(s.config)
+	s.players, s.clips = api.NewMemory(consumers/2), api.NewMemory(consumers/2)
 	s.sessions = sessions.New(maxListed, s.config.Real)
 	s.live = live.New(live.Options{Budget: s.budget, HostBuffer: s.hostBuffer, Now: s.config.Real, Evicted: s.evicted})
 	policies := keep.NewPolicies(s.catalog, s.book)

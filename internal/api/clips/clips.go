@@ -23,6 +23,7 @@ type Options struct {
 	Board   *playback.Board // what clips are chosen from
 	Archive clip.Archive    // what they are made of
 	Limits  *quota.Book
+	Memory  *api.Memory // what clips take while they are laid out and sent; nil = no bound
 	Metrics *metrics.Set
 	// WriteTimeout is how long a consumer may take no byte before it is cut.
 	WriteTimeout time.Duration
@@ -48,8 +49,16 @@ func (r room) clip(ctx context.Context, c *api.Call, in *wire.GetClipInput) (any
 	if err != nil {
 		return nil, err
 	}
+	held := api.Held{Memory: r.Memory}
+	defer held.Close()
+	if err := held.Set(ctx, rowsWeight(&want)); err != nil {
+		return nil, err
+	}
 	rows, skip, err := r.Board.Select(ctx, c.Stream, want)
 	if err != nil {
+		return nil, err
+	}
+	if err := held.Set(ctx, clip.Weight(rows, limits.Bytes(quota.ClipBytes))); err != nil {
 		return nil, err
 	}
 	if err := c.Points(len(rows)); err != nil {
@@ -62,7 +71,20 @@ func (r room) clip(ctx context.Context, c *api.Call, in *wire.GetClipInput) (any
 	if err != nil {
 		return nil, err
 	}
+	if err := held.Set(ctx, file.Weight()); err != nil {
+		return nil, err
+	}
 	return nil, r.send(ctx, c, file)
+}
+
+// rowsWeight is the memory of the rows of a selection before anybody knows how many there
+// are: one for each second, or fewer if that is the limit.
+func rowsWeight(want *playback.Selection) int64 {
+	n := min(int64(want.Range.End.Sub(want.Range.Start)/time.Second), playback.MaxSelected)
+	if want.Max > 0 {
+		n = min(n, int64(want.Max))
+	}
+	return clip.RowWeight * n
 }
 
 // selection reads what the clip shall show. ExactStart is our own: a query parameter.
@@ -113,7 +135,7 @@ func (r room) send(ctx context.Context, c *api.Call, file *clip.Clip) error {
 	defer r.Metrics.GetSessions.WithLabelValues(operation).Dec()
 	out := api.NewOutput(ctx, c, nil, "video/mp4", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues(operation))
 	defer out.End()
-	err = file.WriteRange(ctx, out, p.from, p.size, out.Chunk)
+	err = file.WriteRange(ctx, &paced{out: out, since: time.Now(), grace: r.WriteTimeout}, p.from, p.size, out.Chunk)
 	c.Note(slog.Int("fragments", file.Fragments()), slog.Int64("bytes", out.Bytes()))
 	return err
 }

@@ -19,7 +19,7 @@ const (
 
 // master answers with the playlist of playlists.
 func (r *room) master(ctx context.Context, v *visit) error {
-	t, err := r.Board.Timeline(ctx, v.Stream, &v.ses, v.now)
+	t, err := r.timeline(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (r *room) list(ctx context.Context, v *visit) (*playback.Timeline, error) {
 	if err := v.Points(v.ses.Max); err != nil {
 		return nil, err
 	}
-	t, err := r.Board.Timeline(ctx, v.Stream, &v.ses, v.now)
+	t, err := r.timeline(ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +79,26 @@ func (r *room) list(ctx context.Context, v *visit) (*playback.Timeline, error) {
 		return nil, kvs.Errorf(kvs.UnsupportedMedia, "The codec private data changed %d times in this streaming session; at most %d changes are allowed. Ask for a new session.", last.Set, most)
 	}
 	return t, nil
+}
+
+// timeline returns the list of the session, after the memory was taken that it needs.
+func (r *room) timeline(ctx context.Context, v *visit) (*playback.Timeline, error) {
+	if err := v.held.Set(ctx, listWeight(int64(v.ses.Max)*(entrySize+lineSize))); err != nil {
+		return nil, err
+	}
+	return r.Board.Timeline(ctx, v.Stream, &v.ses, v.now)
+}
+
+// lineSize is what a fragment takes in the text of a list at most.
+const lineSize = 800
+
+// listWeight is what a list of n bytes takes of the memory: short ones go with the
+// buffers of their connection and are not counted.
+func listWeight(n int64) int64 {
+	if n < 128<<10 {
+		return 0
+	}
+	return n
 }
 
 // manifest answers with the manifest.

@@ -48,6 +48,7 @@ type Media interface {
 type Segment interface {
 	Reader() io.ReadSeeker
 	ETag() string
+	Close() // when it was sent
 }
 
 // Options are what the room is made of.
@@ -59,6 +60,7 @@ type Options struct {
 	// Stream returns a stream from memory; NotFound when it was deleted.
 	Stream func(ctx context.Context, id kvs.StreamID) (kvs.Stream, error)
 	Limits *quota.Book
+	Memory *api.Memory // what long lists take while they are made and sent; nil = no bound
 	Now    func() time.Time
 }
 
@@ -91,12 +93,14 @@ type visit struct {
 	now    kvs.Millis
 	query  query
 	header http.Header // of the answer
+	held   api.Held    // by a list
 }
 
 // with opens the session of a request before do answers it.
 func (r *room) with(kind playback.Protocol, rate quota.PerSecond, do func(ctx context.Context, v *visit) error) func(context.Context, *api.Call) error {
 	return func(ctx context.Context, c *api.Call) error {
-		v := &visit{Call: c, header: c.Writer.Header(), now: kvs.MillisOf(r.Now()), query: parseQuery(c.Request.URL.RawQuery)}
+		v := &visit{Call: c, header: c.Writer.Header(), now: kvs.MillisOf(r.Now()), query: parseQuery(c.Request.URL.RawQuery), held: api.Held{Memory: r.Memory}}
+		defer v.held.Close()
 		err := r.enter(ctx, v, kind)
 		if err == errGone {
 			return r.again(v)

@@ -45,13 +45,19 @@ type booth struct {
 
 func newBooth(t *testing.T, limits map[string]string) *booth {
 	t.Helper()
+	return newBoothWith(t, limits, func(*Options) {})
+}
+
+// newBoothWith makes a booth with other options.
+func newBoothWith(t *testing.T, limits map[string]string, change func(*Options)) *booth {
+	t.Helper()
 	b := &booth{t: t, now: now, stream: kvs.Stream{ID: 7, Account: "111122223333", Name: "yard", Created: 5, Status: kvs.Active}}
 	book, err := quota.NewBook(t.Context(), quota.BookOptions{Settings: limits, Now: func() time.Time { return b.now.Time() }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	front := api.New(api.Options{Limits: book, Metrics: metrics.New(), Logger: slog.New(slog.NewTextHandler(&b.log, nil))})
-	b.handler = front.Bearer(Actions(Options{
+	o := Options{
 		Board: b, Media: b, Limits: book, Now: func() time.Time { return b.now.Time() },
 		Open: func(token string) ([]byte, error) {
 			text, good := strings.CutPrefix(token, "Ci")
@@ -66,7 +72,9 @@ func newBooth(t *testing.T, limits map[string]string) *booth {
 			}
 			return b.stream, nil
 		},
-	})...)
+	}
+	change(&o)
+	b.handler = front.Bearer(Actions(o)...)
 	return b
 }
 
@@ -117,6 +125,7 @@ type content string
 
 func (c content) Reader() io.ReadSeeker { return strings.NewReader(string(c)) }
 func (c content) ETag() string          { return `"` + fmt.Sprint(len(c)) + `"` }
+func (c content) Close()                {}
 
 func (b *booth) Segment(_ context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis) (Segment, error) {
 	return content(fmt.Sprintf("fragment %d, track %d, container %d, from %d", e.Stored.Number.N, track, kind, start)), nil

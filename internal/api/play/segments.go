@@ -47,7 +47,7 @@ func (r *room) dashInit(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	t, err := r.Board.Timeline(ctx, v.Stream, &v.ses, v.now)
+	t, err := r.timeline(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -134,6 +134,7 @@ func (r *room) segment(ctx context.Context, v *visit, e *playback.Entry, track u
 	if err != nil {
 		return err
 	}
+	defer s.Close()
 	name := mp4Type
 	if kind == playback.TS {
 		name = tsType

@@ -12,8 +12,12 @@ import (
 // smallText is the size up to which compressing a list would save no packet.
 const smallText = 1200
 
-// sendText answers with a list. Lists change with time: nobody may store them.
+// sendText answers with a list. Lists change with time: nobody may store them. From here on
+// the memory is that of the text, and what is compressed.
 func (v *visit) sendText(contentType string, b []byte) error {
+	if err := v.held.Set(v.Request.Context(), listWeight(int64(cap(b)+cap(b)/8))); err != nil {
+		return err
+	}
 	h := v.header
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
