@@ -18,7 +18,7 @@ import (
 //
 //	CRASH_SEEDS=20000 go test ./internal/archive/crashtest -run PowerFailures -v -timeout 0
 //	CRASH_SEED=17 go test ./internal/archive/crashtest -run PowerFailures -v
-const fewSeeds = 500 / slowness
+const fewSeeds = 1000 / slowness
 
 // scratch is a folder in memory where the system has one: what is tested is not the disk
 // that the index lies on.
