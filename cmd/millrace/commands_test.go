@@ -329,6 +329,8 @@ func TestHints(t *testing.T) {
 		"not the root":    {"limit", "", &client.Error{Exception: "NotAuthorizedException"}, "hint: AWS_ACCESS_KEY_ID must be the root key"},
 		"no stream, put":  {"put", "", &client.Error{Exception: "ResourceNotFoundException"}, "hint: millrace put --create"},
 		"no stream, list": {"list", "", &client.Error{Exception: "ResourceNotFoundException"}, "hint: aws kinesisvideo list-streams"},
+		"nothing to play": {"hls", "", &client.Error{Exception: "ResourceNotFoundException", Message: "No fragments found in the stream for the streaming request."}, "hint: the stream is there. Live it needs"},
+		"nothing to cut":  {"clip", "", &client.Error{Exception: "ResourceNotFoundException", Message: "No fragments found in the stream for the clip."}, "hint: the stream is there. Live it needs"},
 		"certificate":     {"list", "", fmt.Errorf("get: %w", x509.UnknownAuthorityError{}), "hint: --ca FILE"},
 	} {
 		t.Setenv("AWS_SESSION_TOKEN", c.token)

@@ -91,6 +91,9 @@ const rootKey = "AWS_ACCESS_KEY_ID must be the root key, which millrace init or 
 
 const badSecret = "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clocks differ"
 
+const emptyRange = "the stream is there. Live it needs a fragment of the last 30 s, else one that begins in the range, " +
+	"by the server's clock unless the producer's is asked for; millrace list shows what there is"
+
 // hint says what to do about an answer of the server; command is the one that got it.
 func hint(command string, refused *client.Error) string {
 	switch {
@@ -100,6 +103,8 @@ func hint(command string, refused *client.Error) string {
 		return "" // the message says it: no key may do this there
 	case refused.Exception == "ResourceNotFoundException" && command == "put":
 		return "millrace put --create makes the stream"
+	case strings.HasPrefix(refused.Message, "No fragments found"):
+		return emptyRange
 	case refused.Exception == "ResourceNotFoundException":
 		return "aws kinesisvideo list-streams names the streams there are; capitals count"
 	case strings.Contains(refused.Message, "scoped to a valid region"):

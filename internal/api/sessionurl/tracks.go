@@ -49,12 +49,14 @@ func unplayable(s *playback.Session, tracks []codec.Track, open bool) string {
 		return fmt.Sprintf("A session plays at most %d tracks.", most)
 	case !open && (video > 1 || audio > 1):
 		return "A session plays one track of video and one of audio."
+	case g711 && video == 0 && open:
+		return "G.711 alone is in clips only; DASH plays it beside video."
+	case g711 && video == 0:
+		return "G.711 alone is not played; DASH plays it beside H.264."
 	case s.Kind == playback.HLS && g711:
-		return "HLS plays AAC; G.711 is played by DASH and in clips."
+		return "HLS plays AAC; G.711 beside video is played by DASH and in clips."
 	case s.Kind == playback.HLS && s.Container == playback.TS && h265:
 		return "ContainerFormat MPEG_TS carries H.264; H.265 is played with FRAGMENTED_MP4."
-	case g711 && video == 0:
-		return "G.711 is played together with video."
 	case g711 && h265 && !open:
 		return "G.711 is played together with H.264."
 	}

@@ -66,6 +66,28 @@ func TestTrackTables(t *testing.T) {
 	}
 }
 
+// Nobody is sent from one protocol to the other, which would refuse him, too.
+func TestWhatIsSaidOfG711(t *testing.T) {
+	hls, dash := playback.Session{}, playback.Session{Kind: playback.DASH}
+	alone, beside := tracksOf(codec.ALaw), tracksOf(codec.H264, codec.ULaw)
+	for _, c := range []struct {
+		session playback.Session
+		tracks  []codec.Track
+		profile quota.Profile
+		says    string
+	}{
+		{hls, alone, quota.Open, "(track 1: A_MS/ACM). G.711 alone is in clips only; DASH plays it beside video."},
+		{dash, alone, quota.Open, "(track 1: A_MS/ACM). G.711 alone is in clips only; DASH plays it beside video."},
+		{hls, alone, quota.AWS, "(track 1: A_MS/ACM). G.711 alone is not played; DASH plays it beside H.264."},
+		{dash, alone, quota.AWS, "(track 1: A_MS/ACM). G.711 alone is not played; DASH plays it beside H.264."},
+		{hls, beside, quota.Open, "HLS plays AAC; G.711 beside video is played by DASH and in clips."},
+	} {
+		if err := checkTracks(&c.session, c.tracks, c.profile); err == nil || !strings.HasSuffix(err.Error(), c.says) {
+			t.Errorf("%s, kind %d: %v, want %s", c.profile, c.session.Kind, err, c.says)
+		}
+	}
+}
+
 // What is wrong with a track goes before what is wrong with all of them.
 func TestTracksThatCannotBeRead(t *testing.T) {
 	tracks := tracksOf(codec.H264, codec.AAC)
