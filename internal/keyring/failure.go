@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
 )
 
 // Failure is why a wrapping key cannot be used. Its number is the one that producers
@@ -65,6 +67,21 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
+
+// Refusal gives an error of a wrapping key the kind that readers of stored media get in
+// answer: Unavailable if it may help to ask again, else Denied. It tells the failure, not its
+// cause. All other errors, and nil, stay what they are.
+func Refusal(err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	kind := kvs.Denied
+	if e.Failure == Unavailable {
+		kind = kvs.Unavailable
+	}
+	return &kvs.Error{Kind: kind, Message: "The stream cannot be read: " + e.Failure.String() + ".", Cause: err}
+}
 
 // errLate is what happened when a provider did not answer in time.
 var errLate = errors.New("the key provider did not answer in time")

@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/codec"
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/keyfile"
+	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/playback"
 	"github.com/millrace/millrace/internal/playback/cut"
@@ -82,16 +83,22 @@ func (s *Server) livePause(id kvs.StreamID) time.Duration {
 // sessionRoutes are the operations that return session URLs.
 func (s *Server) sessionRoutes(e video.Endpoint) []api.Route {
 	return sessionurl.Routes(sessionurl.Options{
-		Board: s.board, Codecs: s.cutter.Codecs, Limits: s.book, Now: s.config.Now,
+		Board: s.board, Codecs: s.cutter.Codecs, Ready: s.readable, Limits: s.book, Now: s.config.Now,
 		Seal: func(session []byte) (string, error) { return s.seal.Seal(sessionPurpose, session) },
 		Base: func(r *http.Request) string { return s.playURL(e.For(r)) },
 	})
 }
 
+// readable fails while the key of a stream cannot be used: nobody sees its media then,
+// also those that are in memory (identity sheet, section 7).
+func (s *Server) readable(ctx context.Context, stream kvs.StreamID) error {
+	return keyring.Refusal(s.ring.Ready(ctx, stream))
+}
+
 // playActions are what is behind session URLs.
 func (s *Server) playActions() []api.Action {
 	return play.Actions(play.Options{
-		Board: s.board, Media: segments{s.cutter}, Open: s.unseal, Limits: s.book, Memory: s.players, Now: s.config.Now,
+		Board: s.board, Media: segments{s.cutter}, Open: s.unseal, Ready: s.readable, Limits: s.book, Memory: s.players, Now: s.config.Now,
 		Stream: func(ctx context.Context, id kvs.StreamID) (kvs.Stream, error) {
 			e, err := s.catalog.Open(ctx, id)
 			if err != nil {

@@ -59,6 +59,10 @@ type Options struct {
 	Open func(token string) ([]byte, error)
 	// Stream returns a stream from memory; NotFound when it was deleted.
 	Stream func(ctx context.Context, id kvs.StreamID) (kvs.Stream, error)
+	// Ready fails with kind Denied or Unavailable while the stream's key cannot be used. It is
+	// asked for each request, since lists and segments come from memory mostly; it may
+	// remember the answer for a minute.
+	Ready  func(ctx context.Context, stream kvs.StreamID) error
 	Limits *quota.Book
 	Memory *api.Memory // what long lists take while they are made and sent; nil = no bound
 	Now    func() time.Time
@@ -112,6 +116,9 @@ func (r *room) with(kind playback.Protocol, rate quota.PerSecond, do func(ctx co
 			if err := c.Turn(r.meters.of(v.token, rate), rate); err != nil {
 				return err
 			}
+		}
+		if err := r.Ready(ctx, v.ses.Stream); err != nil {
+			return err
 		}
 		return do(ctx, v)
 	}

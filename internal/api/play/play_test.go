@@ -40,6 +40,7 @@ type booth struct {
 	gone    bool
 	ended   bool
 	other   bool // fragments have another track
+	locked  error
 	now     kvs.Millis
 }
 
@@ -66,6 +67,7 @@ func newBoothWith(t *testing.T, limits map[string]string, change func(*Options))
 			}
 			return []byte(text), nil
 		},
+		Ready: func(context.Context, kvs.StreamID) error { return b.locked },
 		Stream: func(context.Context, kvs.StreamID) (kvs.Stream, error) {
 			if b.gone {
 				return kvs.Stream{}, kvs.Errorf(kvs.NotFound, "not found")
@@ -238,6 +240,34 @@ func TestWhoMayNotWatch(t *testing.T) {
 		}
 		if w := b.ask("GET", list+c.token); w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+// While the key of a stream cannot be used nothing of it is given, whoever has it in memory.
+func TestNothingIsGivenWithoutTheKey(t *testing.T) {
+	hls, ts, dash := token(nil), token(func(s *playback.Session) { s.Container = playback.TS }), token(func(s *playback.Session) { s.Kind = playback.DASH })
+	number := "&FragmentNumber=" + kvs.FragmentNumber{N: 2, Server: now}.String()
+	for kind, status := range map[kvs.Kind]int{kvs.Denied: 403, kvs.Unavailable: 503} {
+		b := newBooth(t, nil)
+		for _, path := range []string{
+			"/hls/v1/getHLSMasterPlaylist.m3u8?SessionToken=" + hls,
+			"/hls/v1/getHLSMediaPlaylist.m3u8?TrackNumber=1&SessionToken=" + hls,
+			"/hls/v1/getMP4InitFragment.mp4?SequenceNumber=0&TrackNumber=1&SessionToken=" + hls,
+			"/hls/v1/getMP4MediaFragment.mp4?TrackNumber=1&SessionToken=" + hls + number,
+			"/hls/v1/getTSFragment.ts?SessionToken=" + ts + number,
+			"/dash/v1/getDASHManifest.mpd?SessionToken=" + dash,
+			"/dash/v1/getMP4InitFragment.mp4?TrackNumber=1&SessionToken=" + dash,
+			"/dash/v1/getMP4MediaFragment.mp4?TrackNumber=1&SequenceNumber=2&SessionToken=" + dash,
+		} {
+			b.locked = nil
+			if w := b.ask("GET", path); w.Code != 200 {
+				t.Errorf("%s: %d %s", path, w.Code, w.Body)
+			}
+			b.locked = kvs.Errorf(kind, "The stream cannot be read: the key.")
+			if w := b.ask("GET", path); w.Code != status || !strings.Contains(w.Body.String(), "The stream cannot be read") {
+				t.Errorf("%s: %d %s", path, w.Code, w.Body)
+			}
 		}
 	}
 }

@@ -28,6 +28,9 @@ type Options struct {
 	Board Board
 	// Codecs returns the tracks of a stored fragment, with what is wrong with each.
 	Codecs func(ctx context.Context, f archive.Stored) ([]codec.Track, error)
+	// Ready fails with kind Denied or Unavailable while the stream's key cannot be used. It is
+	// asked before anything is told of the media; it may remember the answer for a minute.
+	Ready func(ctx context.Context, stream kvs.StreamID) error
 	// Seal makes the token that holds a session.
 	Seal   func(session []byte) (string, error)
 	Limits *quota.Book
@@ -77,6 +80,9 @@ func (r room) dash(ctx context.Context, c *api.Call, in *wire.GetDASHStreamingSe
 func (r room) begin(ctx context.Context, c *api.Call, want playback.Session) (token string, err error) {
 	s, first, err := r.Board.Begin(ctx, c.Stream, want)
 	if err != nil {
+		return "", err
+	}
+	if err := r.Ready(ctx, c.Stream.ID); err != nil {
 		return "", err
 	}
 	tracks, err := r.Codecs(ctx, first)

@@ -16,7 +16,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"sort"
 
 	"github.com/millrace/millrace/internal/archive"
@@ -67,7 +66,7 @@ func Open(ctx context.Context, o Options) (*Clip, error) {
 	for i := range o.Fragments {
 		full, err := p.fragment(ctx, &o.Fragments[i])
 		if err != nil {
-			return nil, locked(err)
+			return nil, keyring.Refusal(err)
 		}
 		if full {
 			break
@@ -77,24 +76,11 @@ func Open(ctx context.Context, o Options) (*Clip, error) {
 		return nil, kvs.Errorf(kvs.NotFound, "No fragments found in the stream for the clip.")
 	}
 	if err := p.sample(ctx); err != nil {
-		return nil, locked(err)
+		return nil, keyring.Refusal(err)
 	}
 	c := &Clip{archive: o.Archive, head: p.movie.Head(), parts: p.parts, media: p.movie.Payload()}
 	c.tag = c.sum(o.Skip)
 	return c, nil
-}
-
-// locked gives an error of the stream's key a kind.
-func locked(err error) error {
-	e, ok := errors.AsType[*keyring.Error](err)
-	if !ok {
-		return err
-	}
-	kind := kvs.Denied
-	if e.Failure == keyring.Unavailable {
-		kind = kvs.Unavailable
-	}
-	return &kvs.Error{Kind: kind, Message: "The stream cannot be read: " + e.Failure.String() + ".", Cause: err}
 }
 
 // sum tells this file from every other one.

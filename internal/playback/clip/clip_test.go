@@ -12,7 +12,6 @@ import (
 	other "github.com/abema/go-mp4"
 
 	"github.com/millrace/millrace/internal/archive"
-	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/mediatest"
 	"github.com/millrace/millrace/internal/remux/remuxtest"
@@ -303,19 +302,6 @@ func (w *failing) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	return len(p), nil
-}
-
-// A key that cannot be used is told before the file begins.
-func TestErrorsOfKeys(t *testing.T) {
-	for failure, want := range map[keyring.Failure]kvs.Kind{keyring.Unavailable: kvs.Unavailable, keyring.Disabled: kvs.Denied} {
-		err := locked(&keyring.Error{Failure: failure})
-		if kvs.KindOf(err) != want || !strings.HasPrefix(err.Error(), "The stream cannot be read: the wrapping key is ") {
-			t.Error(err)
-		}
-	}
-	if other := errors.New("another"); locked(other) != other {
-		t.Error("another error changed")
-	}
 }
 
 // A producer whose frames are not what its header says is told before the file begins.

@@ -26,7 +26,7 @@ func (c *Cutter) tracks(ctx context.Context, s *archive.Stored, r *archive.Reade
 	k := key{stream: s.Stream, segment: s.Segment(), position: s.Header()}
 	return c.headers.get(ctx, k, func(ctx context.Context) (_ []codec.Track, size int64, err error) {
 		if r == nil {
-			if r, err = c.source.OpenRecord(ctx, *s); err != nil {
+			if r, err = c.record(ctx, s); err != nil {
 				return nil, 0, err
 			}
 			defer func() { _ = r.Close() }() // it was only read

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/codec"
+	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/mp4"
 	"github.com/millrace/millrace/internal/playback"
@@ -109,7 +110,8 @@ func New(o Options) *Cutter {
 // tracks for [TS], whatever track says. A declared track without frames has a segment
 // without samples.
 //
-// Errors are those of [archive.Archive.OpenRecord] (NotFound: the fragment has expired) and
+// Errors are those of [archive.Archive.OpenRecord] (NotFound: the fragment has expired), with
+// the kind of [keyring.Refusal] if the stream's key is why, and
 // of the media: UnsupportedMedia, also if the fragment has no such track,
 // MissingPrivateData, InvalidPrivateData and InvalidFrame.
 //
@@ -171,7 +173,7 @@ func (c *Cutter) cut(ctx context.Context, s *archive.Stored, k key) (*piece, err
 
 // open opens the record and what is in it.
 func (c *Cutter) open(ctx context.Context, s *archive.Stored) (*remux.Fragment, func(), error) {
-	r, err := c.source.OpenRecord(ctx, *s)
+	r, err := c.record(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -193,6 +195,12 @@ func (c *Cutter) open(ctx context.Context, s *archive.Stored) (*remux.Fragment, 
 		return nil, nil, err
 	}
 	return f, func() { f.Close(); closeRecord() }, nil
+}
+
+// record opens the record. A key that cannot be used is told as readers are told.
+func (c *Cutter) record(ctx context.Context, s *archive.Stored) (*archive.Reader, error) {
+	r, err := c.source.OpenRecord(ctx, *s)
+	return r, keyring.Refusal(err)
 }
 
 // openFragment reads the table of the record's frames, or walks its body.
