@@ -35,6 +35,8 @@ func TestSessionURLs(t *testing.T) {
 		"a range": {"hls garden --from 1700000000 --to 1700000100.5 --clock producer --expires 1h --max 9 --show-times", "/getHLSStreamingSessionURL", "http://h/hls\n",
 			[]string{`"PlaybackMode":"ON_DEMAND"`, `"FragmentSelectorType":"PRODUCER_TIMESTAMP"`, `"StartTimestamp":1.7E9`, `"EndTimestamp":1.7000001005E9`,
 				`"Expires":3600`, `"MaxMediaPlaylistFragmentResults":9`, `"DisplayFragmentTimestamp":"ALWAYS"`, `"DiscontinuityMode":"ON_DISCONTINUITY"`}, "ContainerFormat"},
+		"the service's own mode": {"hls garden --clock producer --discontinuity never", "/getHLSStreamingSessionURL", "http://h/hls\n",
+			[]string{`"DiscontinuityMode":"NEVER"`}, "TimestampRange"},
 		"old players": {"hls garden --from 1700000000 --container ts --discontinuity on-discontinuity", "/getHLSStreamingSessionURL", "http://h/hls\n",
 			[]string{`"PlaybackMode":"LIVE_REPLAY"`, `"ContainerFormat":"MPEG_TS"`, `"DiscontinuityMode":"ON_DISCONTINUITY"`}, "EndTimestamp"},
 		"replay with an end": {"dash garden --mode replay --from 1700000000 --to 1700000100", "/getDASHStreamingSessionURL", "http://h/dash\n",

@@ -99,8 +99,10 @@ func noFragments() error {
 	return kvs.Errorf(kvs.NotFound, "No fragments found in the stream for the streaming request.")
 }
 
-func noRetention() error {
-	return kvs.Errorf(kvs.NoRetention, "The stream has no data retention: GetHLSStreamingSessionURL, GetDASHStreamingSessionURL and GetClip need stored fragments.")
+// NoRetention says that a stream stores nothing: its kind is that of the same name.
+func NoRetention(s *kvs.Stream) error {
+	return kvs.Errorf(kvs.NoRetention, "Stream %s has a data retention of 0 hours, so none of its fragments is stored, and playback reads stored fragments: "+
+		"set a retention with UpdateDataRetention.", s.Name)
 }
 
 // Begin begins a session: it fills the base of what is wanted, and returns the first
@@ -108,7 +110,7 @@ func noRetention() error {
 // with NotFound when there is nothing to list.
 func (b *Board) Begin(ctx context.Context, s kvs.Stream, want Session) (Session, archive.Stored, error) {
 	if s.Retention == 0 {
-		return want, archive.Stored{}, noRetention()
+		return want, archive.Stored{}, NoRetention(&s)
 	}
 	want.Stream, want.StreamCreated, want.Base = s.ID, s.Created, Base{}
 	want.Range.Start = max(0, want.Range.Start)

@@ -27,7 +27,7 @@ const MaxSelected = 250_000
 // more than 250,000 fragments and no Max.
 func (b *Board) Select(ctx context.Context, s kvs.Stream, want Selection) (rows []archive.Stored, skip int64, err error) {
 	if s.Retention == 0 {
-		return nil, 0, noRetention()
+		return nil, 0, NoRetention(&s)
 	}
 	now := kvs.MillisOf(b.o.Now())
 	most := want.Max

@@ -87,6 +87,8 @@ func rowsWeight(want *playback.Selection) int64 {
 	return clip.RowWeight * n
 }
 
+func stamp(m kvs.Millis) string { return m.Time().Format("2006-01-02T15:04:05.000Z") }
+
 // selection reads what the clip shall show. ExactStart is our own: a query parameter.
 func (r room) selection(c *api.Call, s *wire.ClipFragmentSelector, limits *quota.View) (playback.Selection, error) {
 	want := playback.Selection{Max: limits.Int(quota.ClipFragments),
@@ -97,7 +99,7 @@ func (r room) selection(c *api.Call, s *wire.ClipFragmentSelector, limits *quota
 	most := limits.Duration(quota.PlaybackRange)
 	switch {
 	case want.Range.End <= want.Range.Start:
-		return want, kvs.Errorf(kvs.InvalidArgument, "EndTimestamp must be after StartTimestamp.")
+		return want, kvs.Errorf(kvs.InvalidArgument, "EndTimestamp %s must be later than StartTimestamp %s.", stamp(want.Range.End), stamp(want.Range.Start))
 	case want.Clock == kvs.ServerClock && want.Range.End > kvs.MillisOf(r.Now()):
 		return want, kvs.Errorf(kvs.InvalidArgument, "EndTimestamp must be in the past with FragmentSelectorType SERVER_TIMESTAMP.")
 	case most > 0 && want.Range.End.Sub(want.Range.Start) > most:

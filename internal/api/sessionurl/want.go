@@ -111,8 +111,7 @@ func discontinuity(asked *string, c kvs.Clock) playback.Discontinuity {
 // single values was checked before.
 func (r room) want(stream kvs.Stream, p *common) (s playback.Session, err error) {
 	if stream.Retention == 0 {
-		return s, kvs.Errorf(kvs.NoRetention, "Stream %s has a data retention of 0 hours, so none of its fragments is stored, and playback reads stored fragments: "+
-			"set a retention with UpdateDataRetention.", stream.Name)
+		return s, playback.NoRetention(&stream)
 	}
 	if p.mode != nil {
 		s.Mode = modes[*p.mode]
