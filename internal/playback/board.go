@@ -42,7 +42,7 @@ type Board struct {
 	windows     memory[windowKey, window]
 	collections memory[collectionKey, run]
 	longests    memory[kvs.StreamID, longest]
-	lists       memory[listKey, list]
+	lists       memory[listKey, staticList]
 }
 
 // NewBoard makes a Board.
@@ -58,7 +58,7 @@ func NewBoard(o BoardOptions) *Board {
 		windows:     newMemory[windowKey, window](rememberedRows),
 		collections: newMemory[collectionKey, run](rememberedStreams),
 		longests:    newMemory[kvs.StreamID, longest](rememberedStreams),
-		lists:       newMemory[listKey, list](rememberedLists),
+		lists:       newMemory[listKey, staticList](rememberedLists),
 	}
 }
 

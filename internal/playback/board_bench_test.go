@@ -59,7 +59,7 @@ func BenchmarkTimeline(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if c.forget {
-					board.lists = newMemory[listKey, list](rememberedLists)
+					board.lists = newMemory[listKey, staticList](rememberedLists)
 				}
 				t, err := board.Timeline(context.Background(), s, &ses, now+9000)
 				if err != nil || len(t.Entries) != ses.Max {

@@ -197,6 +197,15 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Fatalf("%d values weigh %d", len(m.all), m.have)
 		}
 	}
+	for k := range 100 { // what is used again and again stays
+		hot := m.open(-1, 3)
+		if hot.known != (k > 0) {
+			t.Fatalf("forgotten after %d others", k)
+		}
+		hot.known = true
+		hot.mu.Unlock()
+		m.open(2000+k, 3).mu.Unlock()
+	}
 	m.open(1000, 50).mu.Unlock() // alone it may weigh more
 	if len(m.all) != 1 || m.have != 50 {
 		t.Errorf("%d values weigh %d", len(m.all), m.have)

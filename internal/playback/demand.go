@@ -107,9 +107,9 @@ type listKey struct {
 	base          Base
 }
 
-// list is an ON_DEMAND list that was read. Nothing is ever added to it, so it is good until
+// staticList is an ON_DEMAND list that was read. Nothing is ever added to it, so it is good until
 // rows of the stream are removed.
-type list struct {
+type staticList struct {
 	removed     uint64     // what Removed was before it was read
 	horizon     kvs.Millis // nothing is left out for any that is not less
 	from, until kvs.Millis // sessions begun from one until the other have the same late fragments
@@ -163,7 +163,7 @@ func (b *Board) list(ctx context.Context, ses *Session, horizon kvs.Millis) (*Ti
 }
 
 // expire leaves out what the horizon has reached. It reports false when nothing is left.
-func (l *list) expire(horizon kvs.Millis) bool {
+func (l *staticList) expire(horizon kvs.Millis) bool {
 	k := sort.Search(len(l.Entries), func(i int) bool { return l.Entries[i].Stored.Number.Server >= horizon })
 	if k > 0 && k < len(l.Entries) {
 		l.horizon = l.Entries[k-1].Stored.Number.Server + 1
@@ -173,10 +173,10 @@ func (l *list) expire(horizon kvs.Millis) bool {
 }
 
 // readList reads the list of an ON_DEMAND session.
-func (b *Board) readList(ctx context.Context, ses *Session, horizon kvs.Millis) (list, error) {
+func (b *Board) readList(ctx context.Context, ses *Session, horizon kvs.Millis) (staticList, error) {
 	most := int(min(ses.Base.LiveSeq, rangePage)) + 1
 	c := collection{clock: ses.Clock, rows: make([]archive.Stored, 0, most)}
-	l := list{until: kvs.MaxMillis}
+	l := staticList{until: kvs.MaxMillis}
 	for first := ses.Base.First; first <= ses.Base.Last; {
 		rows, err := b.o.Archive.Span(ctx, ses.Stream, first, ses.Base.Last, most, horizon)
 		if err != nil {
@@ -205,7 +205,7 @@ func (b *Board) readList(ctx context.Context, ses *Session, horizon kvs.Millis) 
 
 // has reports whether a list that is begun at a moment has the fragment, and narrows the
 // time in which that is so.
-func (l *list) has(s *archive.Stored, created kvs.Millis) bool {
+func (l *staticList) has(s *archive.Stored, created kvs.Millis) bool {
 	at := settledAt(s)
 	if at > created {
 		l.until = min(l.until, at)

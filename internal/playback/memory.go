@@ -1,6 +1,9 @@
 package playback
 
-import "sync"
+import (
+	"container/list"
+	"sync"
+)
 
 // memory remembers values of a bounded weight together. Who opens one has it alone, so that
 // what is not known is read once.
@@ -8,13 +11,15 @@ type memory[K comparable, V any] struct {
 	most int
 	mu   sync.Mutex
 	all  map[K]*remembered[V]
-	have int // weight of all
+	used list.List // keys, the last used in front
+	have int       // weight of all
 }
 
 type remembered[V any] struct {
 	mu     sync.Mutex
 	weight int
-	known  bool // value was set
+	place  *list.Element // in used
+	known  bool          // value was set
 	value  V
 }
 
@@ -22,24 +27,29 @@ func newMemory[K comparable, V any](most int) memory[K, V] {
 	return memory[K, V]{most: most, all: make(map[K]*remembered[V])}
 }
 
-// open returns the value of a key, locked. Others are forgotten, any of them, when all weigh
-// too much: whoever needs them reads them again.
+// open returns the value of a key, locked. Those that were not used for the longest are
+// forgotten when all weigh too much: whoever needs them reads them again.
 func (m *memory[K, V]) open(k K, weight int) *remembered[V] {
 	m.mu.Lock()
 	r := m.all[k]
 	if r == nil {
-		for other, o := range m.all {
-			if m.have+weight <= m.most {
-				break
-			}
-			m.have -= o.weight
-			delete(m.all, other)
+		for m.have+weight > m.most && m.used.Len() > 0 {
+			m.forget(m.used.Back())
 		}
-		r = &remembered[V]{weight: weight}
+		r = &remembered[V]{weight: weight, place: m.used.PushFront(k)}
 		m.all[k] = r
 		m.have += weight
+	} else {
+		m.used.MoveToFront(r.place)
 	}
 	m.mu.Unlock()
 	r.mu.Lock()
 	return r
+}
+
+// forget removes a key. The caller holds mu.
+func (m *memory[K, V]) forget(e *list.Element) {
+	k := m.used.Remove(e).(K)
+	m.have -= m.all[k].weight
+	delete(m.all, k)
 }
