@@ -111,9 +111,11 @@ func static(rows []archive.Stored, s *Session) *Timeline {
 	t := &Timeline{Entries: make([]Entry, len(rows)), Static: true, Ended: true}
 	all := totals(rows, s.Clock)
 	last := &rows[len(rows)-1]
+	// What is erased within the list may leave more gaps than there were; no count that players
+	// read is less than 0 (RFC 8216 section 4.3.3.3), and each still follows from the end alone.
 	p := stride{
 		number:  s.Base.LiveSeq - 1 - all.number,
-		changes: s.Base.Changes - all.changes,
+		changes: max(0, s.Base.Changes-all.changes),
 		gaps:    s.Base.Gaps - all.gaps,
 		begin:   s.Base.Millis - last.Duration - all.begin,
 	}
@@ -121,11 +123,13 @@ func static(rows []archive.Stored, s *Session) *Timeline {
 	for i := range rows {
 		if i > 0 {
 			p = p.to(&rows[i-1], &rows[i], s.Clock)
-			t.Entries[i-1].Length = p.begin - t.Entries[i-1].Begin
 		}
 		e := &t.Entries[i]
-		*e = Entry{Stored: rows[i], Number: p.number, Set: p.changes, Start: rows[i].At(s.Clock), Begin: p.begin, Length: rows[i].Duration}
-		d := s.breaks(p.number, p.changes, p.gaps)
+		*e = Entry{Stored: rows[i], Number: p.number, Set: p.changes, Start: rows[i].At(s.Clock), Begin: max(0, p.begin), Length: rows[i].Duration}
+		if i > 0 {
+			t.Entries[i-1].Length = e.Begin - t.Entries[i-1].Begin
+		}
+		d := s.breaks(p.number, p.changes, max(0, p.gaps))
 		if i == 0 {
 			t.First, t.Breaks = p.number, d
 		} else {

@@ -116,13 +116,13 @@ func (v *viewer) reload() {
 
 // sound checks what is true of any list.
 func (v *viewer) sound(list *Timeline) {
-	if len(list.Entries) == 0 || len(list.Entries) > v.ses.Max || list.First != list.Entries[0].Number || list.Entries[0].Breaks != 0 {
-		v.fail("%d entries from %d", len(list.Entries), list.First)
+	if len(list.Entries) == 0 || len(list.Entries) > v.ses.Max || list.First != list.Entries[0].Number || list.Entries[0].Breaks != 0 || list.Breaks < 0 {
+		v.fail("%d entries from %d, breaks %d", len(list.Entries), list.First, list.Breaks)
 		return
 	}
 	for i := range list.Entries {
 		e := &list.Entries[i]
-		if e.Number != list.First+int64(i) || e.Duration >= list.Target*1000+500 || e.Number < 0 || e.Set < 0 || e.Breaks < 0 {
+		if e.Number != list.First+int64(i) || e.Duration >= list.Target*1000+500 || e.Number < 0 || e.Set < 0 || e.Breaks < 0 || e.Begin < 0 {
 			v.fail("entry %d has number %d, duration %d, set %d, breaks %d; target %d", i, e.Number, e.Duration, e.Set, e.Breaks, list.Target)
 		}
 		if e.Start != e.At(v.ses.Clock) || v.ses.Mode != Live && e.Start < v.ses.Range.Start && i == 0 || v.ses.Mode == OnDemand && e.Start > v.ses.Range.End {
