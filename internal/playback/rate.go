@@ -21,15 +21,16 @@ const (
 func RateOf(t *Timeline, c Container, track uint64) (r Rate) {
 	longest := int64(0)
 	for i := range t.Entries {
-		longest = max(longest, t.Entries[i].Duration)
+		longest = max(longest, t.Lasts(i))
 	}
 	var bits, millis int64
 	for i := range t.Entries {
 		e := &t.Entries[i]
 		n := 8 * loaded(e, c, track)
-		bits, millis = bits+n, millis+e.Duration
-		if e.Duration > 0 && e.Duration >= longest/2 {
-			r.Peak = max(r.Peak, n*1000/e.Duration)
+		ms := t.Lasts(i)
+		bits, millis = bits+n, millis+ms
+		if ms > 0 && ms >= longest/2 {
+			r.Peak = max(r.Peak, n*1000/ms)
 		}
 	}
 	if millis > 0 {

@@ -151,13 +151,33 @@ func (t *Timeline) behind(k int) *Timeline {
 	return &short
 }
 
+// reach is how much longer than its fragment a segment of a list that was made once may be
+// said to last, in milliseconds: a longer pause before the next one is a gap.
+const reach = 50
+
+// Lasts returns how long a playlist says that a segment lasts (EXTINF, RFC 8216 section
+// 4.3.2.1), in milliseconds. Lists that move say the fragment's duration whatever follows,
+// since a segment must not last longer in the next list; it counts sound that reaches over
+// the next one's beginning. In a list that was made once that would add up to minutes: there it is how
+// far away the next fragment begins, where that is no gap.
+func (t *Timeline) Lasts(i int) int64 {
+	e := &t.Entries[i]
+	if !t.Static || e.Length > e.Duration+reach {
+		return e.Duration
+	}
+	return max(1, e.Length)
+}
+
 // target returns EXT-X-TARGETDURATION of a list in a stream whose longest fragment lasts so
 // many milliseconds: no segment's duration may be more once it is rounded to the nearest
 // second (RFC 8216 section 4.3.3.1). Players stay multiples of it behind the end of the list,
 // so that a second more for sound that reaches over the end would be seconds of delay.
 func (t *Timeline) target(longest int64) int64 {
+	if t.Static { // which of them stands before a pause is not known any more when it is gone
+		longest += reach
+	}
 	for i := range t.Entries {
-		longest = max(longest, t.Entries[i].Duration)
+		longest = max(longest, t.Lasts(i))
 	}
 	return max(1, (longest+500)/1000)
 }

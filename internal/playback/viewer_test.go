@@ -122,7 +122,7 @@ func (v *viewer) sound(list *Timeline) {
 	}
 	for i := range list.Entries {
 		e := &list.Entries[i]
-		if e.Number != list.First+int64(i) || e.Duration >= list.Target*1000+500 || e.Number < 0 || e.Set < 0 || e.Breaks < 0 || e.Begin < 0 {
+		if e.Number != list.First+int64(i) || list.Lasts(i) >= list.Target*1000+500 || e.Number < 0 || e.Set < 0 || e.Breaks < 0 || e.Begin < 0 {
 			v.fail("entry %d has number %d, duration %d, set %d, breaks %d; target %d", i, e.Number, e.Duration, e.Set, e.Breaks, list.Target)
 		}
 		if e.Start != e.At(v.ses.Clock) || v.ses.Mode != Live && e.Start < v.ses.Range.Start && i == 0 || v.ses.Mode == OnDemand && e.Start > v.ses.Range.End {
@@ -174,7 +174,7 @@ func (v *viewer) consistent(list *Timeline) {
 	for i := range list.Entries {
 		e := &list.Entries[i]
 		disc += int64(e.Breaks)
-		got := told{e.Stored.Number.N, e.Duration, disc, e.Set, e.Begin}
+		got := told{e.Stored.Number.N, list.Lasts(i), disc, e.Set, e.Begin}
 		was, known := v.told[e.Number]
 		if known && was != got {
 			v.fail("number %d is %+v; it was %+v", e.Number, got, was)

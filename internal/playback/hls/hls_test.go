@@ -121,6 +121,15 @@ func change(l *playback.Timeline, i int, breaks int) {
 	l.Entries[i].Breaks = breaks
 }
 
+// overlap lets each fragment but the first begin so many milliseconds behind the one before.
+func overlap(l *playback.Timeline, step int64) {
+	for i := range l.Entries[1:] {
+		l.Entries[i].Length = step
+		l.Entries[i+1].Begin = l.Entries[i].Begin + step
+		l.Entries[i+1].Start = l.Entries[i].Start + kvs.Millis(step)
+	}
+}
+
 func TestMediaPlaylists(t *testing.T) {
 	for name, make := range map[string]func() (*playback.Session, *playback.Timeline){
 		"live": func() (*playback.Session, *playback.Timeline) {
@@ -131,6 +140,16 @@ func TestMediaPlaylists(t *testing.T) {
 		"demand": func() (*playback.Session, *playback.Timeline) {
 			s, l := shape(playback.OnDemand, playback.Always, fragments(2663, 4000))
 			s.ShowTimes = true
+			return s, l
+		},
+		"demand-overlaps": func() (*playback.Session, *playback.Timeline) {
+			s, l := shape(playback.OnDemand, playback.Never, fragments(2040, 2040, 2040))
+			overlap(l, 2002)
+			return s, l
+		},
+		"live-overlaps": func() (*playback.Session, *playback.Timeline) {
+			s, l := shape(playback.Live, playback.Never, fragments(2040, 2040, 2040))
+			overlap(l, 2002)
 			return s, l
 		},
 		"demand-producer": func() (*playback.Session, *playback.Timeline) {
@@ -181,7 +200,7 @@ func sameThere(t *testing.T, text []byte, s *playback.Session, l *playback.Timel
 	}
 	for i := range l.Entries {
 		e, got := &l.Entries[i], p.Segments[i]
-		if int64(got.Duration*1000+0.5) != e.Duration || !strings.Contains(got.URI, "FragmentNumber="+e.Stored.Number.String()+"&") {
+		if int64(got.Duration*1000+0.5) != l.Lasts(i) || !strings.Contains(got.URI, "FragmentNumber="+e.Stored.Number.String()+"&") {
 			t.Errorf("segment %d: %v s, %s", i, got.Duration, got.URI)
 		}
 		if got.Discontinuity != (e.Breaks > 0 || i == 0 && s.Discontinuity == playback.Always) {

@@ -41,7 +41,7 @@ func AppendMedia(b []byte, s *playback.Session, t *playback.Timeline, token stri
 			b = append(appendTime(b, e.Start), '\n')
 		}
 		b = append(b, "#EXTINF:"...)
-		b = append(appendSeconds(b, e.Duration), ",\n"...)
+		b = append(appendSeconds(b, t.Lasts(i)), ",\n"...)
 		b = m.appendSegment(b, e)
 	}
 	if t.Ended {
