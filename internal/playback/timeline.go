@@ -21,6 +21,14 @@ type Entry struct {
 	Begin, Length int64
 }
 
+// Margin is how far before the timeline of a DASH session its media times begin: sound, or a
+// picture, may begin a little before its fragment does, also of the first one, and decode
+// times are never negative.
+const Margin kvs.Millis = 1000
+
+// MediaBegin returns where the fragment begins in media times of a DASH session.
+func (e *Entry) MediaBegin() kvs.Millis { return kvs.Millis(e.Begin) + Margin }
+
 // Timeline is a list of fragments: all that a playlist says but for its text. It always
 // has entries.
 type Timeline struct {

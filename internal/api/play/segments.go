@@ -113,7 +113,7 @@ func (r *room) dashMedia(ctx context.Context, v *visit) error {
 	if err != nil || !ok {
 		return orNone(err)
 	}
-	return r.segment(ctx, v, &e, track, playback.FMP4, kvs.Millis(e.Begin))
+	return r.segment(ctx, v, &e, track, playback.FMP4, e.MediaBegin())
 }
 
 func orNone(err error) error {

@@ -146,7 +146,7 @@ func sameThere(t *testing.T, text []byte, l *playback.Timeline, tracks []codec.T
 			t.Fatalf("it reads %d segments from %d", len(template.SegmentTimeline.S), *template.StartNumber)
 		}
 		for j, s := range template.SegmentTimeline.S {
-			if e := &l.Entries[j]; *s.T != uint64(e.Begin) || s.D != uint64(e.Length) {
+			if e := &l.Entries[j]; *s.T != uint64(e.MediaBegin()) || s.D != uint64(e.Length) {
 				t.Errorf("segment %d: %d for %d", j, *s.T, s.D)
 			}
 		}

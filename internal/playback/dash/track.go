@@ -33,9 +33,11 @@ func (m *manifest) appendTrack(b []byte, tracks []codec.Track, i int) []byte {
 
 // appendTemplate appends where segments are and when. Its time scale is that of the
 // timeline, milliseconds; media times have the track's own and agree within half of one.
+// They begin playback.Margin before the timeline does, which presentationTimeOffset takes off.
 func (m *manifest) appendTemplate(b []byte, track uint64) []byte {
-	b = append(b, `   <SegmentTemplate timescale="1000" startNumber="`...)
-	b = strconv.AppendInt(b, m.t.First+1, 10)
+	b = append(b, `   <SegmentTemplate timescale="1000" presentationTimeOffset="`...)
+	b = strconv.AppendInt(b, int64(playback.Margin), 10)
+	b = strconv.AppendInt(append(b, `" startNumber="`...), m.t.First+1, 10)
 	b = m.appendURI(append(b, `" initialization="getMP4InitFragment.mp4?SessionToken=`...), track)
 	b = m.appendURI(append(b, `" media="getMP4MediaFragment.mp4?SessionToken=`...), track)
 	b = append(b, "&amp;SequenceNumber=$Number$\">\n    <SegmentTimeline>\n"...)
@@ -52,7 +54,7 @@ func (m *manifest) appendURI(b []byte, track uint64) []byte {
 
 // appendS appends a fragment.
 func (m *manifest) appendS(b []byte, e *playback.Entry) []byte {
-	b = strconv.AppendInt(append(b, `     <S t="`...), e.Begin, 10)
+	b = strconv.AppendInt(append(b, `     <S t="`...), int64(e.MediaBegin()), 10)
 	b = strconv.AppendInt(append(b, `" d="`...), max(1, e.Length), 10)
 	if m.s.ShowNumbers {
 		b = e.Stored.Number.Append(append(b, `" kvs:fn="`...))
