@@ -59,7 +59,7 @@ type part struct {
 
 // Open lays out the clip. Fragments that are gone by then are left out. Errors have the
 // kinds NotFound when nothing is left, UnsupportedMedia, MissingPrivateData,
-// InvalidPrivateData and InvalidFrame; InvalidArgument when there are too many frames; Denied and Unavailable when the key of the stream
+// InvalidPrivateData and InvalidFrame; InvalidArgument when there are too many frames or a track pauses for half a day; Denied and Unavailable when the key of the stream
 // cannot be used.
 func Open(ctx context.Context, o Options) (*Clip, error) {
 	p := newPlan(&o)

@@ -2,6 +2,10 @@ package clip
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
 
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/codec"
@@ -157,7 +161,13 @@ func (p *plan) chunk(piece *remux.Part, begin int64) error {
 	if err != nil {
 		return err
 	}
-	return p.movie.Chunk(i, remux.Units(kvs.Millis(begin), piece.Scale)+piece.First, piece.Samples)
+	err = p.movie.Chunk(i, remux.Units(kvs.Millis(begin), piece.Scale)+piece.First, piece.Samples)
+	if errors.Is(err, mp4.ErrMovie) { // maxFrames bounds the frames, so it is a pause
+		longest := time.Duration(math.MaxUint32/piece.Scale) * time.Second
+		return &kvs.Error{Kind: kvs.InvalidArgument, Cause: err,
+			Message: fmt.Sprintf("Track %d pauses for more than %v, which a clip cannot hold; ask for a range that ends before or begins behind it.", piece.Track.Number, longest)}
+	}
+	return err
 }
 
 // lane returns the track of the file that a track goes on in.
