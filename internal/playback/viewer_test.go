@@ -35,7 +35,7 @@ func (h *history) visit() {
 		Max: 1 + h.r.IntN(12), Created: h.now, Expires: h.now + 300_000,
 	}
 	if h.in(4) {
-		want.Expires = h.now + kvs.Millis(h.r.Int64N(100_000))
+		want.Expires = h.now + 1 + kvs.Millis(h.r.Int64N(100_000))
 	}
 	if all := h.rows.all(); want.Mode != Live && len(all) > 0 {
 		s := &all[h.r.IntN(len(all))]
