@@ -53,7 +53,7 @@ func TestReplaysKeepPace(t *testing.T) {
 
 	for _, at := range []time.Duration{0, 900, 1500, 2500, 8500, 18_500, 19_500, 25_000} {
 		passed = at * time.Millisecond
-		listed := min(1+int(at/1000), len(wanted)) // a fragment is listed when those before it have passed
+		listed := min(1+int(at/1000), len(wanted))              // a fragment is listed when those before it have passed
 		first, ended := max(0, listed-3), listed == len(wanted) // one behind the range is there
 		text := p.play(list)
 		if got := numberAfter(text, "#EXT-X-MEDIA-SEQUENCE:"); got != first || ended != strings.HasSuffix(text, "#EXT-X-ENDLIST\n") {
