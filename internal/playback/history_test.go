@@ -58,6 +58,7 @@ type history struct {
 	emptied   int                              // how often nothing was left
 	anew      int                              // how often counts began anew
 	hasty     bool                             // a mutation: ON_DEMAND takes all late fragments that are there
+	loose     bool                             // a mutation: sessions are asked without their range
 	log       func(format string, args ...any) // nil = it goes by in silence
 	failed    bool
 }
@@ -309,8 +310,10 @@ func TestHistoriesTellWhatIsWrong(t *testing.T) {
 		"tombstones are not read": func(_ *history, rows *table) { rows.noTop = true },
 		// What is stored after an ON_DEMAND session began comes into its list.
 		"late fragments are listed at once": func(h *history, _ *table) { h.hasty = true },
+		// A token gives fragments outside of its range.
 		// An open session goes on with counts that began anew.
-		"beginnings are not far apart": func(_ *history, rows *table) { rows.near = true },
+		"ranges are not looked at when fragments are asked for": func(h *history, _ *table) { h.loose = true },
+		"beginnings are not far apart":                          func(_ *history, rows *table) { rows.near = true },
 	} {
 		t.Run(what, func(t *testing.T) {
 			for seed := range uint64(2000) {

@@ -149,12 +149,16 @@ func (b *Board) recheck(ctx context.Context, ses *Session, c *run, horizon kvs.M
 	if !c.over {
 		return nil
 	}
-	rows, err := b.o.Archive.Span(ctx, ses.Stream, c.last.Number.N, c.beyond.Number.N, math.MaxInt32, horizon)
+	from := c.last.Number.N
+	if from == 0 { // it was followed on from something that was gone, and ended at once
+		from = c.beyond.Number.N
+	}
+	rows, err := b.o.Archive.Span(ctx, ses.Stream, from, c.beyond.Number.N, math.MaxInt32, horizon)
 	if err != nil {
 		return err
 	}
-	if n := len(rows); n == 0 || rows[0].Number.N != c.last.Number.N || rows[n-1].Number.N != c.beyond.Number.N {
-		*c = run{next: c.last.Number.N}
+	if n := len(rows); n == 0 || rows[0].Number.N != from || rows[n-1].Number.N != c.beyond.Number.N {
+		*c = run{next: from}
 	}
 	return nil
 }

@@ -104,6 +104,7 @@ func (v *viewer) reload() {
 	v.consistent(list)
 	v.complete(list)
 	v.findable(b, list)
+	v.sealed(b, list)
 	v.remembered(&ses, list)
 	v.last, v.ended, v.emptied = list, list.Ended, h.emptied
 	if h.failed {
