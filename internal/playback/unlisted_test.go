@@ -60,10 +60,13 @@ func (v *viewer) mayHave(s *archive.Stored, list *Timeline) bool {
 	return !over || s.Facts.LiveSeq <= list.Entries[len(list.Entries)-1].Facts.LiveSeq
 }
 
-// tooEarly reports whether fragments in front of one last for longer than a replay may be
-// ahead of itself.
+// tooEarly reports whether a fragment, and the end of one in front of it, are further away
+// than a replay may be ahead of itself.
 func (v *viewer) tooEarly(s *archive.Stored) bool {
 	through := v.ses.Base.Millis + int64(v.h.now-v.ses.Created) + ahead
+	if s.Facts.Millis-s.Duration <= through { // it overlaps the one in front of it
+		return false
+	}
 	return slices.ContainsFunc(v.h.rows.all(), func(o archive.Stored) bool {
 		return o.Number.Server >= v.h.horizon() && o.Facts.LiveSeq >= v.ses.Base.LiveSeq && o.Facts.LiveSeq < s.Facts.LiveSeq && o.Facts.Millis > through
 	})
