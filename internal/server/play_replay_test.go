@@ -51,9 +51,9 @@ func TestReplaysKeepPace(t *testing.T) {
 	hls := list[:strings.Index(list, "getHLSMedia")] + "getMP4MediaFragment.mp4?" + list[strings.Index(list, "SessionToken="):] + "&FragmentNumber="
 	dash := strings.Replace(manifest, "getDASHManifest.mpd", "getMP4MediaFragment.mp4", 1) + "&TrackNumber=1&SequenceNumber="
 
-	for _, at := range []time.Duration{0, 900, 1500, 2500, 8500, 18_500, 19_500, 25_000} {
-		passed = at * time.Millisecond
-		listed := min(1+int(at/1000), len(wanted))              // a fragment is listed when those before it have passed
+	for _, at := range []int{0, 900, 1500, 2500, 8500, 18_500, 19_500, 25_000} {
+		passed = time.Duration(at) * time.Millisecond
+		listed := min(1+at/1000, len(wanted))                   // a fragment is listed when those before it have passed
 		first, ended := max(0, listed-3), listed == len(wanted) // one behind the range is there
 		text := p.play(list)
 		if got := numberAfter(text, "#EXT-X-MEDIA-SEQUENCE:"); got != first || ended != strings.HasSuffix(text, "#EXT-X-ENDLIST\n") {
@@ -74,7 +74,7 @@ func TestReplaysKeepPace(t *testing.T) {
 			inside := i >= 1 && i <= 20
 			for address, what := range map[string]string{hls + number: "fragment", fmt.Sprint(dash, i): "number"} {
 				status := p.load("GET", address).status
-				switch begins := time.Duration(i-1) * 1000; {
+				switch begins := (i - 1) * 1000; {
 				case !inside && status != 404, inside && i <= listed && status != 200, inside && begins > at+11_000 && status != 404:
 					t.Errorf("after %d ms %s %d of 1 to 20 is answered with %d", at, what, i, status)
 				}
