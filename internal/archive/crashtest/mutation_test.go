@@ -21,6 +21,12 @@ var exempt = map[string]string{
 	"archive/pressure.go": "a probe asks whether the disk takes bytes and removes them again",
 }
 
+// elsewhere has functions whose call some histories may miss, because too much must come
+// together, and the test in internal/archive that fails without it.
+var elsewhere = map[string]string{
+	"(*Archive).settleCopies": "TestFailedCopiesAreGoneBeforeAnythingIsBuried",
+}
+
 // Each Sync, SyncDir and Rename is left out in turn, and for each some history ends badly
 // that ends well with it: none is there for nothing, and no missing one would go
 // unnoticed. It takes many minutes: make crash does it, and make test only sees that the
@@ -67,6 +73,11 @@ func needed(t *testing.T, temp, site, kind string) {
 			return
 		}
 		from += uint64(all.played)
+	}
+	_, function, _ := strings.Cut(site, " ")
+	if test := elsewhere[function]; test != "" {
+		t.Logf("%-8s %s: only %s", kind, site, test)
+		return
 	}
 	t.Errorf("%s: %s left out in %d histories, and nothing is wrong", site, kind, most)
 }
