@@ -21,10 +21,11 @@ var exempt = map[string]string{
 	"archive/pressure.go": "a probe asks whether the disk takes bytes and removes them again",
 }
 
-// elsewhere has functions whose call some histories may miss, because too much must come
-// together, and the test in internal/archive that fails without it.
+// elsewhere has functions whose call the histories may miss, because too much must come
+// together, and the test that fails without it.
 var elsewhere = map[string]string{
-	"(*Archive).settleCopies": "TestFailedCopiesAreGoneBeforeAnythingIsBuried",
+	"(*Archive).settleCopies": "TestFailedCopiesAreGoneBeforeAnythingIsBuried of internal/archive",
+	"(*Journal).cut":          "TestPowerFailures of internal/journal, which leaves each call out, too",
 }
 
 // Each Sync, SyncDir and Rename is left out in turn, and for each some history ends badly
@@ -76,7 +77,7 @@ func needed(t *testing.T, temp, site, kind string) {
 	}
 	_, function, _ := strings.Cut(site, " ")
 	if test := elsewhere[function]; test != "" {
-		t.Logf("%-8s %s: only %s", kind, site, test)
+		t.Logf("%-8s %s: %s", kind, site, test)
 		return
 	}
 	t.Errorf("%s: %s left out in %d histories, and nothing is wrong", site, kind, most)
