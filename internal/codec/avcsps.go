@@ -170,22 +170,7 @@ func avcBuffer(level, flags, profile byte, blocks int) int {
 
 // usability reads rate and reordering from the usability information.
 func (s *avcSequence) usability(r *bitReader) {
-	if r.flag() && r.u(8) == 255 { // aspect ratio
-		r.u(32)
-	}
-	if r.flag() { // overscan
-		r.flag()
-	}
-	if r.flag() { // kind of signal
-		r.u(4)
-		if r.flag() {
-			r.u(24)
-		}
-	}
-	if r.flag() { // place of chroma samples
-		r.ue()
-		r.ue()
-	}
+	skipPicture(r)
 	if r.flag() {
 		tick, scale := r.u(32), r.u(32)
 		r.flag()
@@ -225,4 +210,25 @@ func skipAVCDecoder(r *bitReader) bool {
 	}
 	r.u(20)
 	return true
+}
+
+// skipPicture skips the beginning of the usability information, which H.264 and H.265 share:
+// how a picture is to be shown.
+func skipPicture(r *bitReader) {
+	if r.flag() && r.u(8) == 255 { // aspect ratio
+		r.u(32)
+	}
+	if r.flag() { // overscan
+		r.flag()
+	}
+	if r.flag() { // kind of signal
+		r.u(4)
+		if r.flag() {
+			r.u(24)
+		}
+	}
+	if r.flag() { // place of chroma samples
+		r.ue()
+		r.ue()
+	}
 }

@@ -193,22 +193,7 @@ func skipReferences(r *bitReader) bool {
 
 // usabilityRate reads the usability information as far as the rate.
 func usabilityRate(r *bitReader) float64 {
-	if r.flag() && r.u(8) == 255 { // aspect ratio
-		r.u(32)
-	}
-	if r.flag() { // overscan
-		r.flag()
-	}
-	if r.flag() { // kind of signal
-		r.u(4)
-		if r.flag() {
-			r.u(24)
-		}
-	}
-	if r.flag() { // place of chroma samples
-		r.ue()
-		r.ue()
-	}
+	skipPicture(r)
 	r.u(3)
 	if r.flag() { // window
 		for range 4 {
