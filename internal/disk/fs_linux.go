@@ -14,7 +14,7 @@ const maxPieces = 1024
 // Write gathers the pieces in the kernel, so that media is never copied in the
 // program: a batch of a hundred fragments is a handful of system calls.
 func (f file) Write(pieces [][]byte, off int64) error {
-	fd := int(f.Fd())
+	fd, start := int(f.Fd()), off
 	for len(pieces) > 0 {
 		n, err := unix.Pwritev(fd, pieces[:min(len(pieces), maxPieces)], off)
 		switch {
@@ -30,8 +30,16 @@ func (f file) Write(pieces [][]byte, off int64) error {
 		}
 		pieces = rest
 	}
+	if off-start >= early {
+		// What it returns is no proof of anything: the sync that must follow says what failed.
+		_ = unix.SyncFileRange(fd, start, off-start, unix.SYNC_FILE_RANGE_WRITE)
+	}
 	return nil
 }
+
+// early is from how many bytes on the disk begins with what was written at once, while more
+// is being sealed and written: otherwise it is idle until the sync, and the writer during it.
+const early = 512 << 10
 
 // skip drops the first n bytes and reports whether that was all there was. The slice
 // of pieces is the writer's own; the first left may be shortened in place.

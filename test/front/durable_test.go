@@ -85,6 +85,7 @@ func BenchmarkDurableIngest(b *testing.B) {
 			plain := writePlain(b, filepath.Dir(data), bytes)
 			ours, plains = append(ours, float64(bytes)/1e6/took.Seconds()), append(plains, float64(bytes)/1e6/plain.Seconds())
 			ratios = append(ratios, plain.Seconds()/took.Seconds())
+			b.Logf("%.0f MB/s durable, %.0f MB/s plain", ours[len(ours)-1], plains[len(plains)-1])
 		}
 		b.ReportMetric(median(ours), "durable-MB/s")
 		b.ReportMetric(median(plains), "plain-MB/s")
