@@ -29,7 +29,7 @@ func Migrations() fs.FS { return migrations }
 
 const (
 	period  = 24 * time.Hour // a key seals for so long
-	kept    = 13 * time.Hour // and opens so long after its successor began
+	kept    = 37 * time.Hour // and opens so long after its successor began
 	pass    = time.Minute    // between two looks at the clock
 	look    = time.Second    // between two looks for keys of others, at least
 	keySize = 32

@@ -1,5 +1,5 @@
 // Package seal makes tokens that only this installation can make and read: what a caller
-// is given to bring back later.
+// is given to bring back later. What a token is for is its [Purpose]; it opens for no other.
 //
 // A token is text for URLs: "Ci", the base64url form of the bytes below, and "~".
 //
@@ -8,8 +8,9 @@
 //	n bytes   the content, encrypted
 //	16 bytes  tag; the key's id and the purpose are its associated data
 //
-// It is AES-256-GCM under a sealing key. A new key is made each day and kept until 13
-// hours after its successor began, so a token can be opened for 13 hours at least. The keys
+// It is AES-256-GCM under a sealing key. A new key is made each day and kept until 37
+// hours after its successor began, so a token can be opened for 37 hours at least: longer
+// than the 36 hours that credentials of a session may live. The keys
 // stand in a database, sealed under the server's wrapping key: neither file alone gives
 // one away. A key that another process made is found when a token names it.
 //
@@ -22,6 +23,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 )
 
 // What an open fails with. The texts hold nothing of the token.
@@ -29,7 +31,7 @@ var (
 	// ErrForged says that the token is none that this installation made for the purpose.
 	ErrForged = errors.New("the token is not one of this server")
 	// ErrExpired says that the token names a key that was removed, so that it is older than
-	// 13 hours if it ever was one.
+	// 37 hours if it ever was one.
 	ErrExpired = errors.New("the key of the token is no longer kept")
 )
 
@@ -40,32 +42,50 @@ const (
 	tagSize        = 16
 	overhead       = idSize + nonceSize + tagSize
 
-	// MaxToken is the length of the longest token.
-	MaxToken = 200
-	// MaxContent is how many bytes fit into one.
-	MaxContent = (MaxToken-len(prefix)-len(suffix))*3/4 - overhead
+	// MaxToken is the length of the longest token of any purpose: producers on small devices
+	// take an answer of 2,048 bytes with a token in it (wire-media section 8.2).
+	MaxToken = 1400
 )
+
+// Purpose is what tokens are sealed for.
+type Purpose struct {
+	Name string // covered by the seal: a token opens under the name that it was made with
+	Max  int    // characters of its longest token; 0 = [MaxToken], and never more
+}
+
+// Longest is how many characters the purpose's longest token has.
+func (p Purpose) Longest() int {
+	if p.Max <= 0 {
+		return MaxToken
+	}
+	return min(p.Max, MaxToken)
+}
+
+// Room is how many bytes of content fit into a token of the purpose.
+func (p Purpose) Room() int {
+	return (p.Longest()-len(prefix)-len(suffix))*3/4 - overhead
+}
 
 // alphabet takes each token in one spelling only.
 var alphabet = base64.RawURLEncoding.Strict()
 
 // Seal returns the token that holds content, which is good for the same purpose only. It
-// fails when content is longer than [MaxContent].
-func (s *Store) Seal(purpose string, content []byte) (string, error) {
-	if len(content) > MaxContent {
-		return "", errors.New("too much for a token")
+// fails when content is longer than the purpose's [Purpose.Room].
+func (s *Store) Seal(purpose Purpose, content []byte) (string, error) {
+	if over := len(content) - purpose.Room(); over > 0 {
+		return "", fmt.Errorf("%d bytes too many for a token of %d characters", over, purpose.Longest())
 	}
 	k := s.keys.Load().newest
 	b := make([]byte, idSize, overhead+len(content))
 	binary.BigEndian.PutUint32(b, k.id)
-	b = k.aead.Seal(b, nil, content, associated(k.id, purpose))
+	b = k.aead.Seal(b, nil, content, associated(k.id, purpose.Name))
 	return prefix + alphabet.EncodeToString(b) + suffix, nil
 }
 
 // Open returns the content of a token that Seal made for the purpose, [ErrForged] or
 // [ErrExpired].
-func (s *Store) Open(purpose, token string) ([]byte, error) {
-	if len(token) > MaxToken || len(token) < len(prefix)+len(suffix) ||
+func (s *Store) Open(purpose Purpose, token string) ([]byte, error) {
+	if len(token) > purpose.Longest() || len(token) < len(prefix)+len(suffix) ||
 		token[:len(prefix)] != prefix || token[len(token)-len(suffix):] != suffix {
 		return nil, ErrForged
 	}
@@ -80,7 +100,7 @@ func (s *Store) Open(purpose, token string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := aead.Open(nil, nil, b[idSize:], associated(id, purpose))
+	content, err := aead.Open(nil, nil, b[idSize:], associated(id, purpose.Name))
 	if err != nil {
 		return nil, ErrForged
 	}

@@ -25,8 +25,9 @@ import (
 	"github.com/millrace/millrace/internal/seal"
 )
 
-// sessionPurpose is what tokens of playback sessions are sealed for.
-const sessionPurpose = "playback session"
+// sessionPurpose is what tokens of playback sessions are sealed for. They stand in URLs,
+// once in each line of a playlist.
+var sessionPurpose = seal.Purpose{Name: "playback session", Max: 200}
 
 // openSeal opens the keys that session tokens are sealed under.
 func (s *Server) openSeal(ctx context.Context) error {

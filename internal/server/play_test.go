@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/api/admin"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/mediatest"
+	"github.com/millrace/millrace/internal/playback"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/mkv"
@@ -198,6 +199,13 @@ func TestAnswersToPlayers(t *testing.T) {
 	zipped := p.load("GET", list, "Accept-Encoding", "br, gzip;q=0.5")
 	if zipped.header.Get("Content-Encoding") != "gzip" || len(zipped.body) >= len(p.play(list)) || zipped.header.Get("ETag") == p.load("GET", list).header.Get("ETag") {
 		t.Errorf("%v, %d bytes", zipped.header, len(zipped.body))
+	}
+}
+
+// Tokens of players stand in each line of their lists, so they are shorter than others.
+func TestTokensOfPlayersAreShort(t *testing.T) {
+	if sessionPurpose.Longest() != 200 || sessionPurpose.Room() < playback.MaxSessionBytes {
+		t.Errorf("%d bytes of a session in %d characters", sessionPurpose.Room(), sessionPurpose.Longest())
 	}
 }
 
