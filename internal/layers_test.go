@@ -35,6 +35,7 @@ var floors = map[string]floor{
 	"internal/wire/model":          bytes0,
 	"internal/client":              bytes0,
 	"internal/clock":               bytes0,
+	"internal/policy":              bytes0,
 	"internal/manual":              bytes0,
 	"internal/fault":               bytes0,
 	"internal/metrics":             bytes0,

@@ -1,0 +1,128 @@
+// Package policy decides whether a request is allowed by policies, with the rules of AWS
+// IAM as docs/design/identity.md lists them.
+//
+// Parse reads a document once, refuses what is malformed with its place, and compiles the
+// rest. Decide asks all sets of policies that stand for a caller, Explain says statement
+// by statement why. Nothing here keeps state or does I/O; a Document and a Set never
+// change and may be shared by any number of goroutines.
+package policy
+
+import "slices"
+
+// Kind is the use of a document, which decides on the elements it may have.
+type Kind uint8
+
+// The kinds of document. Permission boundaries, session policies and the boundaries of
+// accounts are written as Identity.
+const (
+	Identity Kind = iota // what its holder may do: Resource, no Principal
+	Trust                // who may assume a role: Principal, no Resource
+	Listener             // what a listener lets through: Resource and Principal, both optional
+)
+
+// The limits of a text in characters without white space (see Size), by whose it is.
+const (
+	MaxManaged  = 6144  // a managed policy, the boundary of an account
+	MaxUser     = 2048  // all inline policies of a user together
+	MaxGroup    = 5120  // all inline policies of a group together
+	MaxRole     = 10240 // all inline policies of a role together
+	MaxTrust    = 4096  // the trust policy of a role
+	MaxSession  = 2048  // a session policy
+	MaxListener = 20480 // the policy of a listener
+)
+
+// MaxText is the longest text in bytes that Parse looks at.
+const MaxText = 131072
+
+// Document is a policy that was read. It never changes.
+type Document struct {
+	kind       Kind
+	text       string
+	id         string
+	statements []statement
+	named      []span // names in Principal elements
+	suspects   []span // actions and resources, for warnings
+}
+
+// span is a string in the text of a document. Kind says what it stands for.
+type span struct {
+	start, end int
+	kind       string
+	text       string
+}
+
+// statement is one rule.
+type statement struct {
+	sid           string
+	start, end    int // offsets in the text
+	deny          bool
+	principals    *principals // nil: not asked
+	notPrincipal  bool
+	actions       []pattern // in lower case
+	notAction     bool
+	resources     []arnPattern // nil: not asked
+	notResource   bool
+	conditions    []condition
+	actionTexts   []string
+	resourceTexts []string
+}
+
+// Text returns the document as it was written.
+func (d *Document) Text() string { return d.text }
+
+// Kind returns what the document was read as.
+func (d *Document) Kind() Kind { return d.kind }
+
+// ID returns the document's own Id element, mostly "".
+func (d *Document) ID() string { return d.id }
+
+// Statements returns how many statements the document has, at least one.
+func (d *Document) Statements() int { return len(d.statements) }
+
+// Keys returns the names of all keys that the conditions and variables of the document
+// ask for, in lower case, sorted.
+func (d *Document) Keys() (keys []string) {
+	add := func(p pattern) {
+		for _, one := range p.pieces {
+			if one.kind == variable {
+				keys = append(keys, one.text)
+			}
+		}
+	}
+	for _, s := range d.statements {
+		for _, r := range s.resources {
+			for _, p := range r.parts {
+				add(p)
+			}
+		}
+		for _, c := range s.conditions {
+			keys = append(keys, c.key)
+			for _, t := range c.tests {
+				switch t := t.(type) {
+				case textTest:
+					add(t.pattern)
+				case foldTest:
+					add(t.pattern)
+				case boolTest:
+					add(t.pattern)
+				case *arnTest:
+					for _, p := range t.parts {
+						add(p)
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// Size counts the characters of a text that limits count: all but white space.
+func Size(text []byte) (n int) {
+	for _, c := range string(text) {
+		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+			n++
+		}
+	}
+	return n
+}
