@@ -31,6 +31,14 @@ var names = map[kvs.Kind][]string{
 	kvs.InvalidPrivateData: {"InvalidCodecPrivateDataException", "InvalidArgumentException"},
 	kvs.InvalidFrame:       {"InvalidMediaFrameException", "InvalidArgumentException"},
 	kvs.NotImplemented:     {"UnknownOperationException"}, // only our own operations declare it
+
+	// Kinds of IAM and STS, which have exceptions of their own.
+	kvs.Conflict:        {"ResourceInUseException", "InvalidArgumentException"},
+	kvs.MalformedPolicy: {"InvalidArgumentException"},
+	kvs.LimitExceeded:   {"ClientLimitExceededException", "InvalidArgumentException"},
+	kvs.TooLarge:        {"InvalidArgumentException"},
+	kvs.Unmodifiable:    {"InvalidArgumentException"},
+	kvs.Validation:      {"InvalidArgumentException"},
 }
 
 // unmodelled are the answers of kinds that no model declares.
@@ -38,6 +46,7 @@ var unmodelled = map[kvs.Kind]rendering{
 	kvs.NotImplemented: {http.StatusNotImplemented, "NotImplementedException", "", "Message"},
 	kvs.Unavailable:    {http.StatusServiceUnavailable, "ServiceUnavailableException", "", "Message"},
 	kvs.Denied:         {http.StatusForbidden, "AccessDeniedException", "", "Message"},
+	kvs.Expired:        {http.StatusForbidden, "ExpiredTokenException", "", "message"}, // of the signing layer
 }
 
 // rendering is an error as the wire shows it.

@@ -54,7 +54,8 @@ type KeyInfo struct {
 // principal is the caller a key stands for. Until there are users every key has the ARN
 // of the root, but only one key is the root's.
 func principal(account kvs.AccountID, id string, root bool) kvs.Principal {
-	return kvs.Principal{Account: account, ARN: "arn:aws:iam::" + string(account) + ":root", AccessKey: id, Root: root}
+	return kvs.Principal{Account: account, Kind: kvs.RootPrincipal, ARN: "arn:aws:iam::" + string(account) + ":root",
+		ID: string(account), AccessKey: id, Root: root}
 }
 
 // newKey makes a key in the form AWS gives them: "AKIA" and 16 characters of base32,

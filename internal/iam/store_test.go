@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/keyfile"
 	"github.com/millrace/millrace/internal/kvs"
@@ -97,10 +99,11 @@ func TestFirstStart(t *testing.T) {
 	if k.Account != "111122223333" || !regexp.MustCompile(`^AKIA[A-Z2-7]{16}$`).MatchString(k.ID) || len(k.Secret) != 40 {
 		t.Errorf("root key %+v with a secret of %d characters", k, len(k.Secret))
 	}
-	want := Key{Principal: kvs.Principal{Account: "111122223333", ARN: "arn:aws:iam::111122223333:root", AccessKey: k.ID, Root: true}, Secret: k.Secret, Active: true}
+	want := Key{Principal: kvs.Principal{Account: "111122223333", Kind: kvs.RootPrincipal, ARN: "arn:aws:iam::111122223333:root",
+		ID: "111122223333", AccessKey: k.ID, Root: true}, Secret: k.Secret, Active: true}
 	for range 2 {
-		if got := h.lookup(k.ID); got != want {
-			t.Errorf("%+v, want %+v", got, want)
+		if d := cmp.Diff(want, h.lookup(k.ID)); d != "" {
+			t.Error(d)
 		}
 		if again, err := h.Bootstrap(t.Context(), "444455556666"); again != nil || err != nil {
 			t.Errorf("second bootstrap: %v, %v", again, err)

@@ -51,14 +51,6 @@ func ParseARN(s string) (ARN, bool) {
 	return ARN{Partition: m[1], Region: m[2], Account: AccountID(m[3]), Kind: ResourceKind(m[4]), Name: m[5], Code: m[6]}, true
 }
 
-// Principal is who makes a call, as proved by its signature.
-type Principal struct {
-	Account   AccountID
-	ARN       string // arn:aws:iam::ACCOUNT:root
-	AccessKey string // the id, never the secret
-	Root      bool   // signed with the account's root key, or with the key of --dev
-}
-
 // Action is one permission, as policies write it: "kinesisvideo:PutMedia".
 type Action string
 

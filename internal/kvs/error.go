@@ -30,6 +30,14 @@ const (
 	InvalidFrame       // media that are not what their header says
 	NotImplemented
 	Unavailable // try again: shutting down, or a store is out of reach
+
+	Conflict        // it is used by others: DeleteConflict
+	MalformedPolicy // a policy document that is none
+	LimitExceeded   // of users, keys, versions and the like
+	TooLarge        // session policies and tags that fit into no token
+	Unmodifiable    // belongs to the system
+	Validation      // a parameter that does not fit, in the words of IAM and STS
+	Expired         // credentials that were good
 )
 
 // Error is an error made once, where it is understood, with a message that says what
