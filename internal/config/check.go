@@ -49,6 +49,7 @@ func (c *Config) check() (wrong Mistakes) {
 	}
 	wrong = append(wrong, c.TLS.checkACME(c.HTTPS+c.Play)...)
 	wrong = append(wrong, c.Keys.check()...)
+	wrong = append(wrong, c.Login.check()...)
 	if b := int64(c.Memory.Budget); b != 0 && b < 128<<20 {
 		add("memory.budget", fmt.Errorf("%d bytes are too few: a fragment may have 50 MB, give at least 128MiB", b))
 	}

@@ -36,6 +36,7 @@ type Config struct {
 	Keys     Keys              `yaml:"keys"`
 	GetMedia GetMedia          `yaml:"get_media"`
 	Playback Playback          `yaml:"playback"`
+	Login    Login             `yaml:"login"`
 	Shutdown time.Duration     `yaml:"shutdown"` // how long sessions may take to end
 	Clock    time.Duration     `yaml:"clock"`    // allowed distance of a signature's time
 
@@ -124,6 +125,7 @@ func Default() Config {
 		Archive:  Archive{SegmentBytes: 256 << 20, ExpireEvery: time.Minute, ScrubRate: 8 << 20, Reserve: 64 << 20, FreeDisk: "0"},
 		GetMedia: GetMedia{Idle: 3 * time.Second, WriteTimeout: 2 * time.Minute},
 		Playback: Playback{Cache: 64 << 20},
+		Login:    Login{Life: MaxLogin, OIDC: OIDC{Scopes: []string{"profile", "email"}, GroupsClaim: "groups"}},
 		Shutdown: 10 * time.Second,
 		Clock:    5 * time.Minute,
 	}

@@ -30,6 +30,7 @@ func TestFileShowsEveryDefault(t *testing.T) {
 	want.TLS.Names, want.TLS.ACME.Domains = []string{}, []string{}
 	want.Limits = map[string]string{}
 	want.Keys = Keys{Files: map[string]string{}, Disabled: []string{}}
+	want.Login.OIDC.Roles = []string{}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("millrace.yml differs from the defaults (-default +file):\n%s", d)
 	}

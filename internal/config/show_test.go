@@ -46,6 +46,9 @@ func TestShownSettingsAreSettings(t *testing.T) {
 		if len(c.Keys.Disabled) == 0 {
 			c.Keys.Disabled = nil
 		}
+		if len(c.Login.OIDC.Roles) == 0 {
+			c.Login.OIDC.Roles = nil
+		}
 	}
 	if d := cmp.Diff(want, back.Config); d != "" {
 		t.Error(d)
