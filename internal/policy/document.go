@@ -7,7 +7,10 @@
 // change and may be shared by any number of goroutines.
 package policy
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Kind is the use of a document, which decides on the elements it may have.
 type Kind uint8
@@ -82,39 +85,60 @@ func (d *Document) Statements() int { return len(d.statements) }
 // Keys returns the names of all keys that the conditions and variables of the document
 // ask for, in lower case, sorted.
 func (d *Document) Keys() (keys []string) {
-	add := func(p pattern) {
-		for _, one := range p.pieces {
-			if one.kind == variable {
-				keys = append(keys, one.text)
+	add := func(patterns []pattern) {
+		for _, p := range patterns {
+			for _, one := range p.pieces {
+				if one.kind == variable {
+					keys = append(keys, one.text)
+				}
 			}
 		}
 	}
 	for _, s := range d.statements {
 		for _, r := range s.resources {
-			for _, p := range r.parts {
-				add(p)
-			}
+			add(r.parts[:])
 		}
 		for _, c := range s.conditions {
 			keys = append(keys, c.key)
 			for _, t := range c.tests {
-				switch t := t.(type) {
-				case textTest:
-					add(t.pattern)
-				case foldTest:
-					add(t.pattern)
-				case boolTest:
-					add(t.pattern)
-				case *arnTest:
-					for _, p := range t.parts {
-						add(p)
-					}
-				}
+				add(patternsOf(t))
 			}
 		}
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
+}
+
+// Named lists what the Principal elements name under AWS other than "*": accounts, ARNs
+// and unique ids, as written.
+func (d *Document) Named() (names []string) {
+	for _, s := range d.named {
+		if s.kind == "AWS" && s.text != "*" {
+			names = append(names, s.text)
+		}
+	}
+	return names
+}
+
+// Rename returns a document in which other names stand in place of those that Named lists,
+// and nothing else is changed. With it a role's trust policy is stored under the unique
+// ids of users and roles, and shown with their ARNs. A name for which the function reports
+// false stays.
+func (d *Document) Rename(to func(name string) (string, bool)) (*Document, error) {
+	text, from := "", 0
+	for _, s := range d.named {
+		name, ok := to(s.text)
+		if s.kind != "AWS" || s.text == "*" || !ok {
+			continue
+		}
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		text += d.text[from:s.start] + string(quoted)
+		from = s.end
+	}
+	return Parse(d.kind, []byte(text+d.text[from:]))
 }
 
 // Size counts the characters of a text that limits count: all but white space.

@@ -51,7 +51,8 @@ func refusal(text string, at int, path, format string, args ...any) *Error {
 	return &Error{Line: p.Line, Column: p.Column, Path: path, Reason: fmt.Sprintf(format, args...)}
 }
 
-// member returns the path of a member of an object, element that of an item of a list.
+// memberPath returns the path of a member of an object, elementPath that of an item of a
+// list.
 func memberPath(path, name string) string {
 	switch {
 	case !plainName(name):

@@ -50,6 +50,21 @@ var operators = map[string]operator{
 	"Null":                      {parse: parseNull, null: true},
 }
 
+// patternsOf returns the patterns of a test, which may have variables.
+func patternsOf(t test) []pattern {
+	switch t := t.(type) {
+	case textTest:
+		return []pattern{t.pattern}
+	case foldTest:
+		return []pattern{t.pattern}
+	case boolTest:
+		return []pattern{t.pattern}
+	case *arnTest:
+		return t.parts[:]
+	}
+	return nil
+}
+
 // textTest compares byte by byte, with wildcards where the pattern has them.
 type textTest struct{ pattern }
 
@@ -150,7 +165,7 @@ func dated(c comparison) func(string, bool) (test, string) {
 type boolTest struct{ pattern }
 
 func (t boolTest) holds(e *evaluation, value string) outcome {
-	switch o := (foldTest{t.pattern}).holds(e, value); {
+	switch o := foldTest(t).holds(e, value); {
 	case o == unsaid:
 		return unsaid
 	case strings.EqualFold(value, "true"), strings.EqualFold(value, "false"):

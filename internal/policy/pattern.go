@@ -156,42 +156,37 @@ func (e *evaluation) variable(v piece) (string, bool) {
 // where no ? stands behind a *.
 func matches(pieces []piece, text string) bool {
 	i, at := 0, 0
-	star, mark := -1, 0 // the last *, and from where on the text behind it is tried
+	star, mark := -1, 0 // the piece behind the last *, and where in the text it is tried
 	for {
-		if i == len(pieces) && at == len(text) {
-			return true
-		}
 		if i < len(pieces) && pieces[i].kind == anyRun {
-			if i == len(pieces)-1 {
+			if i++; i == len(pieces) {
 				return true
 			}
-			star, mark = i, at
-			i++
-			at = ahead(pieces[i], text, at)
-			mark = at
-			if at < 0 {
-				return false
-			}
-		}
-		if i < len(pieces) {
-			if n, ok := step(pieces[i], text[at:]); ok {
-				i, at = i+1, at+n
-				continue
-			}
-		}
-		if star < 0 || mark >= len(text) {
+			star, mark = i, ahead(pieces[i], text, at)
+			at = mark
+		} else if i == len(pieces) && at == len(text) {
+			return true
+		} else if width, ok := step(pieces, i, text[at:]); ok {
+			i, at = i+1, at+width
+		} else if star < 0 || mark >= len(text) {
 			return false
+		} else {
+			_, width := utf8.DecodeRuneInString(text[mark:])
+			i, mark = star, ahead(pieces[star], text, mark+width)
+			at = mark
 		}
-		_, width := utf8.DecodeRuneInString(text[mark:])
-		i, at = star+1, ahead(pieces[star+1], text, mark+width)
-		if mark = at; at < 0 {
+		if at < 0 {
 			return false
 		}
 	}
 }
 
-// step matches one piece that is not * at the start of a text.
-func step(one piece, text string) (width int, ok bool) {
+// step matches the next piece, which is not *, at the start of a text.
+func step(pieces []piece, i int, text string) (width int, ok bool) {
+	if i == len(pieces) {
+		return 0, false
+	}
+	one := &pieces[i]
 	if one.kind == anyOne {
 		_, width = utf8.DecodeRuneInString(text)
 		return width, width > 0
