@@ -79,7 +79,7 @@ func (k *keyCreateCmd) Run(ctx context.Context, std stdio) error {
 		if err != nil {
 			return err
 		}
-		key, err := s.Create(ctx, account, k.Note)
+		key, err := s.Create(ctx, iam.NewKey{Account: account, Note: k.Note})
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/millrace/millrace/internal/iam/naming"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -24,8 +25,10 @@ type Key struct {
 // RootKey is a key as it was just made, the only time its secret is shown.
 type RootKey struct {
 	Account kvs.AccountID
+	User    string // unique id of the user, "" = the account's own key
 	ID      string
 	Secret  string
+	Created kvs.Millis
 }
 
 // String leaves the secret out.
@@ -44,18 +47,29 @@ func (k Key) GoString() string { return k.String() }
 type KeyInfo struct {
 	ID      string
 	Account kvs.AccountID
-	Root    bool // given out by the first start or by ResetRoot
+	User    string // unique id of the user, "" = the account's own key
+	Root    bool   // given out by the first start or by ResetRoot
 	Active  bool
 	Created kvs.Millis
 	Used    kvs.Millis // last use, to the minute; 0 = never
 	Note    string     // what it is for, in the words of who made it
 }
 
-// principal is the caller a key stands for. Until there are users every key has the ARN
-// of the root, but only one key is the root's.
-func principal(account kvs.AccountID, id string, root bool) kvs.Principal {
-	return kvs.Principal{Account: account, Kind: kvs.RootPrincipal, ARN: "arn:aws:iam::" + string(account) + ":root",
-		ID: string(account), AccessKey: id, Root: root}
+// rootPrincipal is the caller that a key of an account itself stands for. Every such key
+// has the ARN of the root, but only one key is the root's.
+func rootPrincipal(account kvs.AccountID, id string) kvs.Principal {
+	return kvs.Principal{
+		Account: account, Kind: kvs.RootPrincipal, ID: string(account),
+		ARN: "arn:aws:iam::" + string(account) + ":root", AccessKey: id,
+	}
+}
+
+// userPrincipal is the caller that a key of a user stands for.
+func userPrincipal(n naming.Name, user, id string) kvs.Principal {
+	return kvs.Principal{
+		Account: n.Account, Kind: kvs.UserPrincipal, ID: user,
+		ARN: n.ARN(), Name: n.Name, Path: n.Path, AccessKey: id,
+	}
 }
 
 // newKey makes a key in the form AWS gives them: "AKIA" and 16 characters of base32,
@@ -113,6 +127,11 @@ func checkNote(note string) error {
 		return kvs.Errorf(kvs.InvalidArgument, "a note is one line of at most %d bytes", maxNote)
 	}
 	return nil
+}
+
+// unknownKeyID is the answer of the API of IAM, where callers name keys.
+func unknownKeyID(id string) error {
+	return kvs.Errorf(kvs.NotFound, "The Access Key with id %s cannot be found.", id)
 }
 
 func unknownKey() error { return kvs.Errorf(kvs.NotFound, "there is no such access key") }

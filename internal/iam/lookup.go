@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace/millrace/internal/iam/naming"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -64,13 +65,18 @@ func (s *Store) Lookup(ctx context.Context, id string) (Key, error) {
 	return key, nil
 }
 
-// read gets a key from the database.
+// lookup is the one statement of a look-up that memory does not answer.
+const lookup = `SELECT k.account, k.owner, k.root, k.secret, k.active, a.home, a.disabled, COALESCE(e.name, ''), COALESCE(e.path, '')
+	FROM access_key k JOIN account a ON a.id = k.account LEFT JOIN entity e ON e.id = k.owner AND e.account = k.account
+	WHERE k.id = $1`
+
+// read gets a key from the database. A key of a disabled account is as good as disabled.
 func (s *Store) read(ctx context.Context, id string) (Key, error) {
-	var account kvs.AccountID
+	var user string
 	var sealed []byte
-	var root bool
-	k := Key{}
-	err := s.db.Read().QueryRowContext(ctx, "SELECT account, root, secret, active FROM access_key WHERE id = $1", id).Scan(&account, &root, &sealed, &k.Active)
+	var root, home, disabled bool
+	k, n := Key{}, naming.Name{Kind: naming.User}
+	err := s.db.Read().QueryRowContext(ctx, lookup, id).Scan(&n.Account, &user, &root, &sealed, &k.Active, &home, &disabled, &n.Name, &n.Path)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Key{}, unknownKey()
 	}
@@ -80,7 +86,17 @@ func (s *Store) read(ctx context.Context, id string) (Key, error) {
 	if k.Secret, err = s.seal.open(id, sealed); err != nil {
 		return Key{}, &kvs.Error{Kind: kvs.Internal, Message: "the sealed secret of access key " + id + " is damaged; delete the key", Cause: err}
 	}
-	k.Principal = principal(account, id, root)
+	k.Active = k.Active && !disabled
+	switch {
+	case user == "":
+		k.Principal = rootPrincipal(n.Account, id)
+		k.Principal.Root = root
+	case n.Name == "":
+		return Key{}, unknownKey() // of a user that is gone
+	default:
+		k.Principal = userPrincipal(n, user, id)
+	}
+	k.Principal.Home = home || s.isDev(n.Account)
 	return k, nil
 }
 
@@ -119,18 +135,40 @@ func (s *Store) forgetAll() {
 	s.cache.changes++
 }
 
+// Forget drops all keys from memory. It is for the directory, which changes the names and
+// paths that principals have.
+func (s *Store) Forget() { s.forgetAll() }
+
 // EnsureKey makes a key with a given id and secret known to this store, for the fixed
-// keys of --dev, each as good as a root key. It is kept in memory only: a secret everybody knows must not open a
-// data directory that is served to others later.
-func (s *Store) EnsureKey(_ context.Context, account kvs.AccountID, id, secret string) error {
+// keys of --dev, each as good as the root key of the installation. It is kept in memory
+// only: a secret everybody knows must not open a data directory that is served to others
+// later. The account is made if it is not there, so that it can have users.
+func (s *Store) EnsureKey(ctx context.Context, account kvs.AccountID, id, secret string) error {
 	if err := checkAccount(account); err != nil {
 		return err
 	}
 	if !validID(id) || secret == "" {
 		return kvs.Errorf(kvs.InvalidArgument, "an access key id must have 16 to 128 letters, digits or underscores, and a secret")
 	}
+	err := s.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec("INSERT INTO account (id, home, created) VALUES ($1, 0, $2) ON CONFLICT (id) DO NOTHING", string(account), int64(s.millis()))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	p := rootPrincipal(account, id)
+	p.Root, p.Home = true, true
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fixed[id] = Key{Principal: principal(account, id, true), Secret: secret, Active: true}
+	s.dev = account
+	s.fixed[id] = Key{Principal: p, Secret: secret, Active: true}
 	return nil
+}
+
+// isDev reports whether the account is the one of --dev, which counts as home.
+func (s *Store) isDev(account kvs.AccountID) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.dev != "" && s.dev == account
 }

@@ -73,7 +73,7 @@ func TestTogether(t *testing.T) {
 	h.bootstrap()
 	var wg sync.WaitGroup
 	for range 4 {
-		k, err := h.Create(ctx, "", "")
+		k, err := h.Create(ctx, NewKey{})
 		must(t, err)
 		stop := make(chan struct{})
 		for range 2 {

@@ -18,11 +18,11 @@ func TestNotes(t *testing.T) {
 	h := newHouse(t)
 	h.bootstrap()
 	for _, bad := range []string{"two\nlines", "\x1b[2J", strings.Repeat("x", maxNote+1), "\xff"} {
-		if _, err := h.Create(t.Context(), "", bad); kvs.KindOf(err) != kvs.InvalidArgument {
+		if _, err := h.Create(t.Context(), NewKey{Note: bad}); kvs.KindOf(err) != kvs.InvalidArgument {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	k, err := h.Create(t.Context(), "", "Kamera am Tor, größer")
+	k, err := h.Create(t.Context(), NewKey{Note: "Kamera am Tor, größer"})
 	if err != nil {
 		t.Fatal(err)
 	}

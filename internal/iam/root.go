@@ -31,7 +31,7 @@ func (s *Store) Bootstrap(ctx context.Context, account kvs.AccountID) (*RootKey,
 			return err
 		}
 		made = true
-		if _, err := tx.Exec("INSERT INTO account (id, home, created) VALUES ($1, 1, $2)", string(account), int64(s.millis())); err != nil {
+		if _, err := tx.Exec("INSERT INTO account (id, home, created) VALUES ($1, 1, $2) ON CONFLICT (id) DO UPDATE SET home = 1", string(account), int64(s.millis())); err != nil {
 			return err
 		}
 		return s.insert(tx, key, true, "")
@@ -106,8 +106,9 @@ func home(q rower) (account kvs.AccountID, err error) {
 
 // insert stores a key with its secret sealed.
 func (s *Store) insert(tx *sql.Tx, k *RootKey, root bool, note string) error {
-	_, err := tx.Exec("INSERT INTO access_key (id, account, root, secret, active, created, used, note) VALUES ($1, $2, $3, $4, 1, $5, 0, $6)",
-		k.ID, string(k.Account), number(root), s.seal.seal(k.ID, k.Secret), int64(s.millis()), note)
+	k.Created = s.millis()
+	_, err := tx.Exec("INSERT INTO access_key (id, account, owner, root, secret, active, created, used, note) VALUES ($1, $2, $3, $4, $5, 1, $6, 0, $7)",
+		k.ID, string(k.Account), k.User, number(root), s.seal.seal(k.ID, k.Secret), int64(k.Created), note)
 	return err
 }
 

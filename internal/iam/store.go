@@ -5,9 +5,10 @@
 // leaves the package in two ways only, from the call that made it and from Lookup for
 // the check of a signature.
 //
-// Until there are users and policies every key's principal has the ARN of the account's
-// root; it also says whether the key is the root key, which alone has all rights. All methods may be called from any number of
-// goroutines; the package starts none (see [Store.Run]).
+// A key belongs to a user or to its account itself, whose root it then stands for; what
+// users are is the business of the directory, a package below this one with tables in
+// the same database. All methods may be called from any number of goroutines; the package
+// starts none (see [Store.Run]).
 package iam
 
 import (
@@ -47,7 +48,9 @@ type Store struct {
 
 	mu    sync.RWMutex
 	fixed map[string]Key // of EnsureKey
+	dev   kvs.AccountID  // of EnsureKey, "" = none
 	cache cache
+	told  []func(kvs.AccountID) // of Watch
 
 	used usage
 }

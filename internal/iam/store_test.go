@@ -100,7 +100,7 @@ func TestFirstStart(t *testing.T) {
 		t.Errorf("root key %+v with a secret of %d characters", k, len(k.Secret))
 	}
 	want := Key{Principal: kvs.Principal{Account: "111122223333", Kind: kvs.RootPrincipal, ARN: "arn:aws:iam::111122223333:root",
-		ID: "111122223333", AccessKey: k.ID, Root: true}, Secret: k.Secret, Active: true}
+		ID: "111122223333", AccessKey: k.ID, Root: true, Home: true}, Secret: k.Secret, Active: true}
 	for range 2 {
 		if d := cmp.Diff(want, h.lookup(k.ID)); d != "" {
 			t.Error(d)
@@ -131,12 +131,12 @@ func TestRandomAccount(t *testing.T) {
 
 func TestLifeOfAKey(t *testing.T) {
 	h, ctx := newHouse(t), t.Context()
-	if _, err := h.Create(ctx, "", ""); kvs.KindOf(err) != kvs.NotFound {
+	if _, err := h.Create(ctx, NewKey{}); kvs.KindOf(err) != kvs.NotFound {
 		t.Errorf("key without an account: %v", err)
 	}
 	root := h.bootstrap()
 	h.clock.t = h.clock.t.Add(time.Hour)
-	k, err := h.Create(ctx, "", "")
+	k, err := h.Create(ctx, NewKey{})
 	if err != nil || k.Account != root.Account || k.ID == root.ID || k.Secret == root.Secret {
 		t.Fatalf("created %+v, %v", k, err)
 	}
@@ -181,16 +181,16 @@ func TestLifeOfAKey(t *testing.T) {
 func TestAccountsAreApart(t *testing.T) {
 	h, ctx := newHouse(t), t.Context()
 	h.bootstrap()
-	if _, err := h.Create(ctx, "444455556666", ""); kvs.KindOf(err) != kvs.NotFound {
+	if _, err := h.Create(ctx, NewKey{Account: "444455556666"}); kvs.KindOf(err) != kvs.NotFound {
 		t.Errorf("key of an unknown account: %v", err)
 	}
-	if _, err := h.AddAccount(ctx, "444455556666"); err != nil {
+	if _, err := h.AddAccount(ctx, "", "444455556666"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.AddAccount(ctx, "444455556666"); kvs.KindOf(err) != kvs.InUse {
+	if _, err := h.AddAccount(ctx, "", "444455556666"); kvs.KindOf(err) != kvs.InUse {
 		t.Errorf("account added twice: %v", err)
 	}
-	k, err := h.Create(ctx, "444455556666", "")
+	k, err := h.Create(ctx, NewKey{Account: "444455556666"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,8 +202,8 @@ func TestAccountsAreApart(t *testing.T) {
 			t.Errorf("account %q: %d keys, %v; want %d", account, len(keys), err, n)
 		}
 	}
-	if a, err := h.AddAccount(ctx, ""); err != nil || len(a) != 12 {
-		t.Errorf("random account %q, %v", a, err)
+	if a, err := h.AddAccount(ctx, "Lager", ""); err != nil || len(a.ID) != 12 || a.Name != "Lager" {
+		t.Errorf("random account %+v, %v", a, err)
 	}
 }
 
@@ -213,7 +213,7 @@ func TestResetRoot(t *testing.T) {
 		t.Errorf("before the first start: %v", err)
 	}
 	old := h.bootstrap()
-	other, err := h.Create(ctx, "", "")
+	other, err := h.Create(ctx, NewKey{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestFixedKeysStayInMemory(t *testing.T) {
 func TestSecretsStayInside(t *testing.T) {
 	h, ctx := newHouse(t), t.Context()
 	root := h.bootstrap()
-	k, err := h.Create(ctx, "", "")
+	k, err := h.Create(ctx, NewKey{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestSecretsStayInside(t *testing.T) {
 func TestSealedToItsRow(t *testing.T) {
 	h := newHouse(t)
 	a := h.bootstrap()
-	b, err := h.Create(t.Context(), "", "")
+	b, err := h.Create(t.Context(), NewKey{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/internal/api/admin"
 	"github.com/millrace/millrace/internal/client"
+	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/sessions"
 	"github.com/millrace/millrace/sigv4"
 )
@@ -132,7 +133,7 @@ func TestOnlyTheRootKeyChangesLimits(t *testing.T) {
 		c.Credentials = sigv4.Credentials{AccessKey: id, Secret: secret}
 		return c
 	}
-	made, err := p.keys.Create(t.Context(), "", "")
+	made, err := p.keys.Create(t.Context(), iam.NewKey{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/sigv4"
@@ -139,7 +140,7 @@ func (p *plant) arn(stream string) string {
 func TestOnlyTheRootKeyHoldsAndErases(t *testing.T) {
 	p := newPlant(t, nil)
 	p.create("yard", 1)
-	made, err := p.keys.Create(t.Context(), "", "")
+	made, err := p.keys.Create(t.Context(), iam.NewKey{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func TestKeysOfTheCommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := keys.Create(t.Context(), "", "")
+	k, err := keys.Create(t.Context(), iam.NewKey{})
 	if err != nil {
 		t.Fatal(err)
 	}
