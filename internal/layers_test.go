@@ -62,6 +62,8 @@ var floors = map[string]floor{
 	"internal/mediatest":           bytes0,
 	"internal/pagetest":            bytes0,
 	"internal/spelling":            bytes0,
+	"internal/iam/naming":          bytes0,
+	"internal/iam/trust":           bytes0,
 
 	"internal/catalog":             state1,
 	"internal/live":                state1,
@@ -69,6 +71,7 @@ var floors = map[string]floor{
 	"internal/archive/crashtest":   state1,
 	"internal/archive/archivetest": state1,
 	"internal/iam":                 state1,
+	"internal/iam/directory":       state1,
 	"internal/quota":               state1,
 	"internal/rejection":           state1,
 	"internal/certs":               state1,

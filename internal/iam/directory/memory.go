@@ -1,0 +1,236 @@
+package directory
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/policy"
+)
+
+const (
+	// maxAge is how long rights may be served from memory. Changes made through this
+	// directory show at once; those another process makes, after this time.
+	maxAge = 10 * time.Second
+	// maxEntries bounds how many principals, and how many temporary credentials, are
+	// remembered; maxText how many bytes of policies. A compiled policy takes some six
+	// times its text.
+	maxEntries = 10_000
+	maxText    = 8 << 20
+)
+
+// entryKey is a principal as far as its rights depend on it.
+type entryKey struct {
+	account  kvs.AccountID
+	kind     kvs.PrincipalKind
+	id       string
+	sessions string // hashes of the session policies
+}
+
+// entry is what is known of a principal. It never changes.
+type entry struct {
+	set       *policy.Set
+	tags      map[string]string
+	notBefore kvs.Millis
+	disabled  bool // the account is
+	until     time.Time
+}
+
+// flight is a load that several callers wait for.
+type flight struct {
+	landed chan struct{} // closed when the result is there
+	entry  *entry
+	err    error
+}
+
+// documentKey names a compiled policy: a version of a managed one, or the hash of a text
+// with a number below zero.
+type documentKey struct {
+	id      string
+	version int64
+}
+
+// memory holds what was read and compiled. Its zero value needs now.
+type memory struct {
+	now func() time.Time
+
+	mu        sync.RWMutex
+	entries   map[entryKey]*entry
+	flights   map[entryKey]*flight
+	living    map[string]time.Time // access key ids of credentials that were not ended, until when that holds
+	changes   uint64               // counts what was forgotten
+	documents map[documentKey]*policy.Document
+	text      int // bytes of documents
+}
+
+// get returns what is remembered of a principal, or loads it: one load serves all who
+// wait for it, and whoever comes after a change never joins one from before it. The
+// load does not end with the caller's ctx, because others may be waiting.
+func (m *memory) get(ctx context.Context, k entryKey, load func(context.Context) (*entry, error)) (*entry, error) {
+	now := m.now()
+	m.mu.RLock()
+	e := m.entries[k]
+	m.mu.RUnlock()
+	if e != nil && now.Before(e.until) {
+		return e, nil
+	}
+	m.mu.Lock()
+	f, changes := m.flights[k], m.changes
+	if f != nil {
+		m.mu.Unlock()
+		select {
+		case <-f.landed:
+			return f.entry, f.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	f = &flight{landed: make(chan struct{}), err: errAborted}
+	if m.flights == nil {
+		m.flights = map[entryKey]*flight{}
+	}
+	m.flights[k] = f
+	m.mu.Unlock()
+	defer m.land(k, f, changes)
+	f.entry, f.err = load(context.WithoutCancel(ctx))
+	if f.err == nil {
+		f.entry.until = now.Add(maxAge)
+	}
+	return f.entry, f.err
+}
+
+// errAborted is what waiting callers get of a load that ended by a panic.
+var errAborted = kvs.Errorf(kvs.Internal, "reading the rights of a principal was aborted")
+
+// land ends a flight and remembers its result, unless something changed meanwhile: then
+// what was read may be old.
+func (m *memory) land(k entryKey, f *flight, changes uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(f.landed)
+	if m.flights[k] == f {
+		delete(m.flights, k)
+	}
+	switch {
+	case f.err != nil:
+		if m.changes == changes {
+			delete(m.entries, k)
+		}
+	case m.changes == changes:
+		if m.entries == nil {
+			m.entries = map[entryKey]*entry{}
+		}
+		makeRoom(m.entries, k)
+		m.entries[k] = f.entry
+	}
+}
+
+// makeRoom drops any one element of a full map for a new key: the order of a map is random.
+func makeRoom[K comparable, V any](m map[K]V, k K) {
+	if _, there := m[k]; there || len(m) < maxEntries {
+		return
+	}
+	for other := range m {
+		delete(m, other)
+		return
+	}
+}
+
+// forget drops what is known of a user or role, "" for nobody.
+func (m *memory) forget(id string) {
+	if id != "" {
+		m.drop(func(k entryKey) bool { return k.id == id })
+	}
+}
+
+// forgetAccount drops what is known of everybody in an account.
+func (m *memory) forgetAccount(account kvs.AccountID) {
+	m.drop(func(k entryKey) bool { return k.account == account })
+}
+
+// forgetAll drops what is known of everybody. Compiled policies stay: they never change.
+func (m *memory) forgetAll() { m.drop(func(entryKey) bool { return true }) }
+
+func (m *memory) drop(concerned func(entryKey) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.entries, func(k entryKey, _ *entry) bool { return concerned(k) })
+	maps.DeleteFunc(m.flights, func(k entryKey, _ *flight) bool { return concerned(k) })
+	m.changes++
+}
+
+// document returns a compiled policy that is remembered, nil if none is.
+func (m *memory) document(k documentKey) *policy.Document {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.documents[k]
+}
+
+// compile returns a policy from memory, or compiles and remembers it. Two that come at
+// the same time may both compile; they get the same one all the same.
+func (m *memory) compile(k documentKey, kind policy.Kind, text string) (*policy.Document, error) {
+	if doc := m.document(k); doc != nil {
+		return doc, nil
+	}
+	doc, err := policy.Parse(kind, []byte(text))
+	if err != nil {
+		return nil, &kvs.Error{Kind: kvs.Internal, Message: "a stored policy cannot be read", Cause: err}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if first := m.documents[k]; first != nil {
+		return first, nil
+	}
+	if m.documents == nil {
+		m.documents = map[documentKey]*policy.Document{}
+	}
+	for other, d := range m.documents {
+		if m.text+len(text) <= maxText {
+			break
+		}
+		m.text -= len(d.Text())
+		delete(m.documents, other)
+	}
+	m.documents[k] = doc
+	m.text += len(doc.Text())
+	return doc, nil
+}
+
+// lives reports whether credentials are known not to have been ended.
+func (m *memory) lives(accessKey string) bool {
+	now := m.now()
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return now.Before(m.living[accessKey])
+}
+
+// noteLiving remembers for a while that credentials were not ended, as read when changes was
+// the count.
+func (m *memory) noteLiving(accessKey string, read time.Time, changes uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.changes != changes {
+		return
+	}
+	if m.living == nil {
+		m.living = map[string]time.Time{}
+	}
+	makeRoom(m.living, accessKey)
+	m.living[accessKey] = read.Add(maxAge)
+}
+
+// noteEnded forgets that credentials live.
+func (m *memory) noteEnded(accessKey string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.living, accessKey)
+	m.changes++
+}
+
+func (m *memory) changeCount() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.changes
+}

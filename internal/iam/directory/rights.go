@@ -1,0 +1,256 @@
+package directory
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"maps"
+	"strings"
+
+	"github.com/millrace/millrace/internal/iam/naming"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/policy"
+)
+
+// Rights returns the policies that stand for a principal, compiled; the set is shared and
+// must not be changed. NotFound when its user, role or account is gone, or a session
+// policy whose time was over. Trust and Listener are for the caller to fill in, in a copy.
+func (d *Directory) Rights(ctx context.Context, p kvs.Principal) (*policy.Set, error) {
+	e, err := d.entry(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return e.set, nil
+}
+
+// PrincipalTags returns the tags of a user or role, for aws:PrincipalTag; those of its session
+// are in the principal itself. The map is shared and must not be changed.
+func (d *Directory) PrincipalTags(ctx context.Context, p kvs.Principal) (map[string]string, error) {
+	e, err := d.entry(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return e.tags, nil
+}
+
+// Valid says whether credentials are still good: user or role are there, the account is
+// enabled, and temporary ones were neither revoked nor ended. The kind is NotFound when
+// they are not; other kinds mean that it could not be found out.
+func (d *Directory) Valid(ctx context.Context, p kvs.Principal) error {
+	e, err := d.entry(ctx, p)
+	switch {
+	case err != nil:
+		return err
+	case e.disabled:
+		return kvs.Errorf(kvs.NotFound, "The account of the credentials is disabled.")
+	case !p.Temporary():
+		return nil
+	case p.Issued < e.notBefore:
+		return kvs.Errorf(kvs.NotFound, "The credentials were revoked.")
+	}
+	return d.checkEnded(ctx, p.AccessKey)
+}
+
+func (d *Directory) entry(ctx context.Context, p kvs.Principal) (*entry, error) {
+	k := entryKey{account: p.Account, kind: p.Kind, sessions: strings.Join(p.SessionPolicies, " ")}
+	if p.Kind == kvs.UserPrincipal || p.Kind == kvs.RolePrincipal {
+		k.id = p.ID
+	}
+	return d.memory.get(ctx, k, func(ctx context.Context) (*entry, error) { return d.load(ctx, k) })
+}
+
+// load reads everything about a principal as it is at one moment: rights must never be a
+// mixture of before and after a change.
+func (d *Directory) load(ctx context.Context, k entryKey) (e *entry, err error) {
+	tx, err := d.db.Read().BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	l := loader{tx, &d.memory, k, &entry{set: &policy.Set{}}}
+	for _, step := range []func() error{l.account, l.principal, l.sessions} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return l.entry, nil
+}
+
+// loader fills an entry.
+type loader struct {
+	tx     *sql.Tx
+	memory *memory
+	key    entryKey
+	entry  *entry
+}
+
+// The statements of a load. Those about groups find nothing for a role.
+const (
+	accountFacts = "SELECT disabled, boundary FROM account WHERE id = $1"
+	ownFacts     = "SELECT kind, name, boundary, not_before FROM entity WHERE id = $1 AND account = $2"
+	inlineTexts  = `SELECT 0, '', name, text FROM inline_policy WHERE owner = $1
+		UNION ALL SELECT 1, g.name, i.name, i.text FROM membership m JOIN inline_policy i ON i.owner = m.grp JOIN entity g ON g.id = m.grp WHERE m.member = $1
+		ORDER BY 1, 2, 3`
+	managedIDs = `SELECT 0, '', policy FROM attachment WHERE owner = $1
+		UNION ALL SELECT 1, g.name, t.policy FROM membership m JOIN attachment t ON t.owner = m.grp JOIN entity g ON g.id = m.grp WHERE m.member = $1
+		ORDER BY 1, 2, 3`
+	managedFacts = "SELECT account, path, name, version FROM entity WHERE id = $1"
+	sessionText  = "SELECT text FROM session_policy WHERE hash = $1"
+)
+
+// account reads what holds for everybody in it.
+func (l *loader) account() error {
+	var boundary string
+	err := l.tx.QueryRow(accountFacts, string(l.key.account)).Scan(&l.entry.disabled, &boundary)
+	if errors.Is(err, sql.ErrNoRows) {
+		return kvs.Errorf(kvs.NotFound, "there is no account %q", string(l.key.account))
+	}
+	if err != nil || boundary == "" {
+		return err
+	}
+	l.entry.set.Account, err = l.source("boundary of account "+string(l.key.account), boundary)
+	return err
+}
+
+// source compiles a policy that has no version.
+func (l *loader) source(name, text string) (*policy.Source, error) {
+	doc, err := l.memory.compile(textKey(policy.Identity, text), policy.Identity, text)
+	return &policy.Source{Name: name, Document: doc}, err
+}
+
+// principal reads what a user or role may do by itself.
+func (l *loader) principal() error {
+	switch l.key.kind {
+	case kvs.RootPrincipal:
+		l.entry.set.Root = true
+		return nil
+	case kvs.UserPrincipal, kvs.RolePrincipal:
+	default:
+		return nil
+	}
+	var kind OwnerKind
+	var name, boundary string
+	err := l.tx.QueryRow(ownFacts, l.key.id, string(l.key.account)).Scan(&kind, &name, &boundary, &l.entry.notBefore)
+	want := map[kvs.PrincipalKind]OwnerKind{kvs.UserPrincipal: UserOwner, kvs.RolePrincipal: RoleOwner}[l.key.kind]
+	if errors.Is(err, sql.ErrNoRows) || err == nil && kind != want {
+		return unknown(want, l.key.id)
+	}
+	if err != nil {
+		return err
+	}
+	if boundary != "" {
+		bound, err := l.managed("", boundary)
+		if err != nil {
+			return err
+		}
+		l.entry.set.Boundary = &bound
+	}
+	if err := l.identity(string(kind) + "/" + name); err != nil {
+		return err
+	}
+	tags, err := allTags(l.tx, l.key.id)
+	l.entry.tags = maps.Collect(func(yield func(string, string) bool) {
+		for _, t := range tags {
+			if !yield(t.Key, t.Value) {
+				return
+			}
+		}
+	})
+	return err
+}
+
+// identity reads inline and managed policies of the principal and its groups.
+func (l *loader) identity(own string) error {
+	inline, err := collect(l.tx, scanGrant, inlineTexts, l.key.id)
+	if err != nil {
+		return err
+	}
+	for _, g := range inline {
+		s, err := l.source(g.whose(own)+" inline "+g.name, g.text)
+		if err != nil {
+			return err
+		}
+		l.entry.set.Identity = append(l.entry.set.Identity, *s)
+	}
+	managed, err := collect(l.tx, scanManaged, managedIDs, l.key.id)
+	if err != nil {
+		return err
+	}
+	for _, g := range managed {
+		s, err := l.managed(g.whose(own)+" ", g.name)
+		if err != nil {
+			return err
+		}
+		l.entry.set.Identity = append(l.entry.set.Identity, s)
+	}
+	return nil
+}
+
+// grant is a policy that a principal has, or one of its groups: an inline one with name and
+// text, or a managed one whose id is the name.
+type grant struct{ group, name, text string }
+
+func scanGrant(scan func(...any) error) (g grant, err error) {
+	var order int
+	return g, scan(&order, &g.group, &g.name, &g.text)
+}
+
+func scanManaged(scan func(...any) error) (g grant, err error) {
+	var order int
+	return g, scan(&order, &g.group, &g.name)
+}
+
+// whose tells in an explanation whose policy it is.
+func (g grant) whose(own string) string {
+	if g.group != "" {
+		return "group/" + g.group
+	}
+	return own
+}
+
+// managed returns the default version of a managed policy; the text is read only when it
+// is not compiled yet.
+func (l *loader) managed(whose, id string) (policy.Source, error) {
+	if b := builtInByID(id); b != nil {
+		return policy.Source{Name: whose + "managed " + b.arn(), Document: b.doc}, nil
+	}
+	var version int64
+	n := naming.Name{Kind: naming.Policy}
+	if err := l.tx.QueryRow(managedFacts, id).Scan(&n.Account, &n.Path, &n.Name, &version); err != nil {
+		return policy.Source{}, err
+	}
+	s := policy.Source{Name: whose + "managed " + n.ARN(), Document: l.memory.document(documentKey{id, version})}
+	if s.Document != nil {
+		return s, nil
+	}
+	var text string
+	var created kvs.Millis
+	err := l.tx.QueryRow(versionText, id, version).Scan(&text, &created)
+	if err == nil {
+		s.Document, err = l.memory.compile(documentKey{id, version}, policy.Identity, text)
+	}
+	return s, err
+}
+
+// sessions reads the session policies.
+func (l *loader) sessions() error {
+	if l.key.sessions == "" {
+		return nil
+	}
+	for _, hash := range strings.Split(l.key.sessions, " ") {
+		var text string
+		err := l.tx.QueryRow(sessionText, hash).Scan(&text)
+		if errors.Is(err, sql.ErrNoRows) {
+			return kvs.Errorf(kvs.NotFound, "A session policy of the credentials is gone.")
+		}
+		if err != nil {
+			return err
+		}
+		s, err := l.source("session policy", text)
+		if err != nil {
+			return err
+		}
+		l.entry.set.Session = append(l.entry.set.Session, *s)
+	}
+	return nil
+}
