@@ -37,6 +37,7 @@ type Call struct {
 	streamed bool
 	fault    *fault.Call // nil = nothing befalls it
 	cut      *cutWriter  // nil = the answer is not cut
+	query    queryAction // with a service: the call is one of the Query protocol
 	failure  error
 	attrs    []slog.Attr
 }
@@ -123,13 +124,16 @@ func (c *Call) answer(out any) error {
 const writeTimeout = 30 * time.Second
 
 // write sends a whole JSON answer.
-func (c *Call) write(status int, body []byte) {
+func (c *Call) write(status int, body []byte) { c.send("application/json", status, body) }
+
+// send sends a whole answer.
+func (c *Call) send(contentType string, status int, body []byte) {
 	c.status = status
 	ctrl := http.NewResponseController(c.Writer)
 	_ = ctrl.SetWriteDeadline(time.Now().Add(writeTimeout))
 	defer func() { _ = ctrl.SetWriteDeadline(time.Time{}) }()
 	h := c.Writer.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	c.Writer.WriteHeader(status)
 	_, _ = c.Writer.Write(body)

@@ -97,6 +97,10 @@ func (c *Call) fail(err error) {
 	if c.streamed {
 		return
 	}
+	if c.query.service != nil {
+		c.failQuery(err)
+		return
+	}
 	r := render(c.Operation, err)
 	h := c.Writer.Header()
 	h["x-amzn-ErrorType"] = []string{r.name}

@@ -47,12 +47,13 @@ type Authorizer interface {
 	Authorize(ctx context.Context, p kvs.Principal, a kvs.Action, resource string) error
 }
 
-// Options are what a Front is made of. All fields are needed but Now and Sessions.
+// Options are what a Front is made of. All fields are needed but Queries, Now and Sessions.
 type Options struct {
 	Streams    Streams
 	Keys       Keys
 	Authorizer Authorizer
 	Rules      func() sigv4.Rules // asked for each call
+	Queries    []QueryService     // services of the Query protocol
 	Limits     *quota.Book
 	Sessions   *sessions.Registry // shows long calls; nil = nowhere
 	Metrics    *metrics.Set
@@ -76,6 +77,8 @@ type Front struct {
 	routes map[*wire.Operation]Route
 	limits map[*wire.Operation]*quota.Operation
 	own    map[string]*wire.Operation // operations that no model has, by name
+
+	queries map[string]queryService
 }
 
 // New makes a Front that serves the given routes.
@@ -89,7 +92,8 @@ func New(o Options, routes ...Route) *Front {
 	if o.Trusted == nil {
 		o.Trusted = func(context.Context) {}
 	}
-	f := &Front{o: o, routes: map[*wire.Operation]Route{}, limits: map[*wire.Operation]*quota.Operation{}, own: map[string]*wire.Operation{}}
+	f := &Front{o: o, routes: map[*wire.Operation]Route{}, limits: map[*wire.Operation]*quota.Operation{}, own: map[string]*wire.Operation{},
+		queries: queryServices(o.Queries)}
 	for _, r := range routes {
 		op := wire.ByName(r.Operation)
 		if r.Own {
@@ -118,6 +122,12 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.sever()
 	defer f.record(c)
 	defer c.caught()
+	if isQuery(r) && len(f.queries) > 0 {
+		if err := f.serveQuery(r.Context(), c); err != nil {
+			c.fail(err)
+		}
+		return
+	}
 	if c.Operation = f.operation(r); c.Operation == nil {
 		c.unknownOperation()
 		return

@@ -12,7 +12,7 @@ import (
 // identify verifies the signature and sets the principal. The body is read only for
 // somebody whose key is known: strangers cost a head, not a megabyte.
 func (f *Front) identify(ctx context.Context, c *Call) error {
-	who, err := f.claim(ctx, c.Request)
+	who, err := f.claim(ctx, c.Request, f.o.Rules())
 	if err != nil {
 		return err
 	}
@@ -23,6 +23,11 @@ func (f *Front) identify(ctx context.Context, c *Call) error {
 		}
 		body = sigv4.Body(c.body)
 	}
+	return f.verify(ctx, c, who, body)
+}
+
+// verify compares the signature and sets the principal.
+func (f *Front) verify(ctx context.Context, c *Call, who claim, body sigv4.BodyHash) error {
 	if err := who.auth.Verify(who.secret, body); err != nil {
 		return err
 	}
@@ -39,11 +44,10 @@ type claim struct {
 }
 
 // claim reads the signature's scope, time and key.
-func (f *Front) claim(ctx context.Context, r *http.Request) (who claim, err error) {
+func (f *Front) claim(ctx context.Context, r *http.Request, rules sigv4.Rules) (who claim, err error) {
 	if who.auth, err = sigv4.Parse(r); err != nil {
 		return who, err
 	}
-	rules := f.o.Rules()
 	if err := rules.Check(who.auth); err != nil {
 		return who, err
 	}
