@@ -131,6 +131,23 @@ func checkLatest(t *testing.T, r *rand.Rand, a *Archive, kept []Stored, horizon 
 	}
 }
 
+// To find the first fragment of a range on the producer's clock so many starts are looked at, from the
+// beginning of the range on; what the horizon has reached does not count.
+func TestSoManyStartsAreLookedAt(t *testing.T) {
+	a := start(t, Options{Dir: t.TempDir()})
+	var recs []Record
+	for n := int64(1); n <= 10; n++ { // stored from the last to the first, by the producer's clock
+		recs = append(recs, fragment(n, kvs.Millis(100_000-n*1000), 900))
+	}
+	a.mustStore(recs...)
+	for _, c := range []struct{ horizon, starts, want int64 }{{0, 10, 1}, {0, 9, 2}, {0, 1, 10}, {5000, 3, 8}, {5000, 100, 5}} {
+		all, err := a.list(t.Context(), a.queries.begin[kvs.ProducerClock], 1, nil, 1, c.horizon, 0, 1_000_000, 1, c.starts)
+		if err != nil || len(all) != 1 || all[0].Number.N != c.want {
+			t.Errorf("%+v: %v, %v", c, countersOf(all), err)
+		}
+	}
+}
+
 func TestAChangeIsSeen(t *testing.T) {
 	a := start(t, Options{Dir: t.TempDir()})
 	ctx := context.Background()

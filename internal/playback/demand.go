@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sort"
 
@@ -18,6 +19,7 @@ type collection struct {
 	clock    kvs.Clock
 	rows     []archive.Stored
 	greatest kvs.Millis // start so far
+	replaced int64      // counter of the last row that took the place of a twin
 }
 
 // add takes the next row by number. It reports false for the first one of another
@@ -28,8 +30,8 @@ func (c *collection) add(s *archive.Stored) bool {
 		if at < c.greatest-fallen {
 			return false
 		}
-		if at <= c.greatest {
-			c.dropTwin(at)
+		if at <= c.greatest && c.dropTwin(at) {
+			c.replaced = s.Number.N
 		}
 	}
 	c.greatest = max(c.greatest, at)
@@ -37,15 +39,16 @@ func (c *collection) add(s *archive.Stored) bool {
 	return true
 }
 
-// dropTwin removes the row with that start, if there is one: of twins the greater number
+// dropTwin removes the row with that start, and reports whether there is one: of twins the greater number
 // counts. No row begins more than fallen behind one in front of it, so what it looks at are some 20 s at the end.
-func (c *collection) dropTwin(at kvs.Millis) {
+func (c *collection) dropTwin(at kvs.Millis) bool {
 	for i := len(c.rows) - 1; i >= 0 && c.rows[i].Producer >= at-fallen; i-- {
 		if c.rows[i].Producer == at {
 			c.rows = slices.Delete(c.rows, i, i+1)
-			return // the others of them went before
+			return true // the others of them went before
 		}
 	}
+	return false
 }
 
 // settledAt returns the moment from which on new ON_DEMAND lists have a fragment: any, unless
@@ -61,29 +64,60 @@ func settledAt(s *archive.Stored) kvs.Millis {
 // settledBy reports whether a fragment counts in an ON_DEMAND list that was begun then.
 func settledBy(s *archive.Stored, created kvs.Millis) bool { return settledAt(s) <= created }
 
+// full reports whether nothing that comes can change the first so many rows. On the producer's
+// clock another fragment may have the start of one of them as long as none begins more
+// than fallen behind all of these: what comes then belongs to another collection.
+func (c *collection) full(maximum int) bool {
+	if len(c.rows) < maximum || c.clock != kvs.ProducerClock {
+		return len(c.rows) >= maximum
+	}
+	listed := kvs.Millis(math.MinInt64)
+	for i := range c.rows[:maximum] {
+		listed = max(listed, c.rows[i].Producer)
+	}
+	return c.greatest-fallen > listed
+}
+
+// maxLooked is how many fragments an ON_DEMAND list looks at beside those that it has: others
+// were sent again with the same start on the producer's clock, or are late.
+const maxLooked = MaxSelected
+
+// lookPage is how many rows are read at once behind the maximum.
+const lookPage = 64
+
 // oldest returns the oldest fragments of a range, at most maximum, in the order of their
-// numbers; on the producer's clock the oldest collection, without twins.
-func (b *Board) oldest(ctx context.Context, ses *Session, maximum int, horizon kvs.Millis) ([]archive.Stored, error) {
+// numbers; on the producer's clock the oldest collection, without twins. The last one that has
+// a say in it has the counter through: it may be behind the maximum, and have the start of a twin. The error has the
+// kind InvalidArgument when too many must be looked at.
+func (b *Board) oldest(ctx context.Context, ses *Session, maximum int, horizon kvs.Millis) (rows []archive.Stored, through int64, err error) {
 	c := collection{clock: ses.Clock}
-	for after, more := int64(0), true; more; {
-		rows, again, err := b.o.Archive.Range(ctx, ses.Stream, ses.Clock, ses.Range, after, min(rangePage, maximum-len(c.rows)), horizon)
+	looked := 0
+	for after, more := int64(0), true; more && !c.full(maximum); {
+		page, again, err := b.o.Archive.Range(ctx, ses.Stream, ses.Clock, ses.Range, after, min(rangePage, max(maximum-len(c.rows), lookPage)), horizon)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		more = again
-		for i := range rows {
-			after = rows[i].Number.N
-			if settledBy(&rows[i], ses.Created) && !c.add(&rows[i]) {
-				return c.rows, nil
+		for i := range page {
+			after = page[i].Number.N
+			if settledBy(&page[i], ses.Created) && !c.add(&page[i]) {
+				more = false
+				break
 			}
 		}
-		more = more && len(c.rows) < maximum
+		if looked += len(page); looked-len(c.rows) > maxLooked {
+			return nil, 0, kvs.Errorf(kvs.InvalidArgument, "Of the first %d fragments in the range only %d begin at a time of their own; ask for a shorter range, or with FragmentSelectorType SERVER_TIMESTAMP.",
+				looked, len(c.rows))
+		}
 	}
-	return c.rows, nil
+	if rows = c.rows[:min(len(c.rows), maximum)]; len(rows) > 0 {
+		through = max(c.replaced, rows[len(rows)-1].Number.N)
+	}
+	return rows, through, nil
 }
 
 func (b *Board) beginStatic(ctx context.Context, want Session, horizon kvs.Millis) (Session, archive.Stored, error) {
-	rows, err := b.oldest(ctx, &want, want.Max, horizon)
+	rows, through, err := b.oldest(ctx, &want, want.Max, horizon)
 	if err != nil {
 		return want, archive.Stored{}, err
 	}
@@ -93,7 +127,7 @@ func (b *Board) beginStatic(ctx context.Context, want Session, horizon kvs.Milli
 	all, last := totals(rows, want.Clock), &rows[len(rows)-1]
 	want.Base = Base{
 		LiveSeq: int64(len(rows)), Changes: all.changes, Gaps: all.gaps, Millis: all.begin + last.Duration,
-		First: rows[0].Number.N, Last: last.Number.N,
+		First: rows[0].Number.N, Last: last.Number.N, Through: through,
 	}
 	return want, rows[0], nil
 }
@@ -177,8 +211,8 @@ func (b *Board) readList(ctx context.Context, ses *Session, horizon kvs.Millis) 
 	most := int(min(ses.Base.LiveSeq, rangePage)) + 1
 	c := collection{clock: ses.Clock, rows: make([]archive.Stored, 0, most)}
 	l := staticList{until: kvs.MaxMillis}
-	for first := ses.Base.First; first <= ses.Base.Last; {
-		rows, err := b.o.Archive.Span(ctx, ses.Stream, first, ses.Base.Last, most, horizon)
+	for first := ses.Base.First; first <= ses.Base.Through; {
+		rows, err := b.o.Archive.Span(ctx, ses.Stream, first, ses.Base.Through, most, horizon)
 		if err != nil {
 			return l, err
 		}
@@ -192,6 +226,9 @@ func (b *Board) readList(ctx context.Context, ses *Session, horizon kvs.Millis) 
 		if len(rows) < most {
 			break
 		}
+	}
+	for k := len(c.rows); k > 0 && c.rows[k-1].Number.N > ses.Base.Last; k-- {
+		c.rows = c.rows[:k-1] // they only took the place of others
 	}
 	if len(c.rows) == 0 {
 		return l, noFragments()

@@ -37,7 +37,7 @@ func (b *Board) Select(ctx context.Context, s kvs.Stream, want Selection) (rows 
 	ses := Session{Stream: s.ID, Mode: OnDemand, Clock: want.Clock, Range: want.Range, Created: now}
 	ses.Range.Start = max(0, ses.Range.Start)
 	horizon := s.Horizon(now)
-	if rows, err = b.oldest(ctx, &ses, most, horizon); err != nil {
+	if rows, _, err = b.oldest(ctx, &ses, most, horizon); err != nil {
 		return nil, 0, err
 	}
 	if len(rows) > MaxSelected {
@@ -68,7 +68,7 @@ func (b *Board) open(ctx context.Context, ses *Session, rows []archive.Stored, h
 	}
 	before := *ses
 	before.Range = kvs.TimeRange{Start: max(0, start-kvs.Millis(longest)), End: start - 1}
-	list, err := b.oldest(ctx, &before, math.MaxInt32, horizon)
+	list, _, err := b.oldest(ctx, &before, math.MaxInt32, horizon)
 	for i := len(list) - 1; i >= 0; i-- {
 		f := &list[i]
 		at := f.At(ses.Clock)

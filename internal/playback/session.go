@@ -87,6 +87,7 @@ type Base struct {
 	Millis  int64 // of media, before the first fragment; ON_DEMAND: in the list
 	First   int64 // counter of the first fragment
 	Last    int64 // ON_DEMAND: counter of the last fragment
+	Through int64 // ON_DEMAND: counter of the last fragment that has a say in the list: one behind Last may have taken a twin out
 	Listed  int64 // milliseconds of media in the list when the session began
 }
 
@@ -95,7 +96,7 @@ type Base struct {
 const MaxSessionBytes = 100
 
 const (
-	sessionForm   = 1 // version of the binary form
+	sessionForm   = 2 // version of the binary form
 	maxTrackCount = 7
 )
 
@@ -175,7 +176,7 @@ func (s *Session) numbers() []int64 {
 	if s.Mode == LiveReplay {
 		return append(all, b.Listed)
 	}
-	return append(all, b.Last-b.First)
+	return append(all, b.Last-b.First, b.Through-b.Last)
 }
 
 // ParseSession reads what [Session.AppendBinary] wrote. Whatever else it is given is an
@@ -225,6 +226,7 @@ func (s *Session) takeNumbers(r *varints) {
 		return
 	}
 	b.Last = b.First + r.next()
+	b.Through = b.Last + r.next()
 }
 
 // varints takes numbers from bytes.

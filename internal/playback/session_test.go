@@ -22,7 +22,7 @@ func sessions() []Session {
 	replay.Base.First = 1 << 40
 	demand := replay
 	demand.Mode, demand.Range.End = OnDemand, demand.Range.Start+86_400_000
-	demand.Base.Last, demand.Base.Listed, demand.Break = 1<<40+100_000, 0, true
+	demand.Base.Last, demand.Base.Through, demand.Base.Listed, demand.Break = 1<<40+100_000, 1<<40+150_000, 0, true
 	hls := base
 	hls.Kind, hls.Container, hls.Discontinuity, hls.Tracks = HLS, TS, Never, []SessionTrack{{Number: 1, Kind: codec.H265}}
 	return []Session{base, replay, demand, hls}

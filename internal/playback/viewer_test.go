@@ -64,11 +64,32 @@ func (h *history) visit() {
 	h.note("viewer %d begins: kind %d, mode %d, %s clock, discontinuity %d, max %d, range %d to %d, expires %d, base %+v", v.name, ses.Kind, ses.Mode,
 		ses.Clock, ses.Discontinuity, ses.Max, ses.Range.Start-epoch, ses.Range.End-epoch, ses.Expires-epoch, ses.Base)
 	v.reload()
+	v.whole(want)
 	if ses.Mode == LiveReplay && ses.Max == 1 && first.Duration == 0 {
 		return // it is over at once
 	}
 	if v.last == nil || v.last.Entries[0].Number != 0 || v.last.Entries[0].Stored.Number != first.Number {
 		v.fail("the first list does not begin with number 0 and fragment %d", first.Number.N)
+	}
+}
+
+// whole checks that an ON_DEMAND list is the beginning of the one that has no maximum.
+func (v *viewer) whole(want Session) {
+	if v.ses.Mode != OnDemand || v.last == nil {
+		return
+	}
+	want.Max = 5000
+	all, _, err := NewBoard(BoardOptions{Archive: v.h.rows}).begin(context.Background(), want, v.h.horizon())
+	if err != nil {
+		panic(err)
+	}
+	list, err := NewBoard(BoardOptions{Archive: v.h.rows}).timeline(context.Background(), &all, v.h.now, v.h.horizon())
+	if err != nil {
+		panic(err)
+	}
+	first, got := numbersOf(list.Entries), numbersOf(v.last.Entries)
+	if first = first[:min(len(first), v.ses.Max)]; !slices.Equal(first, got) {
+		v.fail("fragments %v are listed, not %v", got, first)
 	}
 }
 
