@@ -120,6 +120,13 @@ func (d *damage) Error() string {
 	return fmt.Sprintf("fragment %s in segment %d: %s", d.fragment, d.segment, d.what)
 }
 
+// Damaged reports whether an error of reading a fragment says that its record is damaged on
+// the disk: that one cannot be read any more, others can.
+func Damaged(err error) bool {
+	_, ok := errors.AsType[*damage](err)
+	return ok
+}
+
 func (r *Reader) damage(what string) error {
 	return &damage{r.stored.Number, r.file.id, what}
 }

@@ -71,6 +71,9 @@ func (r room) clip(ctx context.Context, c *api.Call, in *wire.GetClipInput) (any
 	if err != nil {
 		return nil, err
 	}
+	if lost := file.Damaged(); len(lost) > 0 {
+		c.Note(slog.Int("damaged_fragments", len(lost)), slog.String("first_damaged", lost[0].String()))
+	}
 	if err := held.Set(ctx, file.Weight()); err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ type Clip struct {
 	parts   []part
 	media   int64 // bytes behind the head
 	tag     string
+	damaged []kvs.FragmentNumber
 }
 
 // part is what one fragment has of the media.
@@ -57,14 +58,18 @@ type part struct {
 	codecs []codec.Track // of its header, shared with others
 }
 
-// Open lays out the clip. Fragments that are gone by then are left out. Errors have the
-// kinds NotFound when nothing is left, UnsupportedMedia, MissingPrivateData,
+// Open lays out the clip. Fragments that are gone by then, or whose records are damaged, are
+// left out. Errors have the kinds NotFound when nothing is left, Internal when damage is why, UnsupportedMedia, MissingPrivateData,
 // InvalidPrivateData and InvalidFrame; InvalidArgument when there are too many frames or a track pauses for half a day; Denied and Unavailable when the key of the stream
 // cannot be used.
 func Open(ctx context.Context, o Options) (*Clip, error) {
 	p := newPlan(&o)
 	for i := range o.Fragments {
 		full, err := p.fragment(ctx, &o.Fragments[i])
+		if archive.Damaged(err) { // a day of film is worth more than one picture less in it
+			p.leaveOut(&o.Fragments[i], err)
+			continue
+		}
 		if err != nil {
 			return nil, keyring.Refusal(err)
 		}
@@ -73,12 +78,9 @@ func Open(ctx context.Context, o Options) (*Clip, error) {
 		}
 	}
 	if len(p.parts) == 0 {
-		return nil, kvs.Errorf(kvs.NotFound, "No fragments found in the stream for the clip.")
+		return nil, p.nothing()
 	}
-	if err := p.sample(ctx); err != nil {
-		return nil, keyring.Refusal(err)
-	}
-	c := &Clip{archive: o.Archive, head: p.movie.Head(), parts: p.parts, media: p.movie.Payload()}
+	c := &Clip{archive: o.Archive, head: p.movie.Head(), parts: p.parts, media: p.movie.Payload(), damaged: p.damaged}
 	c.tag = c.sum(o.Skip)
 	return c, nil
 }
@@ -104,6 +106,9 @@ func (c *Clip) Tag() string { return c.tag }
 
 // Fragments is how many fragments are in the clip.
 func (c *Clip) Fragments() int { return len(c.parts) }
+
+// Damaged are the fragments that were left out because their records are damaged.
+func (c *Clip) Damaged() []kvs.FragmentNumber { return c.damaged }
 
 // find returns the part that has a byte of the media.
 func (c *Clip) find(at int64) int {

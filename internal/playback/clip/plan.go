@@ -27,6 +27,8 @@ type plan struct {
 	samples []mp4.Sample    // memory
 	load    int64           // what the file is at most, so far
 	frames  int             // so far
+	damaged []kvs.FragmentNumber
+	why     error // of the first of them
 }
 
 // lane is a track of the file: one track of the fragments, as long as it keeps its codec.
@@ -45,11 +47,36 @@ const (
 )
 
 func newPlan(o *Options) *plan {
-	p := &plan{o: o, load: headSize}
-	if len(o.Fragments) > 0 {
-		p.movie = mp4.NewMovie(o.Fragments[0].Producer + kvs.Millis(o.Skip))
+	return &plan{o: o, load: headSize}
+}
+
+// start makes the file begin with a fragment. Of the very first one some may be left out.
+func (p *plan) start(s *archive.Stored) {
+	if s.Number != p.o.Fragments[0].Number {
+		p.movie = mp4.NewMovie(s.Producer)
+		return
 	}
-	return p
+	p.movie = mp4.NewMovie(s.Producer + kvs.Millis(p.o.Skip))
+	if p.o.Skip > 0 {
+		p.movie.Begin(p.o.Skip)
+	}
+}
+
+// leaveOut goes on without a fragment whose record is damaged.
+func (p *plan) leaveOut(s *archive.Stored, err error) {
+	if p.why == nil {
+		p.why = err
+	}
+	p.damaged = append(p.damaged, s.Number)
+}
+
+// nothing says why the clip has no fragments.
+func (p *plan) nothing() error {
+	if p.why == nil {
+		return kvs.Errorf(kvs.NotFound, "No fragments found in the stream for the clip.")
+	}
+	return &kvs.Error{Kind: kvs.Internal, Cause: p.why,
+		Message: fmt.Sprintf("No fragment of the clip can be read; %d are damaged, the first of them is %s.", len(p.damaged), p.damaged[0])}
 }
 
 // fragment puts a fragment behind the others. It reports whether the clip is full without
@@ -71,9 +98,7 @@ func (p *plan) fragment(ctx context.Context, s *archive.Stored) (full bool, err 
 		if err := check(codecs, p.o.Strict); err != nil {
 			return false, err
 		}
-		if p.o.Skip > 0 && s.Number == p.o.Fragments[0].Number {
-			p.movie.Begin(p.o.Skip)
-		}
+		p.start(s)
 	} else if err := codec.Check(codecs); err != nil {
 		return false, err
 	}
@@ -89,12 +114,27 @@ func (p *plan) fragment(ctx context.Context, s *archive.Stored) (full bool, err 
 // two days and a half of 30 pictures a second with AAC.
 const maxFrames = 1 << 24
 
-// sample reads the media of the first fragment. Producers whose frames are not what
+// sample reads the media of a fragment. Producers whose frames are not what
 // their header says are found before the file begins.
-func (p *plan) sample(ctx context.Context) error {
-	c := Clip{archive: p.o.Archive}
-	_, err := c.read(ctx, &p.parts[0], nil)
-	return err
+func sample(f *remux.Fragment, s *archive.Stored, pieces []remux.Part, size int64) (err error) {
+	b := make([]byte, 0, size)
+	for i := range pieces {
+		if len(pieces[i].Samples) == 0 {
+			continue
+		}
+		if b, err = f.AppendPayload(b, pieces[i].Track.Number); err != nil {
+			return err
+		}
+	}
+	return measured(s, int64(len(b)), size)
+}
+
+// measured fails unless a fragment's media have the size that its table of frames says.
+func measured(s *archive.Stored, got, want int64) error {
+	if got == want {
+		return nil
+	}
+	return kvs.Errorf(kvs.Internal, "fragment %s has %d bytes of media where its table of frames says %d", s.Number, got, want)
 }
 
 // openFragment looks for the frames of a fragment.
@@ -139,6 +179,11 @@ func (p *plan) add(f *remux.Fragment, s *archive.Stored, codecs []codec.Track) (
 	}
 	if p.o.MaxBytes > 0 && load > p.o.MaxBytes && len(p.parts) > 0 {
 		return true, nil
+	}
+	if len(p.parts) == 0 {
+		if err := sample(f, s, pieces, size); err != nil {
+			return false, err
+		}
 	}
 	part := part{stored: s, at: p.movie.Payload(), size: size, codecs: codecs}
 	for i := range pieces {

@@ -139,8 +139,5 @@ func (c *Clip) read(ctx context.Context, p *part, b []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if int64(len(b)) != p.size {
-		return nil, kvs.Errorf(kvs.Internal, "fragment %s has %d bytes of media where its table of frames says %d", p.stored.Number, len(b), p.size)
-	}
-	return b, nil
+	return b, measured(p.stored, int64(len(b)), p.size)
 }

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type studio struct {
 	t       testing.TB
 	archive *archive.Archive
+	dir     string // of the archive
 	keys    *keyring.Ring
 	n       int64
 	at      kvs.Millis // when the next fragment begins
@@ -37,9 +38,9 @@ var begin = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func newStudio(t testing.TB) *studio {
 	t.Helper()
-	s := &studio{t: t, keys: keyringtest.New(t), at: kvs.MillisOf(begin), shots: map[int64]remuxtest.Fragment{}}
+	s := &studio{t: t, keys: keyringtest.New(t), dir: t.TempDir(), at: kvs.MillisOf(begin), shots: map[int64]remuxtest.Fragment{}}
 	var err error
-	if s.archive, err = archive.Open(t.Context(), archive.Options{Dir: t.TempDir(), Keys: s.keys, Now: func() time.Time { return begin }}); err != nil {
+	if s.archive, err = archive.Open(t.Context(), archive.Options{Dir: s.dir, Keys: s.keys, Now: func() time.Time { return begin }}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
