@@ -159,6 +159,15 @@ func (t *Timeline) behind(k int) *Timeline {
 	return &short
 }
 
+// Until returns the list as it is when it ends with its first k entries, and does not change it.
+func (t *Timeline) Until(k int) *Timeline {
+	short := *t
+	short.Entries = slices.Clone(t.Entries[:k])
+	last := &short.Entries[k-1]
+	last.Length, short.Ended = last.Duration, true
+	return &short
+}
+
 // reach is how much longer than its fragment a segment of a list that was made once may be
 // said to last, in milliseconds: a longer pause before the next one is a gap.
 const reach = 50

@@ -83,6 +83,7 @@ func (r *room) list(ctx context.Context, v *visit) (*playback.Timeline, error) {
 
 // timeline returns the list of the session, after the memory was taken that it needs.
 func (r *room) timeline(ctx context.Context, v *visit) (*playback.Timeline, error) {
+	v.held.Stream = v.ses.Stream
 	if err := v.held.Set(ctx, listWeight(int64(v.ses.Max)*(entrySize+lineSize))); err != nil {
 		return nil, err
 	}
@@ -107,7 +108,11 @@ func (r *room) manifest(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	tracks, err := r.ownTracks(ctx, v, t)
+	t, e, err := r.own(ctx, v, t)
+	if err != nil {
+		return err
+	}
+	tracks, err := r.Media.Codecs(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -115,29 +120,37 @@ func (r *room) manifest(ctx context.Context, v *visit) error {
 	return v.sendText(dashType, dash.AppendManifest(nil, &v.ses, t, tracks, v.token, v.now))
 }
 
-// ownTracks returns the tracks as the session began with them: those of the newest listed
-// fragment that has them still.
-func (r *room) ownTracks(ctx context.Context, v *visit, t *playback.Timeline) ([]codec.Track, error) {
-	e, err := r.own(ctx, v, t)
-	if err != nil {
-		return nil, err
-	}
-	return r.Media.Codecs(ctx, e)
-}
-
-// own returns the newest listed fragment that has the session's tracks. Neighbours mostly
-// have the same, so that few are looked at.
-func (r *room) own(ctx context.Context, v *visit, t *playback.Timeline) (*playback.Entry, error) {
-	set, err := int64(-1), error(nil)
-	for i := len(t.Entries) - 1; i >= 0; i-- {
+// own returns the list as far as its fragments have the tracks that the session began with, and
+// one of these. A manifest cannot say that tracks change, and fragments with others are refused
+// (playback sheet, section 4.1): players would stand in front of them, where a list that ends is
+// played to its end. Neighbours mostly have the same tracks, so that few are looked at.
+func (r *room) own(ctx context.Context, v *visit, t *playback.Timeline) (*playback.Timeline, *playback.Entry, error) {
+	var known *playback.Entry
+	var unread error
+	for i, tries := 0, 0; i < len(t.Entries) && (known != nil || tries < 8); i++ {
 		e := &t.Entries[i]
-		if e.Set == set {
+		if known != nil && e.Set == known.Set {
 			continue
 		}
-		set = e.Set
-		if err = r.Media.Check(ctx, e, &v.ses); err == nil {
-			return e, nil
+		err := r.Media.Check(ctx, e, &v.ses)
+		switch {
+		case err == nil:
+			known = e
+		case kvs.KindOf(err) != kvs.UnsupportedMedia: // gone or damaged; the next one has the same tracks mostly
+			unread, tries = err, tries+1
+		case i == 0:
+			return nil, nil, err
+		default:
+			return t.Until(i), known, unless(known, err)
 		}
 	}
-	return nil, err
+	return t, known, unless(known, unread)
+}
+
+// unless returns the error when there is no entry.
+func unless(known *playback.Entry, err error) error {
+	if known != nil {
+		return nil
+	}
+	return err
 }

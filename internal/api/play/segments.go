@@ -51,7 +51,7 @@ func (r *room) dashInit(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	e, err := r.own(ctx, v, t)
+	_, e, err := r.own(ctx, v, t)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (r *room) segment(ctx context.Context, v *visit, e *playback.Entry, track u
 	if err := r.Media.Check(ctx, e, &v.ses); err != nil {
 		return err
 	}
-	s, err := r.Media.Segment(ctx, e, track, kind, start)
+	s, err := r.Media.Segment(ctx, e, track, kind, start, v.session())
 	if err != nil {
 		return err
 	}
