@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,48 @@ func TestMemoryIsBounded(t *testing.T) {
 		checkUse(t, m, 40, 1)
 		m.Give(40)
 		checkUse(t, m, 0, 1)
+	})
+}
+
+// Who reads the media of one stream slowly keeps others of it waiting, and nobody else.
+func TestAStreamTakesHalfOfTheMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemory(100)
+		take := func(stream kvs.StreamID, n int64) error {
+			_, err := m.TakeFor(t.Context(), stream, n)
+			return err
+		}
+		if err := errors.Join(take(1, 30), take(1, 20)); err != nil {
+			t.Fatal(err)
+		}
+		refused := make(chan error)
+		go func() { refused <- take(1, 1) }()
+		synctest.Wait()
+		if err := take(2, 10); err != nil {
+			t.Errorf("another stream behind it: %v", err)
+		}
+		if err := <-refused; kvs.KindOf(err) != kvs.Unavailable {
+			t.Errorf("more than half: %v", err)
+		}
+		one := Held{Memory: m, Stream: 3}
+		if err := errors.Join(one.Set(t.Context(), 1), one.Set(t.Context(), 40)); err != nil {
+			t.Errorf("one that grows: %v", err)
+		}
+		checkUse(t, m, 100, 1)
+		go func() { refused <- take(4, 60) }() // alone it may be more than half
+		synctest.Wait()
+		time.AfterFunc(time.Second, func() { m.GiveFor(1, 50) })
+		time.AfterFunc(2*time.Second, func() { one.Close() })
+		if err := errors.Join(take(5, 1), <-refused); err != nil {
+			t.Errorf("two in turn: %v", err)
+		}
+		m.GiveFor(2, 10)
+		m.GiveFor(4, 60)
+		m.GiveFor(5, 1)
+		checkUse(t, m, 0, 1)
+		if len(m.streams) != 0 || m.waiting.Len() != 0 {
+			t.Error("something is left")
+		}
 	})
 }
 

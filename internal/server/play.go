@@ -49,7 +49,8 @@ func (s *Server) openPlayback() {
 		Archive: s.archive, Now: s.config.Now,
 		LivePause: s.livePause,
 	})
-	s.cutter = cut.New(cut.Options{Source: s.archive, Cache: int64(s.config.Playback.Cache), Memory: s.players})
+	s.cutter = cut.New(cut.Options{Source: s.archive, Cache: int64(s.config.Playback.Cache), Memory: s.players,
+		Share: ConsumerMemory(s.config) / 16}) // an eighth of the players' half
 }
 
 // forgetMedia drops the segments of a stream from memory.
@@ -137,8 +138,8 @@ func (s segments) Init(ctx context.Context, e *playback.Entry, track uint64) ([]
 	return s.Cutter.Init(ctx, e.Stored, track)
 }
 
-func (s segments) Segment(ctx context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis) (play.Segment, error) {
-	one, err := s.Cutter.Lend(ctx, e.Stored, track, kind, start)
+func (s segments) Segment(ctx context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis, viewer uint64) (play.Segment, error) {
+	one, err := s.Cutter.Lend(ctx, e.Stored, track, kind, start, cut.Viewer(viewer))
 	if err != nil { // not a nil *cut.Segment in an interface
 		return nil, err
 	}

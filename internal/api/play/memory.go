@@ -15,6 +15,9 @@ import (
 // seed hashes tokens: they are credentials, and not kept.
 var seed = maphash.MakeSeed()
 
+// session names the session of a visit in this process.
+func (v *visit) session() uint64 { return maphash.String(seed, v.token) }
+
 // young is a map that forgets what was not asked for since two times as many others came
 // as it has room for.
 type young[K comparable, V any] struct {
@@ -104,7 +107,7 @@ func (l *lastLists) keep(v *visit, k kept) {
 		return
 	}
 	k.at = v.now
-	key := listKey{maphash.String(seed, v.token), k.track}
+	key := listKey{v.session(), k.track}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all.put(key, k, entrySize*(1+len(k.t.Entries)), lastRoom)
@@ -118,7 +121,7 @@ func (l *lastLists) of(v *visit) (kept, bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	session := maphash.String(seed, v.token)
+	session := v.session()
 	k, ok := l.all.get(listKey{session, uint64(n)})
 	if !ok && n != 0 { // MPEG-TS has no tracks
 		k, ok = l.all.get(listKey{session, 0})

@@ -94,8 +94,8 @@ type counted struct {
 	open *int
 }
 
-func (c counted) Segment(ctx context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis) (Segment, error) {
-	s, err := c.Media.Segment(ctx, e, track, kind, start)
+func (c counted) Segment(ctx context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis, viewer uint64) (Segment, error) {
+	s, err := c.Media.Segment(ctx, e, track, kind, start, viewer)
 	*c.open++
 	return closing{s, c.open}, err
 }

@@ -40,8 +40,8 @@ type Media interface {
 	// Init returns the initialization segment of a track.
 	Init(ctx context.Context, e *playback.Entry, track uint64) ([]byte, error)
 	// Segment returns the media segment of a track, of all tracks for MPEG-TS. start is where
-	// the fragment begins for players.
-	Segment(ctx context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis) (Segment, error)
+	// the fragment begins for players. viewer names the session, which holds so much at a time.
+	Segment(ctx context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis, viewer uint64) (Segment, error)
 }
 
 // Segment is a media segment that is ready to be sent. It is a *cut.Segment.

@@ -129,7 +129,7 @@ func (c content) Reader() io.ReadSeeker { return strings.NewReader(string(c)) }
 func (c content) ETag() string          { return `"` + fmt.Sprint(len(c)) + `"` }
 func (c content) Close()                {}
 
-func (b *booth) Segment(_ context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis) (Segment, error) {
+func (b *booth) Segment(_ context.Context, e *playback.Entry, track uint64, kind playback.Container, start kvs.Millis, viewer uint64) (Segment, error) {
 	return content(fmt.Sprintf("fragment %d, track %d, container %d, from %d", e.Stored.Number.N, track, kind, start)), nil
 }
 
@@ -311,6 +311,67 @@ func TestFaultsOfTheRooms(t *testing.T) {
 	if log := b.log.String(); strings.Contains(log, "SessionToken") || !strings.Contains(log, "out of reach") {
 		t.Errorf("log: %s", log)
 	}
+}
+
+// A manifest ends in front of the first fragment that the session does not have: with other tracks, or
+// another resolution. Loaded nevertheless that is refused, and so is a list that begins with it.
+func TestAManifestEndsWhereTracksChange(t *testing.T) {
+	var changed, unread int64
+	b := newBoothWith(t, nil, func(o *Options) {
+		o.Board = numbered{o.Board}
+		o.Media = changing{o.Media, &changed, &unread}
+	})
+	manifest := "/dash/v1/getDASHManifest.mpd?SessionToken=" + token(func(s *playback.Session) { s.Kind = playback.DASH })
+	first := "/dash/v1/getMP4InitFragment.mp4" + manifest[strings.Index(manifest, "?"):] + "&TrackNumber=1"
+	for _, c := range []struct {
+		changed, unread int64 // set of the first fragment with other tracks, and of one whose header cannot be read
+		status          int
+		segments        int // of each track
+		static          bool
+	}{
+		{9, 9, 200, 3, false}, {2, 9, 200, 2, true}, {1, 9, 200, 1, true}, {0, 9, 400, 0, false},
+		{9, 0, 200, 3, false}, {2, 0, 200, 2, true}, {1, 0, 400, 0, false},
+	} {
+		changed, unread = c.changed, c.unread
+		w := b.ask("GET", manifest)
+		body := w.Body.String()
+		if w.Code != c.status || strings.Count(body, "<S ") != 2*c.segments || strings.Contains(body, `type="static"`) != c.static {
+			t.Errorf("%+v: %d %s", c, w.Code, body)
+		}
+		if c.static && !strings.Contains(body, fmt.Sprintf(`mediaPresentationDuration="PT%dS"`, 2*c.segments)) {
+			t.Errorf("%+v: %s", c, body)
+		}
+		if w := b.ask("GET", first); w.Code != c.status {
+			t.Errorf("%+v: the header: %d %s", c, w.Code, w.Body)
+		}
+	}
+}
+
+// numbered gives each fragment a codec set of its own.
+type numbered struct{ Board }
+
+func (n numbered) Timeline(ctx context.Context, s kvs.Stream, ses *playback.Session, now kvs.Millis) (*playback.Timeline, error) {
+	t, err := n.Board.Timeline(ctx, s, ses, now)
+	for i := range t.Entries {
+		t.Entries[i].Set = int64(i)
+	}
+	return t, err
+}
+
+// changing has other tracks from a set on.
+type changing struct {
+	Media
+	changed, unread *int64
+}
+
+func (c changing) Check(_ context.Context, e *playback.Entry, _ *playback.Session) error {
+	switch {
+	case e.Set == *c.unread:
+		return errors.New("damaged")
+	case e.Set >= *c.changed:
+		return codec.UnsupportedMedia("(track 1: V_MPEG4/ISO/AVC, with other private data than the session has)")
+	}
+	return nil
 }
 
 // Sessions have their rates each for itself.

@@ -140,7 +140,7 @@ func BenchmarkSegmentLent(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			got, err := c.Lend(b.Context(), k.Stored, 1, FMP4, begin)
+			got, err := c.Lend(b.Context(), k.Stored, 1, FMP4, begin, 0)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -26,8 +26,9 @@ type cache[V any] struct {
 	mu      sync.Mutex
 	room    int64
 	used    int64
+	kept    int64 // values
 	entries map[key]*entry[V]
-	order   list.List // of *entry[V], the last used in front; only what is made
+	order   list.List // of *entry[V], the last used in front; only what is kept and not pinned
 }
 
 type entry[V any] struct {
@@ -36,7 +37,11 @@ type entry[V any] struct {
 	value V
 	size  int64
 	err   error
-	place *list.Element // nil until it is made; guarded by the cache
+
+	// Guarded by the cache.
+	kept  bool          // it was made, and was not pushed out
+	pins  int           // how many need it where it is
+	place *list.Element // in order
 }
 
 var errPanic = errors.New("the maker of this value panicked")
@@ -57,8 +62,10 @@ func (c *cache[V]) get(ctx context.Context, k key, produce func(context.Context)
 		defer c.keep(e)
 		e.value, e.size, e.err = produce(context.WithoutCancel(ctx))
 		return e.value, e.err
-	case e.place != nil:
-		c.order.MoveToFront(e.place)
+	case e.kept:
+		if e.place != nil {
+			c.order.MoveToFront(e.place)
+		}
 		c.mu.Unlock()
 		return e.value, nil
 	}
@@ -84,11 +91,53 @@ func (c *cache[V]) keep(e *entry[V]) {
 		delete(c.entries, e.key)
 		return
 	}
-	e.place = c.order.PushFront(e)
-	for c.used += e.size; c.used > c.room; {
-		oldest := c.order.Remove(c.order.Back()).(*entry[V])
-		delete(c.entries, oldest.key)
-		c.used -= oldest.size
+	e.kept, e.place = true, c.order.PushFront(e)
+	c.kept, c.used = c.kept+1, c.used+e.size
+	c.evict()
+}
+
+// evict pushes out what was not used for the longest until the rest has room, or is pinned.
+// The caller holds mu.
+func (c *cache[V]) evict() {
+	for c.used > c.room && c.order.Len() > 0 {
+		c.drop(c.order.Back().Value.(*entry[V]))
+	}
+}
+
+// drop forgets a value that is kept. The caller holds mu.
+func (c *cache[V]) drop(e *entry[V]) {
+	delete(c.entries, e.key)
+	e.kept = false
+	c.kept, c.used = c.kept-1, c.used-e.size
+	if e.place != nil {
+		c.order.Remove(e.place)
+		e.place = nil
+	}
+}
+
+// pin keeps the value of k from being pushed out until [cache.unpin]. It returns nil when
+// none is kept.
+func (c *cache[V]) pin(k key) *entry[V] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[k]
+	if e == nil || !e.kept {
+		return nil
+	}
+	if e.pins++; e.place != nil {
+		c.order.Remove(e.place)
+		e.place = nil
+	}
+	return e
+}
+
+// unpin ends one pin. The value may have been forgotten meanwhile.
+func (c *cache[V]) unpin(e *entry[V]) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.pins--; e.pins == 0 && e.kept {
+		e.place = c.order.PushFront(e)
+		c.evict()
 	}
 }
 
@@ -97,13 +146,12 @@ func (c *cache[V]) forget(id kvs.StreamID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for k, e := range c.entries {
-		if k.stream != id {
-			continue
-		}
-		delete(c.entries, k)
-		if e.place != nil {
-			c.order.Remove(e.place)
-			c.used -= e.size
+		switch {
+		case k.stream != id:
+		case e.kept:
+			c.drop(e)
+		default:
+			delete(c.entries, k)
 		}
 	}
 }
@@ -112,5 +160,5 @@ func (c *cache[V]) forget(id kvs.StreamID) {
 func (c *cache[V]) held() (values, bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return int64(c.order.Len()), c.used
+	return c.kept, c.used
 }

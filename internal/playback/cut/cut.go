@@ -44,12 +44,15 @@ type Start = kvs.Millis
 type Options struct {
 	Source Source // needed
 
-	// Cache is how many bytes of segments are kept; 0 = 64 MiB, less = none. What is still being
-	// sent after it lost its place counts in Memory.
+	// Cache is how many bytes of segments are kept; 0 = 64 MiB, less = none. What is being
+	// sent keeps its place.
 	Cache int64
 
-	// Memory is what segments that are lent are taken from; nil = no bound.
+	// Memory is what segments that are lent and have no place in the cache are taken from; nil = no bound.
 	Memory Memory
+
+	// Share is how many bytes of segments one viewer may hold, if they are more than a few; 0 = no bound.
+	Share int64
 
 	// Work is how many bytes may be in memory for segments that are being cut, together;
 	// 0 = 256 MiB. A fragment that needs more is cut alone.
@@ -89,6 +92,7 @@ type Cutter struct {
 	most     int64 // of work for one
 	segments cache[*piece]
 	loans    loans
+	shares   shares
 	headers  cache[[]codec.Track]
 }
 
@@ -101,7 +105,8 @@ func New(o Options) *Cutter {
 		o.Work = defaultWork
 	}
 	c := &Cutter{source: o.Source, work: semaphore.NewWeighted(o.Work), most: o.Work}
-	c.segments.room, c.loans.memory = max(0, o.Cache), o.Memory
+	c.segments.room, c.shares.most = max(0, o.Cache), o.Share
+	c.loans.memory, c.loans.cache = o.Memory, &c.segments
 	c.headers.room = headerRoom
 	return c
 }
