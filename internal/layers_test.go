@@ -73,6 +73,7 @@ var floors = map[string]floor{
 	"internal/archive/archivetest": state1,
 	"internal/iam":                 state1,
 	"internal/iam/directory":       state1,
+	"internal/iam/temporary":       state1,
 	"internal/quota":               state1,
 	"internal/rejection":           state1,
 	"internal/certs":               state1,

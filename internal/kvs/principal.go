@@ -33,6 +33,7 @@ type Principal struct {
 	SessionPolicies []string          // hashes of the session policies; nil = none
 
 	Issued, Expires Millis // of temporary credentials; 0 otherwise
+	Parent          string // access key that temporary credentials were made with, which they end with; "" of roles
 
 	Thing, Certificate, ThingType string // of credentials that a device certificate got
 }
