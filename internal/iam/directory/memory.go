@@ -32,6 +32,8 @@ type entryKey struct {
 // entry is what is known of a principal. It never changes.
 type entry struct {
 	set       *policy.Set
+	name      string // of the user or role
+	path      string
 	tags      map[string]string
 	notBefore kvs.Millis
 	disabled  bool // the account is

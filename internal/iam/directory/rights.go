@@ -33,6 +33,17 @@ func (d *Directory) PrincipalTags(ctx context.Context, p kvs.Principal) (map[str
 	return e.tags, nil
 }
 
+// Named returns the name and the path that a principal's user or role has now; of the
+// principal account, kind, unique id and session policies must be known. NotFound as of
+// [Directory.Rights].
+func (d *Directory) Named(ctx context.Context, p kvs.Principal) (name, path string, err error) {
+	e, err := d.entry(ctx, p)
+	if err != nil {
+		return "", "", err
+	}
+	return e.name, e.path, nil
+}
+
 // Valid says whether credentials are still good: user or role are there, the account is
 // enabled, and temporary ones were neither revoked nor ended. The kind is NotFound when
 // they are not; other kinds mean that it could not be found out.
@@ -87,7 +98,7 @@ type loader struct {
 // The statements of a load. Those about groups find nothing for a role.
 const (
 	accountFacts = "SELECT disabled, boundary FROM account WHERE id = $1"
-	ownFacts     = "SELECT kind, name, boundary, not_before FROM entity WHERE id = $1 AND account = $2"
+	ownFacts     = "SELECT kind, name, path, boundary, not_before FROM entity WHERE id = $1 AND account = $2"
 	inlineTexts  = `SELECT 0, '', name, text FROM inline_policy WHERE owner = $1
 		UNION ALL SELECT 1, g.name, i.name, i.text FROM membership m JOIN inline_policy i ON i.owner = m.grp JOIN entity g ON g.id = m.grp WHERE m.member = $1
 		ORDER BY 1, 2, 3`
@@ -129,8 +140,9 @@ func (l *loader) principal() error {
 		return nil
 	}
 	var kind OwnerKind
-	var name, boundary string
-	err := l.tx.QueryRow(ownFacts, l.key.id, string(l.key.account)).Scan(&kind, &name, &boundary, &l.entry.notBefore)
+	var boundary string
+	e := l.entry
+	err := l.tx.QueryRow(ownFacts, l.key.id, string(l.key.account)).Scan(&kind, &e.name, &e.path, &boundary, &e.notBefore)
 	want := map[kvs.PrincipalKind]OwnerKind{kvs.UserPrincipal: UserOwner, kvs.RolePrincipal: RoleOwner}[l.key.kind]
 	if errors.Is(err, sql.ErrNoRows) || err == nil && kind != want {
 		return unknown(want, l.key.id)
@@ -145,7 +157,7 @@ func (l *loader) principal() error {
 		}
 		l.entry.set.Boundary = &bound
 	}
-	if err := l.identity(string(kind) + "/" + name); err != nil {
+	if err := l.identity(string(kind) + "/" + e.name); err != nil {
 		return err
 	}
 	tags, err := allTags(l.tx, l.key.id)

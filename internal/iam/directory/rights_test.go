@@ -78,6 +78,16 @@ func TestSessionsOfARole(t *testing.T) {
 	}
 	ok(t, h.DeleteRole(h.ctx, home, "viewer"))
 	fails(t, h.Valid(h.ctx, s), kvs.NotFound, "cannot be found")
+	again, err := h.CreateRole(h.ctx, home, Role{Name: "night", Path: "/shifts/", Trust: `{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}`})
+	ok(t, err)
+	p := kvs.Principal{Account: home, Kind: kvs.RolePrincipal, ID: again.ID}
+	if name, path, err := h.Named(h.ctx, p); name != "night" || path != "/shifts/" || err != nil {
+		t.Errorf("%s %s, %v", path, name, err)
+	}
+	p.Account = guest
+	if name, _, err := h.Named(h.ctx, p); kvs.KindOf(err) != kvs.NotFound {
+		t.Errorf("a role of another account: %s, %v", name, err)
+	}
 }
 
 // TestRootOfAnAccount may do everything inside the account's boundary.
