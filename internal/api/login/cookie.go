@@ -1,12 +1,16 @@
 package login
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/internal/kvs"
 )
 
 // CookieName is the name of the session cookie. Browsers take a name with this prefix only
@@ -36,11 +40,13 @@ func (d *Door) csrf(id string) string {
 	return base64.RawURLEncoding.EncodeToString(d.mark("login csrf", id))
 }
 
-// setCookie gives the browser a session: id, token and mark, with dots between.
+// setCookie gives the browser a session: id, token, end and mark, with dots between. The end
+// may come before the token's.
 func (d *Door) setCookie(a *answer, s Session) {
-	mark := base64.RawURLEncoding.EncodeToString(d.mark("login cookie", s.ID, s.Token))
+	end := strconv.FormatInt(s.Expires.Unix(), 10)
+	mark := base64.RawURLEncoding.EncodeToString(d.mark("login cookie", s.ID, s.Token, end))
 	age := int(s.Expires.Sub(d.o.Now()) / time.Second)
-	http.SetCookie(a.w, cookie(CookieName, s.ID+"."+s.Token+"."+mark, max(age, 1), http.SameSiteStrictMode))
+	http.SetCookie(a.w, cookie(CookieName, strings.Join([]string{s.ID, s.Token, end, mark}, "."), max(age, 1), http.SameSiteStrictMode))
 }
 
 // cookie makes one as its prefix demands; a negative age removes it.
@@ -48,22 +54,29 @@ func cookie(name, value string, age int, site http.SameSite) *http.Cookie {
 	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: age, Secure: true, HttpOnly: true, SameSite: site}
 }
 
-// readCookie returns the session of a request. present is false when there is no cookie; ok
-// is false when it is none that this door made, or there are several.
-func (d *Door) readCookie(r *http.Request) (id, token string, present, ok bool) {
+// readCookie returns the session of a request. found is false when there is no cookie; ok is
+// false when it is none that this door made, or there are several.
+func (d *Door) readCookie(r *http.Request) (s Session, found, ok bool) {
 	all := r.CookiesNamed(CookieName)
 	if len(all) == 0 {
-		return "", "", false, false
+		return s, false, false
 	}
-	value := all[0].Value
-	i, j := strings.IndexByte(value, '.'), strings.LastIndexByte(value, '.')
-	if len(all) > 1 || len(value) > maxCookie || i < 0 || i == j {
-		return "", "", true, false
+	parts := strings.Split(all[0].Value, ".")
+	if len(all) > 1 || len(all[0].Value) > maxCookie || len(parts) != 4 {
+		return s, true, false
 	}
-	id, token = value[:i], value[i+1:j]
-	mark, err := base64.RawURLEncoding.Strict().DecodeString(value[j+1:])
-	if err != nil || !hmac.Equal(mark, d.mark("login cookie", id, token)) {
-		return "", "", true, false
+	mark, err := base64.RawURLEncoding.Strict().DecodeString(parts[3])
+	if err != nil || !hmac.Equal(mark, d.mark("login cookie", parts[:3]...)) {
+		return s, true, false
 	}
-	return id, token, true, true
+	end, err := strconv.ParseInt(parts[2], 10, 64)
+	return Session{ID: parts[0], Token: parts[1], Expires: time.Unix(end, 0)}, true, err == nil
+}
+
+// resume returns who a session stands for.
+func (d *Door) resume(ctx context.Context, s Session) (kvs.Principal, error) {
+	if !d.o.Now().Before(s.Expires) {
+		return kvs.Principal{}, kvs.Errorf(kvs.Expired, "The session has ended: log in again.")
+	}
+	return d.o.Sessions.Resume(ctx, s.ID, s.Token)
 }

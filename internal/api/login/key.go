@@ -44,12 +44,25 @@ func (d *Door) byKey(ctx context.Context, a *answer, r *http.Request) error {
 		return err
 	}
 	attempt.succeeded()
-	s, err := d.o.Sessions.Begin(ctx, p, d.o.Life)
+	s, err := d.begin(ctx, p, in)
 	if err != nil {
 		return visible(err)
 	}
 	d.welcome(ctx, a, r, "access key", p, s)
-	return a.json(http.StatusOK, d.shown(p, s.ID, s.Expires))
+	return a.json(http.StatusOK, d.shown(p, s))
+}
+
+// begin makes a session for who proved to have the credentials. Those of temporary ones are
+// the session itself, for as long: what revokes them ends it, and a logout ends them.
+func (d *Door) begin(ctx context.Context, p kvs.Principal, in credentials) (Session, error) {
+	if !p.Temporary() {
+		return d.o.Sessions.Begin(ctx, p, d.o.Life)
+	}
+	s := Session{ID: in.AccessKeyID, Token: in.SessionToken, Expires: d.o.Now().Add(d.o.Life)}
+	if end := p.Expires.Time(); end.Before(s.Expires) {
+		s.Expires = end
+	}
+	return s, nil
 }
 
 // check compares the secret. Whether there is such a key takes no other time to say than

@@ -33,7 +33,8 @@ type Identifier interface {
 
 // Sessions makes and ends the sessions that cookies carry.
 type Sessions interface {
-	// Begin makes a session of a principal that lasts so long at most.
+	// Begin makes a session of a principal that lasts so long at most. It is not asked for
+	// temporary credentials.
 	Begin(ctx context.Context, p kvs.Principal, life time.Duration) (Session, error)
 	// Resume returns who a session stands for now. It fails with a kind that callers may see
 	// when it has ended, for whatever reason.
@@ -42,7 +43,7 @@ type Sessions interface {
 	End(ctx context.Context, p kvs.Principal) error
 }
 
-// Session is one that was just made.
+// Session is what a cookie carries.
 type Session struct {
 	ID, Token string // the access key id of temporary credentials and their session token
 	Expires   time.Time

@@ -62,6 +62,9 @@ func newHouse(t *testing.T, o OIDC) *house {
 }
 
 func (h *house) Identify(_ context.Context, key, token string) (kvs.Principal, string, bool, error) {
+	if p, ok := h.open[key]; ok && token == "Cisealed-token~" {
+		return p, goodSecret, true, h.fail
+	}
 	if key != goodKey || token != "" {
 		return kvs.Principal{}, "", false, h.fail
 	}
@@ -270,19 +273,21 @@ func TestRefusedVisitors(t *testing.T) {
 	swap := func(value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Cookie", CookieName+"="+value) }
 	}
-	id, rest, _ := strings.Cut(c.Value, ".")
+	parts := strings.Split(c.Value, ".")
+	id, rest := parts[0], strings.Join(parts[1:], ".")
 	for name, change := range map[string]func(*http.Request){
-		"no header":              func(r *http.Request) { r.Header.Del(CSRFHeader) },
-		"another session's":      func(r *http.Request) { r.Header.Set(CSRFHeader, otherCSRF) },
-		"two headers":            func(r *http.Request) { r.Header.Add(CSRFHeader, csrf) },
-		"another site":           func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
-		"another site's script":  func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
-		"another id":             swap("ASIA1." + rest),
-		"a token without mark":   swap(id + ".Cisealed-token~"),
-		"a token and its mark's": swap(id + ".Cisealed-token~.AAAA"),
-		"no token":               swap("x"),
-		"too long":               swap(strings.Repeat("x.", 4096)),
-		"two cookies":            func(r *http.Request) { r.AddCookie(other) },
+		"no header":             func(r *http.Request) { r.Header.Del(CSRFHeader) },
+		"another session's":     func(r *http.Request) { r.Header.Set(CSRFHeader, otherCSRF) },
+		"two headers":           func(r *http.Request) { r.Header.Add(CSRFHeader, csrf) },
+		"another site":          func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
+		"another site's script": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"another id":            swap("ASIA1." + rest),
+		"a token without mark":  swap(id + ".Cisealed-token~"),
+		"another mark":          swap(id + ".Cisealed-token~." + parts[2] + ".AAAA"),
+		"a later end":           swap(id + ".Cisealed-token~.9999999999." + parts[3]),
+		"no token":              swap("x"),
+		"too long":              swap(strings.Repeat("x.", 4096)),
+		"two cookies":           func(r *http.Request) { r.AddCookie(other) },
 	} {
 		r := withCSRF(request("POST", "/listStreams", "{}", c), csrf)
 		change(r)
@@ -294,11 +299,37 @@ func TestRefusedVisitors(t *testing.T) {
 		t.Errorf("no cookie: %v %v", present, err)
 	}
 	h.now = h.now.Add(time.Hour)
-	if _, _, err := h.Login(t.Context(), withCSRF(request("POST", "/listStreams", "{}", c), csrf)); kvs.KindOf(err) != kvs.Denied {
+	if _, _, err := h.Login(t.Context(), withCSRF(request("POST", "/listStreams", "{}", c), csrf)); kvs.KindOf(err) != kvs.Expired {
 		t.Errorf("an hour later: %v", err)
 	}
 	if resp := h.ask(request("GET", "/login/session", "", c), nil); resp.StatusCode != 401 || given(resp, CookieName).MaxAge >= 0 {
 		t.Errorf("session an hour later: %d", resp.StatusCode)
+	}
+}
+
+// Temporary credentials are a session themselves, for an hour at most and no longer than they
+// last; a session token in a cookie is worth nothing by itself.
+func TestLoginWithTemporaryCredentials(t *testing.T) {
+	for life, want := range map[time.Duration]int{12 * time.Hour: 3600, time.Minute: 60} {
+		h := newHouse(t, OIDC{})
+		s, err := h.Begin(t.Context(), kvs.Principal{Kind: kvs.RolePrincipal, Name: "viewer"}, life)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := `{"AccessKeyId":"` + s.ID + `","SecretAccessKey":"` + goodSecret + `","SessionToken":"` + s.Token + `"}`
+		resp := h.ask(request("POST", "/login/key", body), nil)
+		c := given(resp, CookieName)
+		if c == nil || c.MaxAge != want || !strings.HasPrefix(c.Value, s.ID+"."+s.Token+".") || len(h.open) != 1 {
+			t.Fatalf("%d, %+v", resp.StatusCode, c)
+		}
+		call := withCSRF(request("POST", "/listStreams", "{}", c), told(t, resp).CSRF)
+		if p, _, err := h.Login(t.Context(), call); err != nil || p.Name != "viewer" {
+			t.Errorf("%+v, %v", p, err)
+		}
+		h.now = h.now.Add(time.Duration(want) * time.Second)
+		if _, _, err := h.Login(t.Context(), call); err == nil {
+			t.Error("the session goes on")
+		}
 	}
 }
 
@@ -345,8 +376,8 @@ func FuzzCookie(f *testing.F) {
 	f.Add("")
 	f.Fuzz(func(t *testing.T, value string) {
 		r := &http.Request{Header: http.Header{"Cookie": {CookieName + "=" + value}}, TLS: &tls.ConnectionState{}}
-		if id, token, _, ok := d.readCookie(r); ok {
-			t.Errorf("%q is taken for %s %s", value, id, token)
+		if s, _, ok := d.readCookie(r); ok {
+			t.Errorf("%q is taken for %+v", value, s)
 		}
 	})
 }

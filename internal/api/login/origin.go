@@ -16,7 +16,7 @@ import (
 // false when there is no cookie. An error of kind Denied says that the call does not come from
 // a page of ours or that the session was ended, one of kind Expired that its time is over.
 func (d *Door) Login(ctx context.Context, r *http.Request) (p kvs.Principal, found bool, err error) {
-	id, token, found, ok := d.readCookie(r)
+	s, found, ok := d.readCookie(r)
 	if !found {
 		return p, false, nil
 	}
@@ -26,10 +26,10 @@ func (d *Door) Login(ctx context.Context, r *http.Request) (p kvs.Principal, fou
 	if err := d.fromOurs(r); err != nil {
 		return p, true, kvs.Errorf(kvs.Denied, "%s", err.Error())
 	}
-	if err := d.checkCSRF(r, id); err != nil {
+	if err := d.checkCSRF(r, s.ID); err != nil {
 		return p, true, kvs.Errorf(kvs.Denied, "%s", err.Error())
 	}
-	p, err = d.o.Sessions.Resume(ctx, id, token)
+	p, err = d.resume(ctx, s)
 	return p, true, err
 }
 
