@@ -65,6 +65,7 @@ var floors = map[string]floor{
 	"internal/spelling":            bytes0,
 	"internal/iam/naming":          bytes0,
 	"internal/iam/trust":           bytes0,
+	"internal/permission":          bytes0,
 
 	"internal/catalog":             state1,
 	"internal/live":                state1,
@@ -80,6 +81,7 @@ var floors = map[string]floor{
 	"internal/sessions":            state1,
 	"internal/seal":                state1,
 
+	"internal/authority":     work2,
 	"internal/ingest":        work2,
 	"internal/ingest/lint":   work2,
 	"internal/keep":          work2,

@@ -130,10 +130,20 @@ func openToPages(h http.Header) {
 const exposedMedia = exposed + ", Accept-Ranges, Age, Content-Encoding, Content-Length, Content-Range, ETag"
 
 // Trust says whose stream the call of an action is about, after its permission was
-// found good.
-func (c *Call) Trust(ctx context.Context, s kvs.Stream) {
+// found good; the zero stream is one that is gone. It returns an error of kind Denied when
+// the policy of the listener, or the boundary of the stream's account, forbids the action
+// all the same.
+func (c *Call) Trust(ctx context.Context, s kvs.Stream) error {
 	c.Stream = s
 	c.front.o.Trusted(ctx)
+	if s.ID == 0 {
+		return nil
+	}
+	c.Principal = kvs.Principal{Account: s.Account} // anonymous
+	ask := c.question(videoAction(c.Operation.Name))
+	about(ask, &c.Stream)
+	ask.Shown = s.Name
+	return c.front.o.Authorizer.Authorize(ctx, ask)
 }
 
 // Turn takes one of the requests that a playback session may make in a second. It returns

@@ -22,7 +22,9 @@ func gate(t *testing.T, h *house, serve func(c *Call) error) *httptest.Server {
 		if c.Request.URL.RawQuery != "Token=good" {
 			return kvs.Errorf(kvs.Denied, "The token is invalid.")
 		}
-		c.Trust(ctx, yard)
+		if err := c.Trust(ctx, yard); err != nil {
+			return err
+		}
 		return serve(c)
 	}}))
 	t.Cleanup(s.Close)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/fault"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
@@ -29,6 +30,9 @@ type Call struct {
 	Stream    kvs.Stream // what the route's target names
 
 	front    *Front
+	region   string // of the signature's scope, "" = not signed
+	ask      authority.Ask
+	span     func(*Call) (Span, bool) // nil = the call is about no range of time
 	session  *sessions.Session
 	limits   *quota.Book
 	limit    *quota.Operation

@@ -3,7 +3,8 @@ package api
 import "net/http"
 
 // exposed are the answer headers that scripts in browsers may read.
-const exposed = "x-amzn-RequestId, x-amzn-ErrorType, x-amz-RequestId, x-amz-ErrorType, Content-Type, Date"
+const exposed = "x-amzn-RequestId, x-amzn-ErrorType, x-amz-RequestId, x-amz-ErrorType, " +
+	"x-millrace-authorization-message, Content-Type, Date"
 
 // setCommonHeaders sets what every answer carries. The C producer compares the name
 // of the request id with case (wire-media section 9.1), so the names are written past

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/sigv4"
@@ -105,6 +106,7 @@ func (c *Call) fail(err error) {
 	h := c.Writer.Header()
 	h["x-amzn-ErrorType"] = []string{r.name}
 	h["x-amz-ErrorType"] = []string{r.name}
+	showDecision(h, err)
 	if r.status == http.StatusServiceUnavailable && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", retryAfter)
 	}
@@ -120,6 +122,17 @@ func (c *Call) fail(err error) {
 		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
 	c.write(r.status, body)
+}
+
+// decisionHeader carries the sealed decision behind a denial; what opens it is
+// sts:DecodeAuthorizationMessage.
+const decisionHeader = "x-millrace-authorization-message"
+
+// showDecision adds what is known of a denial.
+func showDecision(h http.Header, err error) {
+	if d, ok := errors.AsType[*authority.Denial](err); ok && d.Sealed != "" {
+		h.Set(decisionHeader, d.Sealed)
+	}
 }
 
 // retryAfter is after how many seconds a caller should come again who was told that

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -35,25 +36,15 @@ type Streams interface {
 	ByARN(ctx context.Context, account kvs.AccountID, arn kvs.ARN) (kvs.Stream, error)
 }
 
-// Keys finds the secret behind an access key. found is false when nobody has the key
-// or it is disabled.
-type Keys interface {
-	Secret(ctx context.Context, accessKey string) (p kvs.Principal, secret string, found bool, err error)
-}
-
-// Authorizer says whether a principal may do something; nil means yes, an error of
-// kind Denied means no.
-type Authorizer interface {
-	Authorize(ctx context.Context, p kvs.Principal, a kvs.Action, resource string) error
-}
-
-// Options are what a Front is made of. All fields are needed but Queries, Now and Sessions.
+// Options are what a Front is made of. All fields are needed but Now, Sessions and those
+// that say what nil means.
 type Options struct {
 	Streams    Streams
-	Keys       Keys
+	Region     string // of the ARNs of new streams
+	Identifier Identifier
 	Authorizer Authorizer
-	Rules      func() sigv4.Rules // asked for each call
-	Queries    []QueryService     // services of the Query protocol
+	Rules      func() sigv4.Rules // asked for each call; the front names the services
+	Queries    []QueryService     // services of the Query protocol; nil = none
 	Limits     *quota.Book
 	Sessions   *sessions.Registry // shows long calls; nil = nowhere
 	Metrics    *metrics.Set
@@ -62,6 +53,13 @@ type Options struct {
 
 	// Faults chooses what goes wrong on a development server; nil = nothing.
 	Faults *fault.Plan
+
+	// Logins finds who logged in with a browser; nil = nobody can.
+	Logins Logins
+
+	// Proxies are the networks whose X-Forwarded-For is believed, asked for each call; nil =
+	// none.
+	Proxies func() []netip.Prefix
 
 	// Trusted is told of every request whose signature was right; nil = nobody asks.
 	Trusted func(ctx context.Context)
@@ -91,6 +89,9 @@ func New(o Options, routes ...Route) *Front {
 	}
 	if o.Trusted == nil {
 		o.Trusted = func(context.Context) {}
+	}
+	if o.Proxies == nil {
+		o.Proxies = func() []netip.Prefix { return nil }
 	}
 	f := &Front{o: o, routes: map[*wire.Operation]Route{}, limits: map[*wire.Operation]*quota.Operation{}, own: map[string]*wire.Operation{},
 		queries: queryServices(o.Queries)}
@@ -199,26 +200,6 @@ func (f *Front) handle(ctx context.Context, c *Call) error {
 		return c.answerOwn(out)
 	}
 	return c.answer(out)
-}
-
-// authorize finds the stream that the call is about and asks whether the caller may.
-// For a stream that is not there the answer is the same whoever asks.
-func (f *Front) authorize(ctx context.Context, c *Call, route Route) error {
-	resource := "*"
-	if route.Target != nil {
-		t, err := route.Target(c)
-		if err != nil {
-			return err
-		}
-		if !route.Own || t != (Target{}) { // our own may be about one stream or all
-			if c.Stream, err = f.resolve(ctx, c.Principal.Account, t); err != nil {
-				c.Note(slog.String("asked", t.String()))
-				return err
-			}
-			resource = c.Stream.ARN().String()
-		}
-	}
-	return f.o.Authorizer.Authorize(ctx, c.Principal, route.action(), resource)
 }
 
 // readBody reads the JSON body; that of PutMedia is media and stays unread.

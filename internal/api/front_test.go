@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/quota"
@@ -79,12 +80,17 @@ func (h *house) ByARN(_ context.Context, a kvs.AccountID, arn kvs.ARN) (kvs.Stre
 	return yard, nil
 }
 
-func (h *house) Secret(_ context.Context, key string) (kvs.Principal, string, bool, error) {
+func (h *house) Identify(_ context.Context, key, token string) (kvs.Principal, string, bool, error) {
 	secret, ok := h.keys[key]
-	return kvs.Principal{Account: account, ARN: "arn:aws:iam::" + string(account) + ":root", AccessKey: key}, secret, ok, h.fail
+	return kvs.Principal{Account: account, ARN: "arn:aws:iam::" + string(account) + ":root", AccessKey: key}, secret, ok && token == "", h.fail
 }
 
-func (h *house) Authorize(context.Context, kvs.Principal, kvs.Action, string) error { return h.deny }
+func (h *house) Still(_ context.Context, p *kvs.Principal) (bool, error) {
+	_, ok := h.keys[p.AccessKey]
+	return ok, h.fail
+}
+
+func (h *house) Authorize(context.Context, *authority.Ask) error { return h.deny }
 
 func newHouse(t testing.TB, limits map[string]string, routes ...Route) *house {
 	h := &house{t: t, keys: map[string]string{caller.AccessKey: caller.Secret}}
@@ -92,9 +98,9 @@ func newHouse(t testing.TB, limits map[string]string, routes ...Route) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.front = New(Options{Streams: h, Keys: h, Authorizer: h, Metrics: metrics.New(), Limits: book,
+	h.front = New(Options{Streams: h, Region: "us-east-1", Identifier: h, Authorizer: h, Metrics: metrics.New(), Limits: book,
 		Rules: func() sigv4.Rules {
-			return sigv4.Rules{Regions: []string{"us-east-1"}, Services: []string{"kinesisvideo"}}
+			return sigv4.Rules{Regions: []string{"us-east-1"}}
 		},
 		Logger: slog.New(slog.NewTextHandler(&h.log, nil)),
 	}, routes...)

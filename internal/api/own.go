@@ -70,8 +70,10 @@ func (r Route) action() kvs.Action {
 	if r.Own {
 		return kvs.Action("millrace:" + r.Operation)
 	}
-	return kvs.Action("kinesisvideo:" + r.Operation)
+	return videoAction(r.Operation)
 }
+
+func videoAction(operation string) kvs.Action { return kvs.Action(videoService + ":" + operation) }
 
 // Body is the JSON body of the call, as it came. It must not be changed.
 func (c *Call) Body() []byte { return c.body }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -75,8 +76,8 @@ type asked struct {
 	actions, resources []string
 }
 
-func (a *asked) Authorize(_ context.Context, _ kvs.Principal, action kvs.Action, resource string) error {
-	a.actions, a.resources = append(a.actions, string(action)), append(a.resources, resource)
+func (a *asked) Authorize(_ context.Context, ask *authority.Ask) error {
+	a.actions, a.resources = append(a.actions, string(ask.Action)), append(a.resources, ask.Resource)
 	return a.deny
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/policy"
 	"github.com/millrace/millrace/internal/query"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/wire"
@@ -181,7 +182,9 @@ func (f *Front) authorizeQuery(ctx context.Context, c *Call, a queryAction, form
 			return err
 		}
 	}
-	return f.o.Authorizer.Authorize(ctx, c.Principal, kvs.Action(a.operation.Name), t.Resource)
+	ask := c.question(kvs.Action(a.operation.Name))
+	ask.Resource, ask.Shown, ask.Keys = t.Resource, t.Shown, policy.MapKeys(t.Keys)
+	return f.o.Authorizer.Authorize(ctx, ask)
 }
 
 // failQuery answers with an error.
@@ -194,6 +197,7 @@ func (c *Call) failQuery(err error) {
 	if c.body == nil { // as in [Call.fail]
 		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
+	showDecision(c.Writer.Header(), err)
 	if fault.Status == http.StatusServiceUnavailable {
 		c.Writer.Header().Set("Retry-After", retryAfter)
 	}

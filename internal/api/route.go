@@ -20,6 +20,10 @@ type Route struct {
 	// operation of our own may name none.
 	Target func(c *Call) (Target, error)
 
+	// Span says which range of time the call asks for, and false when it asks for none; nil =
+	// it never does. It is asked once the stream is known, if a policy is about the range.
+	Span func(c *Call) (Span, bool)
+
 	// Call does the work and returns the output, or streams it (see [Call.Begin]).
 	Call func(ctx context.Context, c *Call) (any, error)
 }

@@ -50,6 +50,11 @@ func (c *Config) check() (wrong Mistakes) {
 	wrong = append(wrong, c.TLS.checkACME(c.HTTPS+c.Play)...)
 	wrong = append(wrong, c.Keys.check()...)
 	wrong = append(wrong, c.Login.check()...)
+	wrong = append(wrong, c.checkPolicies()...)
+	for _, text := range c.TrustedProxies {
+		_, err := parseProxy(text)
+		add("trusted_proxies", err)
+	}
 	if b := int64(c.Memory.Budget); b != 0 && b < 128<<20 {
 		add("memory.budget", fmt.Errorf("%d bytes are too few: a fragment may have 50 MB, give at least 128MiB", b))
 	}

@@ -29,16 +29,19 @@ type Config struct {
 	Limits   map[string]string `yaml:"limits"`
 	Regions  []string          `yaml:"regions"` // regions that signatures may name; the first is in ARNs
 	Account  string            `yaml:"account"` // account made at the first start, "" = a random number
-	TLS      TLS               `yaml:"tls"`
-	Log      Log               `yaml:"log"`
-	Memory   Memory            `yaml:"memory"`
-	Archive  Archive           `yaml:"archive"`
-	Keys     Keys              `yaml:"keys"`
-	GetMedia GetMedia          `yaml:"get_media"`
-	Playback Playback          `yaml:"playback"`
-	Login    Login             `yaml:"login"`
-	Shutdown time.Duration     `yaml:"shutdown"` // how long sessions may take to end
-	Clock    time.Duration     `yaml:"clock"`    // allowed distance of a signature's time
+	Policies Policies          `yaml:"policies"`
+	// TrustedProxies are addresses and networks whose X-Forwarded-For is believed.
+	TrustedProxies []string      `yaml:"trusted_proxies"`
+	TLS            TLS           `yaml:"tls"`
+	Log            Log           `yaml:"log"`
+	Memory         Memory        `yaml:"memory"`
+	Archive        Archive       `yaml:"archive"`
+	Keys           Keys          `yaml:"keys"`
+	GetMedia       GetMedia      `yaml:"get_media"`
+	Playback       Playback      `yaml:"playback"`
+	Login          Login         `yaml:"login"`
+	Shutdown       time.Duration `yaml:"shutdown"` // how long sessions may take to end
+	Clock          time.Duration `yaml:"clock"`    // allowed distance of a signature's time
 
 	Dev bool `yaml:"-"` // loopback only, fixed keys, a demo stream; a flag, never a setting
 

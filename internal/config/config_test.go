@@ -28,7 +28,7 @@ func TestFileShowsEveryDefault(t *testing.T) {
 	}
 	want := Default()
 	want.TLS.Names, want.TLS.ACME.Domains = []string{}, []string{}
-	want.Limits = map[string]string{}
+	want.Limits, want.TrustedProxies = map[string]string{}, []string{}
 	want.Keys = Keys{Files: map[string]string{}, Disabled: []string{}}
 	want.Login.OIDC.Roles = []string{}
 	if d := cmp.Diff(want, got); d != "" {

@@ -49,6 +49,9 @@ func TestShownSettingsAreSettings(t *testing.T) {
 		if len(c.Login.OIDC.Roles) == 0 {
 			c.Login.OIDC.Roles = nil
 		}
+		if len(c.TrustedProxies) == 0 {
+			c.TrustedProxies = nil
+		}
 	}
 	if d := cmp.Diff(want, back.Config); d != "" {
 		t.Error(d)

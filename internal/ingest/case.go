@@ -49,6 +49,9 @@ var (
 		"The session is older than a PutMedia session may become.",
 		"Nothing is lost: connect again. SDKs rotate before that (kvssink `rotation-period`, below 2700 s).").
 		by(quota.PutSessionAge.Name)
+	revoked = newCase("rights-lost", MaxConnectionDuration,
+		"The producer may not send to the stream any more: its access key was disabled, its user, role or session is gone or revoked, or a policy changed.",
+		"What was stored before is kept. The producer connects again and is told why it is refused; the server's log has both calls with their key.")
 	notGreater = newCase("timecode-not-greater", TimecodeNotGreater,
 		"A cluster's timecode is not greater than that of the cluster before it in the same session.",
 		"Timecodes of clusters must grow. The clock of the camera stepped back, a file was looped, or two inputs were joined: begin a new session there. kvssink: with `use-original-pts=true` the source must not restart its timestamps; use `absolute-fragment-times=true`. ffmpeg: `-fflags +genpts`, or `-use_wallclock_as_timestamps 1` for cameras whose timestamps jump.")

@@ -185,6 +185,8 @@ func (s *session) diagnose(ctx context.Context, err error) *Fault {
 			return f
 		}
 		switch {
+		case kvs.KindOf(cause) == kvs.Denied:
+			return fault(revoked, "the session was ended: %v", cause).because(cause)
 		case errors.Is(cause, errDisplaced):
 			return fault(displaced, "the session was ended: %v", cause).because(cause).quietly()
 		case errors.Is(cause, context.Canceled): // nobody gave another reason: the request ended

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/millrace/millrace/internal/api/media"
 	"github.com/millrace/millrace/internal/api/video"
 	"github.com/millrace/millrace/internal/api/watch"
+	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/kvs"
@@ -50,7 +52,7 @@ func (s *Server) openFront(context.Context) error {
 	})...)
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
 	s.front = api.New(api.Options{
-		Streams: s.catalog, Keys: accessKeys{s.keys}, Authorizer: rights{}, Rules: s.rules,
+		Streams: s.catalog, Region: s.config.Regions[0], Identifier: identifier{s.keys}, Authorizer: rights{}, Rules: s.rules, Proxies: s.proxies,
 		Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
 	s.play = s.front.Bearer(s.playActions()...)
@@ -73,17 +75,31 @@ var forRoot = map[kvs.Action]bool{
 }
 
 // Authorize refuses with the kind Denied.
-func (rights) Authorize(_ context.Context, p kvs.Principal, a kvs.Action, _ string) error {
+func (rights) Authorize(_ context.Context, ask *authority.Ask) error {
+	p, a := ask.Principal, ask.Action
 	if p.Root || !forRoot[a] {
 		return nil
 	}
 	return kvs.Errorf(kvs.Denied, "Access key %s may not call %s: only the root key of the server may.", p.AccessKey, a.Operation())
 }
 
-// accessKeys shows the stored keys to the front: a disabled key is as good as none.
-type accessKeys struct{ *iam.Store }
+// identifier shows the stored keys to the front: a disabled key is as good as none.
+type identifier struct{ *iam.Store }
 
-func (k accessKeys) Secret(ctx context.Context, accessKey string) (kvs.Principal, string, bool, error) {
+// Still implements [api.Identifier].
+func (k identifier) Still(ctx context.Context, p *kvs.Principal) (bool, error) {
+	key, err := k.Lookup(ctx, p.AccessKey)
+	if kvs.KindOf(err) == kvs.NotFound && err != nil {
+		return false, nil
+	}
+	return err == nil && key.Active && key.Principal.ID == p.ID, err
+}
+
+// Identify implements [api.Identifier].
+func (k identifier) Identify(ctx context.Context, accessKey, token string) (kvs.Principal, string, bool, error) {
+	if token != "" { // nobody gives out temporary credentials yet
+		return kvs.Principal{}, "", false, nil
+	}
 	key, err := k.Lookup(ctx, accessKey)
 	if err != nil {
 		if kvs.KindOf(err) == kvs.NotFound {
@@ -100,11 +116,20 @@ func (k accessKeys) Secret(ctx context.Context, accessKey string) (kvs.Principal
 // rules are the signatures the server takes.
 func (s *Server) rules() sigv4.Rules {
 	c := s.settings.Load()
-	r := sigv4.Rules{Regions: c.Regions, Services: []string{"kinesisvideo"}, Window: c.Clock, Now: c.Real}
+	r := sigv4.Rules{Regions: c.Regions, Window: c.Clock, Now: c.Real}
 	if slices.Contains(r.Regions, "any") {
 		r.Regions = nil
 	}
 	return r
+}
+
+// proxies are the networks that say where calls come from.
+func (s *Server) proxies() []netip.Prefix {
+	c := s.settings.Load()
+	if len(c.TrustedProxies) == 0 {
+		return nil
+	}
+	return c.Proxies()
 }
 
 // names are the names of the certificate; without one any name the caller used is

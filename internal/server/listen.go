@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/api/media"
 	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/config"
@@ -89,7 +90,7 @@ func (s *Server) listen(context.Context) error {
 		default:
 			h = s.Handler()
 		}
-		s.listeners = append(s.listeners, listener{name, l, s.newHTTP(h)})
+		s.listeners = append(s.listeners, listener{name, l, s.newHTTP(name, h)})
 	}
 	return nil
 }
@@ -102,7 +103,7 @@ func withHTTP2(c *tls.Config) *tls.Config {
 }
 
 // newHTTP makes the server of one listener.
-func (s *Server) newHTTP(h http.Handler) *http.Server {
+func (s *Server) newHTTP(name string, h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h,
 		// The head of a request is small and comes at once; media have deadlines of
@@ -114,7 +115,7 @@ func (s *Server) newHTTP(h http.Handler) *http.Server {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return context.Background() },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return remember(media.ConnContext(ctx, c), c)
+			return remember(media.ConnContext(api.OnListener(ctx, name), c), c)
 		},
 	}
 }

@@ -56,7 +56,7 @@ func (s *Server) reloads(setting string, next *config.Config) bool {
 	switch section, _, _ := strings.Cut(setting, "."); {
 	case setting == "regions":
 		return next.Regions[0] == s.config.Regions[0] // it stands in the names of all streams
-	case setting == "clock" || setting == "get_media.idle" || setting == "profile" || section == "limits":
+	case setting == "clock" || setting == "trusted_proxies" || section == "policies" || setting == "get_media.idle" || setting == "profile" || section == "limits":
 		return true
 	case section == "keys":
 		return s.wrapping != nil

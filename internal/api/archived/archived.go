@@ -128,6 +128,8 @@ func (r room) pick(ctx context.Context, c *api.Call, in *wire.GetMediaForFragmen
 	}
 	ctx, cancel := api.Session(ctx, r.Closing)
 	defer cancel()
+	ctx, stop := c.Watch(ctx)
+	defer stop()
 	const operation = "GetMediaForFragmentList"
 	r.Metrics.GetSessions.WithLabelValues(operation).Inc()
 	defer r.Metrics.GetSessions.WithLabelValues(operation).Dec()

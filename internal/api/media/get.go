@@ -29,6 +29,8 @@ func (r room) getMedia(ctx context.Context, c *api.Call, in *wire.GetMediaInput)
 	}
 	ctx, cancel := api.Session(ctx, r.Closing)
 	defer cancel()
+	ctx, stop := c.Watch(ctx)
+	defer stop()
 	r.Metrics.GetSessions.WithLabelValues("GetMedia").Inc()
 	defer r.Metrics.GetSessions.WithLabelValues("GetMedia").Dec()
 	out := api.NewOutput(ctx, c, place, "video/webm", r.WriteTimeout, r.Metrics.GetBytes.WithLabelValues("GetMedia"))

@@ -72,6 +72,8 @@ func (r room) putMedia(ctx context.Context, c *api.Call) (any, error) {
 	// it or read from it may fail for that.
 	ctx, cancel := api.Session(context.WithoutCancel(ctx), r.Closing)
 	defer cancel()
+	ctx, stop := c.Watch(ctx)
+	defer stop()
 	var acks ingest.AckWriter = conn
 	if f := c.Fault(); f.Session() {
 		req.Choose = func() (fails, ends ingest.Code) {

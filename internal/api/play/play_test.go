@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/codec"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
@@ -41,7 +42,9 @@ type booth struct {
 	ended   bool
 	other   bool // fragments have another track
 	locked  error
-	now     kvs.Millis
+
+	forbidden error
+	now       kvs.Millis
 }
 
 func newBooth(t *testing.T, limits map[string]string) *booth {
@@ -57,7 +60,7 @@ func newBoothWith(t *testing.T, limits map[string]string, change func(*Options))
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := api.New(api.Options{Limits: book, Metrics: metrics.New(), Logger: slog.New(slog.NewTextHandler(&b.log, nil))})
+	front := api.New(api.Options{Limits: book, Authorizer: b, Metrics: metrics.New(), Logger: slog.New(slog.NewTextHandler(&b.log, nil))})
 	o := Options{
 		Board: b, Media: b, Limits: book, Now: func() time.Time { return b.now.Time() },
 		Open: func(token string) ([]byte, error) {
@@ -105,6 +108,9 @@ func (b *booth) Find(_ context.Context, _ kvs.Stream, _ *playback.Session, n int
 func (b *booth) FindSet(_ context.Context, _ kvs.Stream, _ *playback.Session, set int64) (playback.Entry, bool, error) {
 	return entryOf(0), set == 0, nil
 }
+
+// Authorize plays the policy of the listener.
+func (b *booth) Authorize(context.Context, *authority.Ask) error { return b.forbidden }
 
 func (b *booth) Codecs(context.Context, *playback.Entry) ([]codec.Track, error) {
 	return []codec.Track{{Number: 1, ID: "V_MPEG4/ISO/AVC", Kind: codec.H264, Width: 640, Height: 360, FrameRate: 25, String: "avc1.4D401F", Fingerprint: 77},

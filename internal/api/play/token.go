@@ -35,7 +35,7 @@ func (r *room) enter(ctx context.Context, v *visit, kind playback.Protocol) erro
 	}
 	s, err := r.Stream(ctx, v.ses.Stream)
 	if kvs.KindOf(err) == kvs.NotFound && err != nil {
-		v.Trust(ctx, kvs.Stream{})
+		_ = v.Trust(ctx, kvs.Stream{})
 		return errGone
 	}
 	if err != nil {
@@ -47,7 +47,9 @@ func (r *room) enter(ctx context.Context, v *visit, kind playback.Protocol) erro
 	if v.ses.Created < s.SessionsFrom {
 		return kvs.Errorf(kvs.Denied, "Streaming session token is revoked")
 	}
-	v.Trust(ctx, s)
+	if err := v.Trust(ctx, s); err != nil {
+		return err
+	}
 	return v.readOptions()
 }
 
