@@ -195,8 +195,9 @@ func (d *Directory) used(ctx context.Context, account kvs.AccountID, policies []
 }
 
 // DeletePolicy removes a managed policy; Conflict while it is attached, bounds somebody
-// or has versions other than the default one.
+// or has versions other than the default one. Sessions that it bounds end.
 func (d *Directory) DeletePolicy(ctx context.Context, account kvs.AccountID, arn string) error {
+	defer d.memory.forgetAll()
 	return d.db.Write(ctx, func(tx *sql.Tx) error {
 		r, err := resolveOwn(tx, account, arn)
 		if err != nil {

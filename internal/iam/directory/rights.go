@@ -250,6 +250,12 @@ func (l *loader) sessions() error {
 		return nil
 	}
 	for _, hash := range strings.Split(l.key.sessions, " ") {
+		if kind, ok := naming.KindOf(hash); ok && kind == naming.Policy {
+			if err := l.managedSession(hash); err != nil {
+				return err
+			}
+			continue
+		}
 		var text string
 		err := l.tx.QueryRow(sessionText, hash).Scan(&text)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -265,4 +271,14 @@ func (l *loader) sessions() error {
 		l.entry.set.Session = append(l.entry.set.Session, *s)
 	}
 	return nil
+}
+
+// managedSession adds a managed policy that bounds a session, as it is now.
+func (l *loader) managedSession(id string) error {
+	s, err := l.managed("session policy ", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return kvs.Errorf(kvs.NotFound, "A session policy of the credentials is gone.")
+	}
+	l.entry.set.Session = append(l.entry.set.Session, s)
+	return err
 }

@@ -72,6 +72,26 @@ func TestSessionsOfARole(t *testing.T) {
 	less.SessionPolicies = []string{hash, "gone"}
 	_, err = h.Rights(h.ctx, less)
 	fails(t, err, kvs.NotFound, "session policy")
+	named, err := h.CreatePolicy(h.ctx, home, Policy{Name: "less"}, allow(put))
+	ok(t, err)
+	byID := s
+	byID.SessionPolicies = []string{named.ID, "ANPAMILLRACE00000003"} // together what either allows: put, and reading
+	if !h.may(byID, get) || !h.may(byID, put) {
+		t.Error("wrong rights with managed session policies")
+	}
+	byID.SessionPolicies = byID.SessionPolicies[:1]
+	if h.may(byID, get) || !h.may(byID, put) {
+		t.Error("wrong rights with a managed session policy")
+	}
+	_, err = h.CreateVersion(h.ctx, home, named.ARN, allow(get), true)
+	ok(t, err)
+	if !h.may(byID, get) || h.may(byID, put) {
+		t.Error("a managed session policy is not as it is now")
+	}
+	ok(t, h.DeleteVersion(h.ctx, home, named.ARN, "v1"))
+	ok(t, h.DeletePolicy(h.ctx, home, named.ARN))
+	_, err = h.Rights(h.ctx, byID)
+	fails(t, err, kvs.NotFound, "session policy")
 	ok(t, h.DeleteInline(h.ctx, home, r.Owner(), "all"))
 	if h.may(s, get) {
 		t.Error("the role had its rights taken away")

@@ -85,22 +85,22 @@ func parse(b []byte) (c content, err error) {
 }
 
 // prefixes are those of ids that are packed. Their order is part of the form.
-var prefixes = []string{"AIDA", "AROA", "AKIA", "ASIA"}
+var prefixes = []string{"AIDA", "AROA", "AKIA", "ASIA", "ANPA"}
 
 const (
 	prefixLen = 4
 	idLen     = 10 // bytes behind a prefix, 16 characters of base32
 	hashLen   = 32 // bytes of a hash of SHA-256, 43 characters of base64url
 
-	hashForm = 4 // behind the prefixes
-	hexForm  = 5
+	hashForm = 5 // behind the prefixes
+	hexForm  = 6
 )
 
 // hashes are written in one way only.
 var hashes = base64.RawURLEncoding.Strict()
 
 // appendTexts appends texts. The number before the bytes of each is twice their count; an odd
-// one says that they are packed: its half is the prefix of an id, 4 for a hash, or 5 and how
+// one says that they are packed: its half is the prefix of an id, 5 for a hash, or 6 and how
 // many bytes of hexadecimal follow.
 func appendTexts(b []byte, texts ...string) []byte {
 	for _, s := range texts {

@@ -15,7 +15,7 @@ var contents = []content{
 	{Grant: Grant{Account: "000000000000", Kind: kvs.RootPrincipal, Parent: root}, issued: 1, expires: 1},
 	{Grant: Grant{Account: "999999999999", Kind: kvs.UserPrincipal, ID: user, Parent: parent,
 		Tags: map[string]string{"a": "b", "deadbeefdeadbeef": "AIDABBBBBBBBBBBBBBBB", "Ü": strings.Repeat("long ", 40)},
-		SessionPolicies: []string{strings.Repeat("0123456789abcdef", 4), "ABCDEF0123456789ABCDEF", "x",
+		SessionPolicies: []string{strings.Repeat("0123456789abcdef", 4), "ABCDEF0123456789ABCDEF", "x", "ANPAAAAAAAAAAAAAAAAA",
 			"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", strings.Repeat("_", 43), strings.Repeat("\n", 43)}}, expires: 129_600_000},
 	{Grant: Grant{Account: "111122223333", Kind: kvs.RolePrincipal, ID: "AROA0189", Session: "t", ThingType: "indoor"}},
 }

@@ -21,7 +21,8 @@
 //	number   milliseconds when they were issued
 //	number   milliseconds that they live
 //	number   of tags, then key and value of each as texts, in the order of keys
-//	number   of session policies, then the hash of each as text
+//	number   of session policies, then each as text: the hash of its own text, or the
+//	         unique id of a managed policy
 //	number   of texts about a device certificate, 0 or 3: thing, certificate, type
 //
 // All methods may be called from any number of goroutines; the package starts none.
@@ -89,7 +90,7 @@ type Grant struct {
 	Life    time.Duration     // to the second
 
 	Tags            map[string]string
-	SessionPolicies []string // hashes
+	SessionPolicies []string // hashes of texts, unique ids of managed policies
 
 	Thing, Certificate, ThingType string // of a device certificate
 }
