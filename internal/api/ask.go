@@ -36,6 +36,15 @@ func (c *Call) question(a kvs.Action) *authority.Ask {
 	return &c.ask
 }
 
+// Question begins a question about the caller and an action, on no resource, for what
+// [Call.Authorize] cannot say. It is asked by [Call.Ask], and over when another one begins.
+func (c *Call) Question(a kvs.Action) *authority.Ask { return c.question(a) }
+
+// Ask asks a question; an error of kind Denied means no.
+func (c *Call) Ask(ctx context.Context, ask *authority.Ask) error {
+	return c.front.o.Authorizer.Authorize(ctx, ask)
+}
+
 // Authorize asks whether the caller may take an action on a resource, "" for none. It is
 // for calls that are about something else than a stream; keys are what they say about
 // themselves, nil for nothing.

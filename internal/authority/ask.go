@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/policy"
 )
 
 // Ask is one question: may the principal take the action on the resource?
@@ -19,6 +20,13 @@ type Ask struct {
 
 	Owner kvs.AccountID     // of the resource; "" = it is not there
 	Tags  map[string]string // of the resource
+
+	// Trust is the trust policy of the role that the call wants to take on, which must allow
+	// it as well; a source without a document is the trust of nobody. nil = it is about no role.
+	Trust *policy.Source
+
+	// Free says that the action needs no permission. An explicit Deny stops it all the same.
+	Free bool
 
 	Request Request
 	Keys    Keys // what else the call says about itself; nil = nothing
