@@ -76,7 +76,7 @@ func skipFolder(base string) bool {
 func (t *tree) add(fsys fs.FS, name string, nested bool) error {
 	ext := path.Ext(name)
 	texts := []string{".go", ".md", ".sh", ".yml", ".yaml", ".sql", ".json", ".js", ".mjs", ".py", ".txt"}
-	if !slices.Contains(texts, ext) && path.Base(name) != "Makefile" && name != ".ci/run" {
+	if !slices.Contains(texts, ext) && path.Base(name) != "Makefile" && !strings.HasPrefix(name, ".ci/") {
 		return nil
 	}
 	data, err := fs.ReadFile(fsys, name)
