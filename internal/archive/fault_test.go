@@ -46,7 +46,7 @@ func onlyStreamOne(_ context.Context, id kvs.StreamID) (Policy, error) {
 // so on until a run needs no more. Whatever failed, exactly the acknowledged fragments
 // are there, at once and after reopening.
 func TestEveryFileOperationFailsOnce(t *testing.T) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += slowness {
 		d := faulty()
 		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Policy: onlyStreamOne, Disk: d}
 		a := start(t, o)
@@ -72,7 +72,7 @@ func TestEveryFileOperationFailsOnce(t *testing.T) {
 
 // TestEveryOperationOfRecoveryFailsOnce: Open may fail, but the next one finds all.
 func TestEveryOperationOfRecoveryFailsOnce(t *testing.T) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += slowness {
 		d := faulty()
 		o := Options{Dir: t.TempDir(), SegmentBytes: 4000, Disk: d}
 		recs := numbered(1, 1, 5, 1500)

@@ -281,7 +281,7 @@ func TestLittleIsCopiedForward(t *testing.T) {
 // TestCopiesAreAllOrNothing: whatever operation of a pass fails, and wherever the process
 // ends behind it, a start without an index finds exactly what is kept.
 func TestCopiesAreAllOrNothing(t *testing.T) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += slowness {
 		faulty := &disktest.Faulty{FS: disk.System{}, SkipSync: true}
 		m := newMill(t, func(o *Options) { o.Disk, o.SegmentBytes = faulty, 256<<10 })
 		m.policies[1], m.policies[2] = Policy{Hours: 1 << 20}, Policy{Hours: 1 << 20}

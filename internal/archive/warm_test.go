@@ -117,7 +117,7 @@ func (m *mill) nothingComesBack(without string) {
 // TestAMoveThatFailsBringsNothingBack: whatever operation of a pass with moves fails, what
 // expires afterwards stays away, in either folder.
 func TestAMoveThatFailsBringsNothingBack(t *testing.T) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += slowness {
 		warm := t.TempDir()
 		faulty := &disktest.Faulty{FS: disk.System{}, SkipSync: true}
 		m := newMill(t, func(o *Options) { o.Disk, o.WarmDir, o.SegmentBytes = faulty, warm, 200_000 })

@@ -308,7 +308,10 @@ func (v *victim) copyToWarm(id int64) string {
 
 func TestEveryInvariantIsChecked(t *testing.T) {
 	s := newStock(t)
-	for _, h := range harms {
+	for i, h := range harms {
+		if i%slowness > 0 {
+			continue
+		}
 		t.Run(strconv.Itoa(h.invariant)+" "+h.name, func(t *testing.T) {
 			v := copyOf(t, s)
 			if r := v.check(Options{Deep: true}); !r.Clean() {

@@ -102,7 +102,7 @@ func (v *vault) all() []archive.Stored {
 // TestHistoriesOfAnArchive plays histories with the archive itself, its restarts included.
 func TestHistoriesOfAnArchive(t *testing.T) {
 	lists := 0
-	for seed := range uint64(histories(t, 500) / 50) {
+	for seed := range uint64(max(histories(t, 500)/50/slowness, 2)) {
 		rows := newVault(t)
 		h := newHistory(seed, rows)
 		if testing.Verbose() {
