@@ -82,7 +82,7 @@ func TestSignalWhileTheServerHoldsBack(t *testing.T) {
 				if !errors.Is(err, errHeldBack) || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("%v, want %q", err, c.want)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(2 * time.Minute):
 				close(m.released)
 				t.Errorf("put goes on: %v", <-ended)
 			}

@@ -69,7 +69,7 @@ func TestSlowReadersAndDamagedRecords(t *testing.T) {
 					leave()
 				}
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // it waits for more, if it swallows the error
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it waits for more, if it swallows the error
 			defer cancel()
 			chunks, err := New(s.options).Follow(ctx, s.stream, earliest, o)
 			if !errors.Is(err, damage) || chunks != 0 {

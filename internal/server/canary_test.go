@@ -288,13 +288,17 @@ func TestTheSearchFindsPlantedValues(t *testing.T) {
 	}
 }
 
+// patience is how long anything may take that should happen soon: long, because the machine
+// may be slow, and never waited for when all is well.
+const patience = 2 * time.Minute
+
 // until waits for something to become so.
 func (p *plant) until(what string, so func() bool) {
 	p.t.Helper()
-	for deadline := time.After(20 * time.Second); !so(); {
+	for deadline := time.After(patience); !so(); {
 		select {
 		case <-deadline:
-			p.t.Fatalf("%s: not within 20 s", what)
+			p.t.Fatalf("%s: not within %v", what, patience)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -208,7 +208,7 @@ func TestTheCameraFilms(t *testing.T) {
 		c.ForDev()
 		c.HTTP, c.HTTPS = "127.0.0.1:0", "127.0.0.1:0"
 	})
-	for end := time.After(20 * time.Second); ; {
+	for end := time.After(patience); ; {
 		err := p.Call(t.Context(), wire.ByName("DescribeStream"), &wire.DescribeStreamInput{StreamName: new(config.DevStream)}, nil)
 		if err == nil {
 			break

@@ -154,7 +154,7 @@ func TestShutdownUnderSessions(t *testing.T) {
 	if err := p.stop(); err != nil {
 		t.Error(err)
 	}
-	if d := time.Since(start); d > 20*time.Second {
+	if d := time.Since(start); d > 50*time.Second { // it waits a minute for sessions that do not end
 		t.Errorf("it took %v", d)
 	}
 	acks, err := u.rest()
@@ -345,7 +345,7 @@ func TestDeletedMediaArePurged(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.ask("DeleteStream", &wire.DeleteStreamInput{StreamARN: &arn}, nil)
-	for deadline := time.After(20 * time.Second); ; {
+	for deadline := time.After(patience); ; {
 		s, err := p.archive.Stats(t.Context())
 		if err != nil {
 			t.Fatal(err)
