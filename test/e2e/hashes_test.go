@@ -15,9 +15,23 @@ import (
 
 // hashed is what ffmpeg makes of media.
 type hashed struct {
-	pictures []frameHash // decoded, in the order of presentation
+	pictures []frameHash // decoded, in the order of presentation; none of sound alone
 	sound    []frameHash // coded packets; of G.711 the decoded samples
+	other    []frameHash // coded packets of a second track of sound
 }
+
+// tracks are those that there are, in their order.
+func (h *hashed) tracks() (all []*[]frameHash) {
+	for _, frames := range []*[]frameHash{&h.pictures, &h.sound, &h.other} {
+		if len(*frames) > 0 {
+			all = append(all, frames)
+		}
+	}
+	return all
+}
+
+// begin is when the first picture is presented, or the first sound where there is no picture.
+func (h *hashed) begin() float64 { return (*h.tracks()[0])[0].time }
 
 // frameHash is the MD5 of a picture or packet and its time in seconds.
 type frameHash struct {
@@ -27,21 +41,28 @@ type frameHash struct {
 
 // How the sound of a recording is compared.
 const (
-	noSound  = ""
-	coded    = "coded"   // packet for packet
-	samples  = "samples" // decoded, wherever packets begin
-	adtsCode = "adts"    // packet for packet, out of MPEG-TS
+	noSound = ""
+	coded   = "coded"   // packet for packet
+	samples = "samples" // decoded, wherever packets begin
+	alone   = "alone"   // packet for packet, and there is no picture
+	two     = "two"     // packet for packet, of two tracks
 )
 
-// hashes lets ffmpeg read media from a file or URL. It must not complain.
-func hashes(t *testing.T, in, sound string) hashed {
+// hashes lets ffmpeg read media from a file or URL. It must not complain. Args are those of
+// copied sound.
+func hashes(t *testing.T, in, sound string, args ...string) (h hashed) {
 	t.Helper()
-	h := hashed{pictures: framemd5(t, in, "-map", "0:v:0", "-vsync", "passthrough", "-autoscale", "0", "-enc_time_base", "1:90000")}
+	if sound != alone {
+		h.pictures = framemd5(t, in, "-map", "0:v:0", "-vsync", "passthrough", "-autoscale", "0", "-enc_time_base", "1:90000")
+	}
+	packets := func(track string) []frameHash {
+		return framemd5(t, in, append([]string{"-map", track, "-c", "copy"}, args...)...)
+	}
 	switch sound {
-	case coded:
-		h.sound = framemd5(t, in, "-map", "0:a:0", "-c", "copy")
-	case adtsCode:
-		h.sound = framemd5(t, in, "-map", "0:a:0", "-c", "copy", "-bsf:a", "aac_adtstoasc")
+	case coded, alone:
+		h.sound = packets("0:a:0")
+	case two:
+		h.sound, h.other = packets("0:a:0"), packets("0:a:1")
 	case samples:
 		h.sound = decoded(t, in)
 	}
@@ -96,13 +117,13 @@ func parseFramemd5(t *testing.T, out string) (all []frameHash) {
 
 // plus is h and then what another producer sent, so many seconds later.
 func (h hashed) plus(other hashed, later float64) hashed {
-	for _, p := range other.pictures {
-		h.pictures = append(h.pictures, frameHash{p.time + later, p.md5})
+	delayed := func(all, more []frameHash) []frameHash {
+		for _, f := range more {
+			all = append(all, frameHash{f.time + later, f.md5})
+		}
+		return all
 	}
-	for _, p := range other.sound {
-		h.sound = append(h.sound, frameHash{p.time + later, p.md5})
-	}
-	return h
+	return hashed{delayed(h.pictures, other.pictures), delayed(h.sound, other.sound), delayed(h.other, other.other)}
 }
 
 // from moves frames so that the first has a time. ffmpeg presents pictures of fragmented MP4 later
@@ -116,11 +137,16 @@ func from(begin float64, all []frameHash) []frameHash {
 	return moved
 }
 
+// kinds names the tracks of what is hashed.
+func (h *hashed) kinds() map[string][]frameHash {
+	return map[string][]frameHash{"picture": h.pictures, "sound": h.sound, "other sound": h.other}
+}
+
 // same compares frame for frame what came out with what went in.
 func same(t *testing.T, way string, got, want hashed) {
 	t.Helper()
-	for what, pair := range map[string][2][]frameHash{"picture": {got.pictures, want.pictures}, "sound": {got.sound, want.sound}} {
-		g, w := pair[0], pair[1]
+	for what, w := range want.kinds() {
+		g := got.kinds()[what]
 		if len(g) != len(w) {
 			t.Errorf("%s: %d frames of %s, want %d", way, len(g), what, len(w))
 		}
@@ -137,10 +163,10 @@ func same(t *testing.T, way string, got, want hashed) {
 // millisecond, which is what Matroska's stamps are exact to, and a bit for the time scales.
 func sameTimes(t *testing.T, way string, got, want hashed) {
 	t.Helper()
-	for what, pair := range map[string][2][]frameHash{"picture": {got.pictures, want.pictures}, "sound": {got.sound, want.sound}} {
-		for i := range min(len(pair[0]), len(pair[1])) {
-			g, w := pair[0][i].time-got.pictures[0].time, pair[1][i].time-want.pictures[0].time
-			if math.Abs(g-w) > 0.0012 {
+	for what, all := range want.kinds() {
+		of := got.kinds()[what]
+		for i := range min(len(of), len(all)) {
+			if g, w := of[i].time-got.begin(), all[i].time-want.begin(); math.Abs(g-w) > 0.0012 {
 				t.Errorf("%s: %s %d is presented at %.4f s, was sent for %.4f s", way, what, i, g, w)
 				break
 			}
@@ -152,27 +178,14 @@ func sameTimes(t *testing.T, way string, got, want hashed) {
 // private data, as many cameras send it.
 func annexB(t *testing.T, file []byte) []byte {
 	t.Helper()
-	var out []byte
-	for r := mkv.NewReader(bytes.NewReader(file), mkv.Options{}); out == nil; {
-		it, err := r.Next()
-		if err != nil {
-			t.Fatal(err)
+	out := headOf(t, file, func(track *mkv.Track) {
+		switch track.CodecID {
+		case "V_MPEG4/ISO/AVC":
+			track.CodecPrivate = startCodes(setsOfAVC(track.CodecPrivate))
+		case "V_MPEGH/ISO/HEVC":
+			track.CodecPrivate = startCodes(setsOfHEVC(track.CodecPrivate))
 		}
-		if it.Kind != mkv.TracksElement || it.Tracks == nil {
-			continue
-		}
-		for i, track := range it.Tracks {
-			switch track.CodecID {
-			case "V_MPEG4/ISO/AVC":
-				it.Tracks[i].CodecPrivate = startCodes(setsOfAVC(track.CodecPrivate))
-			case "V_MPEGH/ISO/HEVC":
-				it.Tracks[i].CodecPrivate = startCodes(setsOfHEVC(track.CodecPrivate))
-			}
-		}
-		out = mkv.AppendEBML(nil, mkv.Header{DocType: "matroska", DocTypeVersion: 4, DocTypeReadVersion: 2})
-		out = mkv.AppendInfo(mkv.AppendSegmentUnknown(out), &mkv.Info{TimecodeScale: 1_000_000, MuxingApp: "millrace e2e"})
-		out = mkv.AppendTracks(out, it.Tracks)
-	}
+	})
 	var begin int64
 	for _, f := range frames(t, bytes.NewReader(file)) {
 		data := []byte(f.data)
@@ -186,6 +199,27 @@ func annexB(t *testing.T, file []byte) []byte {
 		out = mkv.AppendSimpleBlock(out, mkv.BlockHeader{Track: f.track, Time: int16(f.timecode - begin), Key: f.key}, data)
 	}
 	return out
+}
+
+// headOf is what stands in front of a file's clusters when their number is not known yet. A
+// function may change the tracks.
+func headOf(t *testing.T, file []byte, change func(*mkv.Track)) []byte {
+	t.Helper()
+	for r := mkv.NewReader(bytes.NewReader(file), mkv.Options{}); ; {
+		it, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if it.Kind != mkv.TracksElement || it.Tracks == nil {
+			continue
+		}
+		for i := range it.Tracks {
+			change(&it.Tracks[i])
+		}
+		head := mkv.AppendEBML(nil, mkv.Header{DocType: "matroska", DocTypeVersion: 4, DocTypeReadVersion: 2})
+		head = mkv.AppendInfo(mkv.AppendSegmentUnknown(head), &mkv.Info{TimecodeScale: 1_000_000, MuxingApp: "millrace e2e"})
+		return mkv.AppendTracks(head, it.Tracks)
+	}
 }
 
 // startCodes joins NAL units.

@@ -26,9 +26,15 @@ var began = time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC)
 // open begins a session with relative timecodes.
 func (s *server) open(t testing.TB, stream string) *session {
 	t.Helper()
+	return s.openAt(t, stream, began)
+}
+
+// openAt begins a session whose recording began at a time.
+func (s *server) openAt(t testing.TB, stream string, start time.Time) *session {
+	t.Helper()
 	r, w := io.Pipe()
 	up, err := s.client(t).PutMedia(t.Context(), client.PutMediaRequest{StreamName: stream, TimecodeType: client.Relative,
-		ProducerStart: began, Body: r})
+		ProducerStart: start, Body: r})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,7 +60,8 @@ type mediaList struct{ kind, url, text string }
 
 var (
 	rendition = regexp.MustCompile(`(?m)^#EXT-X-MEDIA:.*TYPE=AUDIO.*URI="([^"]+)"|^#EXT-X-MEDIA:.*URI="([^"]+)".*TYPE=AUDIO`)
-	variant   = regexp.MustCompile(`(?m)^#EXT-X-STREAM-INF:.*\n(\S+)$`)
+	variant   = regexp.MustCompile(`(?m)^#EXT-X-STREAM-INF:(.*)\n(\S+)$`)
+	uriLine   = regexp.MustCompile(`(?m)^[^#\s]\S*$`)
 	mapped    = regexp.MustCompile(`^#EXT-X-MAP:.*URI="([^"]+)"`)
 )
 
@@ -70,8 +72,11 @@ func mediaLists(t testing.TB, url, master string) (all []mediaList) {
 	if m == nil {
 		t.Fatalf("no variant in\n%s", master)
 	}
-	u := resolve(t, url, m[1])
-	all = append(all, mediaList{"video", u, downloadText(t, u)})
+	u, kind := resolve(t, url, m[2]), "video"
+	if !strings.Contains(m[1], "RESOLUTION") {
+		kind = "audio"
+	}
+	all = append(all, mediaList{kind, u, downloadText(t, u)})
 	for _, m := range rendition.FindAllStringSubmatch(master, -1) {
 		u := resolve(t, url, m[1]+m[2])
 		all = append(all, mediaList{"audio", u, downloadText(t, u)})
@@ -79,13 +84,16 @@ func mediaLists(t testing.TB, url, master string) (all []mediaList) {
 	return all
 }
 
-// parseMedia splits a media playlist at its init segments.
+// parseMedia splits a media playlist at its init segments and discontinuities.
 func parseMedia(t testing.TB, l mediaList) (all []group) {
 	t.Helper()
 	for line := range strings.Lines(l.text) {
 		line = strings.TrimSpace(line)
 		if m := mapped.FindStringSubmatch(line); m != nil {
 			all = append(all, group{kind: l.kind, init: resolve(t, l.url, m[1])})
+		}
+		if line == "#EXT-X-DISCONTINUITY" && len(all) > 0 && len(all[len(all)-1].media) > 0 {
+			all = append(all, group{kind: l.kind, init: all[len(all)-1].init})
 		}
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -96,7 +104,7 @@ func parseMedia(t testing.TB, l mediaList) (all []group) {
 		g := &all[len(all)-1]
 		g.media = append(g.media, resolve(t, l.url, line))
 	}
-	return all
+	return slices.DeleteFunc(all, func(g group) bool { return g.media == nil }) // both, one behind the other
 }
 
 // manifest is what these tests need of an MPD.
@@ -169,7 +177,10 @@ func parseManifest(t testing.TB, url string) manifest {
 func (g group) save(t testing.TB, suffix string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), g.kind+suffix)
-	b := download(t, g.init)
+	var b []byte
+	if g.init != "" {
+		b = download(t, g.init)
+	}
 	for _, u := range g.media {
 		b = append(b, download(t, u)...)
 	}
