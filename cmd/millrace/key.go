@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ type keyCmd struct {
 // Help shows examples.
 func (keyCmd) Help() string {
 	return `Examples:
-  millrace key create --data /var/lib/millrace --note 'camera at the gate'
+  millrace key create --user gate --data /var/lib/millrace --note 'camera at the gate'
   millrace key disable AKIAEXAMPLEEXAMPLE00 --data /var/lib/millrace
   millrace key reset-root --data /var/lib/millrace
 A running server notices changes within ten seconds.`
@@ -58,28 +59,33 @@ func (d dataFlags) load() (config.Loaded, error) {
 }
 
 // open opens the keys of the data directory; with offline true only if no server runs.
-func (d dataFlags) open(ctx context.Context, offline bool) (*iam.Store, func() error, error) {
+func (d dataFlags) open(ctx context.Context, offline bool) (*server.Identities, error) {
 	c, err := d.settings()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	store, done, err := server.OpenKeys(ctx, c.Data, offline)
-	return store, done, d.whence("data", readable(c.Data, err))
+	i, err := server.OpenIdentities(ctx, c.Data, offline)
+	return i, d.whence("data", readable(c.Data, err))
 }
 
 type keyCreateCmd struct {
-	dataFlags
+	accountFlags
+	User string `placeholder:"NAME" help:"The user whose key it is; without one it is a key of the account itself, which may do everything in it."`
 	Note string `placeholder:"TEXT" help:"What the key is for, such as 'camera at the gate'; key list shows it."`
 }
 
-// Run makes a key in the account of the installation.
+// Run makes a key of a user, or of the account.
 func (k *keyCreateCmd) Run(ctx context.Context, std stdio) error {
-	return k.with(ctx, false, func(s *iam.Store) error {
-		account, err := s.Account(ctx)
-		if err != nil {
-			return err
+	return k.with(ctx, func(i identities) error {
+		made := iam.NewKey{Account: i.account, Note: k.Note}
+		if k.User != "" {
+			u, err := i.Directory.User(ctx, i.account, k.User)
+			if err != nil {
+				return err
+			}
+			made.User = u.ID
 		}
-		key, err := s.Create(ctx, iam.NewKey{Account: account, Note: k.Note})
+		key, err := i.Keys.Create(ctx, made)
 		if err != nil {
 			return err
 		}
@@ -89,17 +95,17 @@ func (k *keyCreateCmd) Run(ctx context.Context, std stdio) error {
 }
 
 // with opens the keys, calls f and closes them.
-func (d dataFlags) with(ctx context.Context, offline bool, f func(*iam.Store) error) (err error) {
-	store, done, err := d.open(ctx, offline)
+func (d dataFlags) with(ctx context.Context, offline bool, f func(*server.Identities) error) (err error) {
+	i, err := d.open(ctx, offline)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if e := done(); err == nil {
+		if e := i.Close(); err == nil {
 			err = e
 		}
 	}()
-	return f(store)
+	return f(i)
 }
 
 func printKey(w io.Writer, k *iam.RootKey) {
@@ -107,7 +113,7 @@ func printKey(w io.Writer, k *iam.RootKey) {
 }
 
 type keyListCmd struct {
-	dataFlags
+	accountFlags
 	JSON bool `name:"json" help:"One JSON object a line instead of a table."`
 }
 
@@ -125,19 +131,20 @@ Examples:
 type keyObject struct {
 	AccessKeyID string `json:"AccessKeyId"`
 	Root        bool   // given out by the first start or by key reset-root
+	User        string // whose key it is; empty: a key of the account itself
 	Active      bool   // false = disabled
 	Created     time.Time
 	LastUsed    *time.Time // null = never
 	Note        string
 }
 
-func keyObjects(keys []iam.KeyInfo) []keyObject {
+func keyObjects(ctx context.Context, i identities, keys []iam.KeyInfo) []keyObject {
 	all := make([]keyObject, len(keys))
-	for i, k := range keys {
-		all[i] = keyObject{AccessKeyID: k.ID, Root: k.Root, Active: k.Active, Created: k.Created.Time().UTC(), Note: k.Note}
+	for n, k := range keys {
+		all[n] = keyObject{AccessKeyID: k.ID, Root: k.Root, User: i.userName(ctx, k.User), Active: k.Active, Created: k.Created.Time().UTC(), Note: k.Note}
 		if k.Used != 0 {
 			used := k.Used.Time().UTC()
-			all[i].LastUsed = &used
+			all[n].LastUsed = &used
 		}
 	}
 	return all
@@ -145,25 +152,34 @@ func keyObjects(keys []iam.KeyInfo) []keyObject {
 
 // Run prints a table.
 func (k *keyListCmd) Run(ctx context.Context, std stdio) error {
-	return k.with(ctx, false, func(s *iam.Store) error {
-		account, err := s.Account(ctx)
+	return k.with(ctx, func(i identities) error {
+		keys, err := i.Keys.List(ctx, i.account)
 		if err != nil {
 			return err
 		}
-		keys, err := s.List(ctx, account)
-		if err != nil {
-			return err
-		}
+		all := keyObjects(ctx, i, keys)
 		if k.JSON {
-			return writeObjects(std.out, keyObjects(keys))
+			return writeObjects(std.out, all)
 		}
 		w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "KEY\tKIND\tSTATUS\tCREATED\tLAST USED\tNOTE")
-		for _, i := range keys {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, choose(i.Root, "root", "key"), choose(i.Active, "active", "disabled"), when(i.Created), when(i.Used), i.Note)
+		fmt.Fprintln(w, "KEY\tKIND\tUSER\tSTATUS\tCREATED\tLAST USED\tNOTE")
+		for n, one := range all {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.AccessKeyID, kindOfKey(one), cmp.Or(one.User, "-"),
+				choose(one.Active, "active", "disabled"), when(keys[n].Created), when(keys[n].Used), one.Note)
 		}
 		return w.Flush()
 	})
+}
+
+// kindOfKey says whose rights a key has.
+func kindOfKey(k keyObject) string {
+	switch {
+	case k.Root:
+		return "root"
+	case k.User != "":
+		return "user"
+	}
+	return "account"
 }
 
 func choose(b bool, yes, no string) string {
@@ -188,8 +204,8 @@ type oneKey struct {
 
 // change does something to the key.
 func (k *oneKey) change(ctx context.Context, f func(*iam.Store) error) error {
-	return k.with(ctx, false, func(s *iam.Store) error {
-		if err := f(s); err != nil {
+	return k.with(ctx, false, func(i *server.Identities) error {
+		if err := f(i.Keys); err != nil {
 			return fmt.Errorf("%s: %w", k.ID, err)
 		}
 		return nil
@@ -248,8 +264,8 @@ type keyResetCmd struct {
 
 // Run replaces the root key.
 func (k *keyResetCmd) Run(ctx context.Context, std stdio) error {
-	return k.with(ctx, true, func(s *iam.Store) error {
-		key, err := s.ResetRoot(ctx)
+	return k.with(ctx, true, func(i *server.Identities) error {
+		key, err := i.Keys.ResetRoot(ctx)
 		if err != nil {
 			return err
 		}

@@ -31,6 +31,11 @@ type cli struct {
 	Health  healthCmd  `cmd:"" help:"Ask a server whether it is well."`
 	Config  configCmd  `cmd:"" help:"Check and show the settings of a server."`
 	Key     keyCmd     `cmd:"" help:"Manage access keys."`
+	Account accountCmd `cmd:"" help:"Manage accounts, the tenants of a server."`
+	User    userCmd    `cmd:"" help:"Manage users."`
+	Group   groupCmd   `cmd:"" help:"Manage groups of users."`
+	Role    roleCmd    `cmd:"" help:"Manage roles."`
+	Policy  policyCmd  `cmd:"" help:"Manage policies, and say why something is allowed or denied."`
 	KeyFile keyFileCmd `cmd:"" help:"Copy, check and replace the file that secrets and media are sealed under."`
 	Backup  backupCmd  `cmd:"" help:"Copy the data directory beside its server; list and verify copies."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a backup."`

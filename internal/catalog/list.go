@@ -71,3 +71,12 @@ func (c *Catalog) page(ctx context.Context, account kvs.AccountID, prefix, after
 	}
 	return streams, rows.Err()
 }
+
+const anyStream = "SELECT COUNT(*) FROM (SELECT 1 FROM stream WHERE account = $1 LIMIT 1) AS one"
+
+// Any reports whether an account has a stream, in whatever region.
+func (c *Catalog) Any(ctx context.Context, account kvs.AccountID) (bool, error) {
+	var n int
+	err := c.db.Read().QueryRowContext(ctx, anyStream, string(account)).Scan(&n)
+	return n > 0, err
+}

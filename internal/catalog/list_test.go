@@ -143,3 +143,22 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// An account that has streams says so, whatever their region.
+func TestAny(t *testing.T) {
+	r := newRoom(t)
+	for _, step := range []struct {
+		do   func()
+		want bool
+	}{{func() {}, false}, {func() { r.create("a") }, true}} {
+		step.do()
+		got, err := r.Any(t.Context(), account)
+		ok(t, err)
+		if got != step.want {
+			t.Errorf("%v, want %v", got, step.want)
+		}
+	}
+	if got, err := r.Any(t.Context(), "999999999999"); got || err != nil {
+		t.Errorf("another account: %v, %v", got, err)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/disk"
 	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/iam/directory"
 	"github.com/millrace/millrace/internal/keep"
 	"github.com/millrace/millrace/internal/keyfile"
 	"github.com/millrace/millrace/internal/keyring"
@@ -22,35 +23,71 @@ import (
 	"github.com/millrace/millrace/internal/rekey"
 )
 
-// OpenKeys opens the keys of a data directory for the command line. It works beside a
-// running server, which notices changes within seconds; with offline true it fails
-// while one runs. The returned function closes them.
-func OpenKeys(ctx context.Context, root string, offline bool) (*iam.Store, func() error, error) {
-	d := &dataDir{root: root}
-	if _, err := os.Stat(d.path("keys.db")); err != nil {
-		return nil, nil, fmt.Errorf("%s holds no keys: it is not a data directory, or its server was never started (%w)", root, err)
+// Identities are the accounts, keys, users, groups, roles and policies of a data directory,
+// opened for the command line by [OpenIdentities].
+type Identities struct {
+	Keys      *iam.Store
+	Directory *directory.Directory
+
+	data   *dataDir
+	rows   *db.DB
+	unlock func() error
+}
+
+// OpenIdentities opens who may call the server of a data directory. It works beside a
+// running server, which notices changes within seconds; with offline true it fails while
+// one runs.
+func OpenIdentities(ctx context.Context, root string, offline bool) (i *Identities, err error) {
+	i = &Identities{data: &dataDir{root: root}, unlock: func() error { return nil }}
+	if _, err := os.Stat(i.data.path("keys.db")); err != nil {
+		return nil, fmt.Errorf("%s holds no keys: it is not a data directory, or its server was never started (%w)", root, err)
 	}
-	unlock := func() error { return nil }
 	if offline {
-		f, err := lock(d.path(lockFile))
+		f, err := lock(i.data.path(lockFile))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		unlock = f.Close
+		i.unlock = f.Close
 	}
+	defer func() {
+		if err != nil {
+			i, err = nil, errors.Join(err, i.Close())
+		}
+	}()
 	if err := rekey.Finished(root); err != nil {
-		return nil, nil, errors.Join(err, unlock())
+		return i, err
 	}
-	rows, err := db.Open(ctx, db.Options{Path: d.path("keys.db"), Durable: true, Migrations: iam.Migrations()})
+	if i.rows, err = db.Open(ctx, db.Options{Path: i.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()}); err != nil {
+		return i, err
+	}
+	if i.Keys, err = iam.Open(ctx, iam.Options{DB: i.rows, KeyFile: i.data.path(KeyFile)}); err != nil {
+		return i, err
+	}
+	i.Directory = directory.Open(directory.Options{DB: i.rows, Keys: i.Keys})
+	return i, nil
+}
+
+// Close closes them.
+func (i *Identities) Close() error {
+	var err error
+	if i.rows != nil {
+		err = i.rows.Close()
+	}
+	return errors.Join(err, i.unlock())
+}
+
+// DeleteAccount removes an account that has no streams, with all that belongs to it.
+func (i *Identities) DeleteAccount(ctx context.Context, account kvs.AccountID) (err error) {
+	rows, err := db.Open(ctx, db.Options{Path: i.data.path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
 	if err != nil {
-		return nil, nil, errors.Join(err, unlock())
+		return err
 	}
-	done := func() error { return errors.Join(rows.Close(), unlock()) }
-	store, err := iam.Open(ctx, iam.Options{DB: rows, KeyFile: d.path(KeyFile)})
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	streams, err := catalog.Open(ctx, catalog.Options{DB: rows})
 	if err != nil {
-		return nil, nil, errors.Join(err, done())
+		return err
 	}
-	return store, done, nil
+	return i.Keys.DeleteAccount(ctx, account, streams)
 }
 
 // Init makes the data directory of a server that is to start later: CA, stores, account

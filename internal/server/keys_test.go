@@ -330,7 +330,7 @@ func TestRotateTheKeyFile(t *testing.T) {
 	if _, err := keyfile.Make(path + ".next"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := OpenKeys(t.Context(), p.config.Data, false); err == nil || !strings.Contains(err.Error(), "key-file rotate") {
+	if _, err := OpenIdentities(t.Context(), p.config.Data, false); err == nil || !strings.Contains(err.Error(), "key-file rotate") {
 		t.Errorf("the command line: %v", err)
 	}
 	q := newPlant(t, func(c *config.Config) { c.Data = p.config.Data })

@@ -129,18 +129,18 @@ func file(t *testing.T, dir, name, text string) {
 
 func TestKeysOfTheCommandLine(t *testing.T) {
 	p := newPlant(t, nil)
-	if _, _, err := OpenKeys(t.Context(), p.config.Data, true); err == nil || !strings.Contains(err.Error(), "in use") {
+	if _, err := OpenIdentities(t.Context(), p.config.Data, true); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("offline beside a running server: %v", err)
 	}
-	keys, done, err := OpenKeys(t.Context(), p.config.Data, false)
+	known, err := OpenIdentities(t.Context(), p.config.Data, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := keys.Create(t.Context(), iam.NewKey{})
+	k, err := known.Keys.Create(t.Context(), iam.NewKey{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := done(); err != nil {
+	if err := known.Close(); err != nil {
 		t.Error(err)
 	}
 	p.Credentials = sigv4.Credentials{AccessKey: k.ID, Secret: k.Secret}
@@ -148,21 +148,21 @@ func TestKeysOfTheCommandLine(t *testing.T) {
 	if err := p.stop(); err != nil {
 		t.Error(err)
 	}
-	keys, done, err = OpenKeys(t.Context(), p.config.Data, true)
+	known, err = OpenIdentities(t.Context(), p.config.Data, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keys.ResetRoot(t.Context()); err != nil {
+	if _, err := known.Keys.ResetRoot(t.Context()); err != nil {
 		t.Error(err)
 	}
 	// The known key of development servers is in no file.
-	if all, err := keys.List(t.Context(), ""); len(all) != 2 || err != nil {
+	if all, err := known.Keys.List(t.Context(), ""); len(all) != 2 || err != nil {
 		t.Errorf("%+v, %v", all, err)
 	}
-	if err := done(); err != nil {
+	if err := known.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := OpenKeys(t.Context(), t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "holds no keys") {
+	if _, err := OpenIdentities(t.Context(), t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "holds no keys") {
 		t.Errorf("a directory without server: %v", err)
 	}
 }
