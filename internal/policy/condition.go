@@ -49,7 +49,11 @@ func (p *parser) conditions(n node) (all []condition, err *Error) {
 	for _, m := range n.members {
 		o, c, ok := parseOperator(m.name)
 		if !ok {
-			return nil, p.refuseMember(m, "%s is no operator%s", quoted(m.name), suggestion(m.name, operatorNames()))
+			help := suggestion(m.name, operatorNames())
+			if help == "" {
+				help = "; the operators are " + oneOf(operatorNames()...) + ", all but Null also with IfExists behind, and with ForAllValues: or ForAnyValue: in front"
+			}
+			return nil, p.refuseMember(m, "%s is no operator%s", quoted(m.name), help)
 		}
 		if m.value.kind != objectNode {
 			return nil, p.refuse(m.value, `under an operator stands an object of keys and values, such as {"aws:username": "anna"}, not %s`, m.value.kind)

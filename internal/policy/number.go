@@ -61,7 +61,9 @@ func sign(less bool) int {
 // 2026-05-17, 2026-05-17T08:30Z, with seconds and a fraction, with Z, +02:00 or +0200), or
 // seconds since 1970. Four digits are a year.
 func parseMoment(s string) (moment, bool) {
-	if rest, ok := digits(strings.TrimPrefix(s, "-")); ok && len(s) != 4 && (rest == "" || rest[0] == '.') {
+	rest, ok := digits(strings.TrimPrefix(s, "-"))
+	isYear := len(s) == 4 && rest == "" && s[0] != '-'
+	if ok && !isYear && (rest == "" || rest[0] == '.') {
 		return parseEpoch(s)
 	}
 	c := cutter{rest: s}

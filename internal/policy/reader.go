@@ -288,7 +288,7 @@ func (r *reader) escape(path string) (rune, *Error) {
 		ok = ok && c != utf8.RuneError
 	}
 	if !ok {
-		return 0, r.refuse(start, path, "an escape that JSON does not have")
+		return 0, r.refuse(start, path, "an escape that JSON does not have; a backslash is written \\\\")
 	}
 	return c, nil
 }
