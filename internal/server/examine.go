@@ -54,6 +54,10 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 	add("tls.cert", examineCertificate(&c))
 	keys, _ := examineKeys(&c)
 	wrong = append(wrong, keys...)
+	for name, file := range c.Policies.Files() {
+		_, err := readPolicy(file)
+		add("policies."+name, err)
+	}
 	seen := map[string]string{}
 	for _, a := range addresses(&c) {
 		if other := seen[a.addr]; other != "" && !anyPort(a.addr) {

@@ -16,10 +16,7 @@ import (
 	"github.com/millrace/millrace/internal/api/media"
 	"github.com/millrace/millrace/internal/api/video"
 	"github.com/millrace/millrace/internal/api/watch"
-	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/certs"
-	"github.com/millrace/millrace/internal/iam"
-	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/sigv4"
 )
@@ -52,65 +49,11 @@ func (s *Server) openFront(context.Context) error {
 	})...)
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
 	s.front = api.New(api.Options{
-		Streams: s.catalog, Region: s.config.Regions[0], Identifier: identifier{s.keys}, Authorizer: rights{}, Rules: s.rules, Proxies: s.proxies,
+		Streams: s.catalog, Region: s.config.Regions[0], Identifier: s.issuer, Authorizer: s.authority, Rules: s.rules, Proxies: s.proxies,
 		Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
 	s.play = s.front.Bearer(s.playActions()...)
 	return nil
-}
-
-// rights are the policy while there are no others: every key may do everything in its
-// account, but for what would lift the limits that hold the key itself, and what decides
-// about evidence.
-type rights struct{}
-
-// forRoot are the actions that only the root key may take.
-var forRoot = map[kvs.Action]bool{
-	"millrace:SetLimit":   true,
-	"millrace:ResetLimit": true,
-
-	"millrace:AddHold":        true,
-	"millrace:RemoveHold":     true,
-	"millrace:EraseFragments": true,
-}
-
-// Authorize refuses with the kind Denied.
-func (rights) Authorize(_ context.Context, ask *authority.Ask) error {
-	p, a := ask.Principal, ask.Action
-	if p.Root || !forRoot[a] {
-		return nil
-	}
-	return kvs.Errorf(kvs.Denied, "Access key %s may not call %s: only the root key of the server may.", p.AccessKey, a.Operation())
-}
-
-// identifier shows the stored keys to the front: a disabled key is as good as none.
-type identifier struct{ *iam.Store }
-
-// Still implements [api.Identifier].
-func (k identifier) Still(ctx context.Context, p *kvs.Principal) (bool, error) {
-	key, err := k.Lookup(ctx, p.AccessKey)
-	if kvs.KindOf(err) == kvs.NotFound && err != nil {
-		return false, nil
-	}
-	return err == nil && key.Active && key.Principal.ID == p.ID, err
-}
-
-// Identify implements [api.Identifier].
-func (k identifier) Identify(ctx context.Context, accessKey, token string) (kvs.Principal, string, bool, error) {
-	if token != "" { // nobody gives out temporary credentials yet
-		return kvs.Principal{}, "", false, nil
-	}
-	key, err := k.Lookup(ctx, accessKey)
-	if err != nil {
-		if kvs.KindOf(err) == kvs.NotFound {
-			err = nil
-		}
-		return kvs.Principal{}, "", false, err
-	}
-	if key.Active {
-		k.Used(accessKey)
-	}
-	return key.Principal, key.Secret, key.Active, nil
 }
 
 // rules are the signatures the server takes.

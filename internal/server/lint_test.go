@@ -83,7 +83,7 @@ var broken = []struct {
 
 // notByMedia are the ways of failing that no body brings about by itself.
 var notByMedia = map[string]bool{"displaced": true, "server-stopped": true, "no-data": true, "held-memory": true, "fragment-too-slow": true, "no-memory": true, "acks-unread": true,
-	"session-too-old": true, "stream-deleted": true, "internal": true, "not-stored": true,
+	"session-too-old": true, "rights-lost": true, "stream-deleted": true, "internal": true, "not-stored": true,
 	"key-denied": true, "key-disabled": true, "key-validation": true, "key-unavailable": true, "key-invalid-usage": true, "key-invalid-state": true, "key-not-found": true}
 
 // places is what both reports must say of each refusal, in the order of the media.

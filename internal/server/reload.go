@@ -94,6 +94,10 @@ func (s *Server) apply(c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	policies, err := readPolicies(c) // also when no setting changed: the files may have
+	if err != nil {
+		return err
+	}
 	if s.certs != nil {
 		// Also when no setting changed: the files may hold another certificate.
 		if err := s.certs.Reload(s.certificates(c)); err != nil {
@@ -108,6 +112,7 @@ func (s *Server) apply(c *config.Config) error {
 		s.tellMissingKeys(c)
 	}
 	enforce()
+	s.policies.Store(&policies)
 	if v := s.config.Log.Var; v != nil {
 		v.Set(level)
 	}

@@ -19,12 +19,15 @@ import (
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/archive"
+	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/iam"
+	"github.com/millrace/millrace/internal/iam/directory"
+	"github.com/millrace/millrace/internal/iam/temporary"
 	"github.com/millrace/millrace/internal/ingest"
 	"github.com/millrace/millrace/internal/inspect"
 	"github.com/millrace/millrace/internal/keep"
@@ -34,6 +37,7 @@ import (
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/playback"
 	"github.com/millrace/millrace/internal/playback/cut"
+	"github.com/millrace/millrace/internal/policy"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/rejection"
 	"github.com/millrace/millrace/internal/seal"
@@ -53,8 +57,13 @@ type Server struct {
 	rows      []*db.DB // closed in reverse
 	book      *quota.Book
 	catalog   *catalog.Catalog
+	keyRows   *db.DB
 	keys      *iam.Store
-	wrapping  *keyring.Local // nil when a test brings its provider
+	directory *directory.Directory
+	issuer    *temporary.Issuer
+	authority *authority.Authority
+	policies  atomic.Pointer[map[string]*policy.Source] // of listeners, by their names
+	wrapping  *keyring.Local                            // nil when a test brings its provider
 	ring      *keyring.Ring
 	budget    *quota.Budget
 	players   *api.Memory // what segments and lists take that are being sent
@@ -109,7 +118,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
 	s.settings.Store(&c)
 	s.closing, s.close = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openRejections, s.openRing, s.openSeal, s.openMedia, s.openFront, s.listen, s.openAccount} {
+	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openRejections, s.openRing, s.openSeal, s.openIdentity, s.openMedia, s.openFront, s.listen, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.shut())
 		}
@@ -134,6 +143,7 @@ func (s *Server) openStores(ctx context.Context) error {
 	if err := s.finishRotation(ctx, rows); err != nil {
 		return err
 	}
+	s.keyRows = rows
 	s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Real, Logger: s.log})
 	return err
 }
@@ -252,6 +262,7 @@ func (s *Server) Run(ctx context.Context) error {
 	behind.Go(func() error { return s.live.Run(rooms) })
 	behind.Go(func() error { return s.watchMemory(rooms) })
 	behind.Go(func() error { return s.keys.Run(rooms) })
+	behind.Go(func() error { return s.directory.Run(rooms) })
 	behind.Go(func() error { return s.seal.Run(rooms) })
 	behind.Go(func() error { return s.rejected.Run(rooms) })
 	behind.Go(func() error { return s.purgeDeleted(rooms) })

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/millrace/millrace/internal/authority"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/iam/directory"
+	"github.com/millrace/millrace/internal/iam/temporary"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/policy"
+	"github.com/millrace/millrace/internal/seal"
+)
+
+// The purposes of tokens about callers.
+var (
+	stsPurpose      = seal.Purpose{Name: "sts"}
+	decisionPurpose = seal.Purpose{Name: "decision"}
+)
+
+// openIdentity opens what knows callers and what they may do.
+func (s *Server) openIdentity(context.Context) error {
+	root, err := s.data.secret("token-key")
+	if err != nil {
+		return err
+	}
+	s.directory = directory.Open(directory.Options{DB: s.keyRows, Keys: s.keys, Now: s.config.Real, Logger: s.log})
+	s.issuer = temporary.New(temporary.Options{
+		Seal:   func(content []byte) (string, error) { return s.seal.Seal(stsPurpose, content) },
+		Unseal: s.unsealSTS, Room: stsPurpose.Room(), Key: derived(root, "secrets of temporary credentials"),
+		Keys: s.keys, Directory: s.directory, Now: s.config.Real,
+	})
+	if err := s.usePolicies(&s.config); err != nil {
+		return err
+	}
+	s.authority = authority.New(authority.Options{
+		Directory: s.directory, Tags: s.directory.PrincipalTags, Listener: s.listenerPolicy,
+		Seal: func(decision []byte) (string, error) { return s.seal.Seal(decisionPurpose, decision) },
+	})
+	return nil
+}
+
+// derived is a key for one use.
+func derived(key []byte, use string) []byte {
+	m := hmac.New(sha256.New, key)
+	_, _ = m.Write([]byte(use))
+	return m.Sum(nil)
+}
+
+// unsealSTS opens a session token.
+func (s *Server) unsealSTS(token string) ([]byte, error) {
+	b, err := s.seal.Open(stsPurpose, token)
+	if errors.Is(err, seal.ErrExpired) {
+		err = &kvs.Error{Kind: kvs.Expired, Message: "The security token included in the request is expired", Cause: err}
+	}
+	return b, err
+}
+
+// decode opens a sealed decision about a caller of the account. The error has the kind
+// InvalidArgument.
+func (s *Server) decode(account kvs.AccountID, message string) (string, error) {
+	invalid := kvs.Errorf(kvs.InvalidArgument, "The message is none that this server gave, or it is too old.")
+	b, err := s.seal.Open(decisionPurpose, message)
+	if err != nil {
+		return "", invalid
+	}
+	var d struct {
+		Context struct {
+			Account kvs.AccountID `json:"account"`
+		} `json:"context"`
+	}
+	if json.Unmarshal(b, &d) != nil || d.Context.Account != account {
+		return "", invalid
+	}
+	return string(b), nil
+}
+
+// listenerPolicy is the policy of a listener, nil if it has none.
+func (s *Server) listenerPolicy(name string) *policy.Source { return (*s.policies.Load())[name] }
+
+// usePolicies puts the policies of the listeners into force.
+func (s *Server) usePolicies(c *config.Config) error {
+	all, err := readPolicies(c)
+	if err == nil {
+		s.policies.Store(&all)
+	}
+	return err
+}
+
+// readPolicies reads the policies of the listeners, by their names.
+func readPolicies(c *config.Config) (map[string]*policy.Source, error) {
+	all := map[string]*policy.Source{}
+	for name, file := range c.Policies.Files() {
+		doc, err := readPolicy(file)
+		if err != nil {
+			return nil, fmt.Errorf("policies.%s: %w", name, err)
+		}
+		all[name] = &policy.Source{Name: "policy of listener " + name, Document: doc}
+	}
+	return all, nil
+}
+
+func readPolicy(file string) (*policy.Document, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := policy.Parse(policy.Listener, text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return doc, nil
+}
