@@ -23,7 +23,8 @@ Examples:
   ffplay $(millrace hls garden)
   millrace hls garden --from 2026-01-02T15:00:00Z --to 2026-01-02T16:00:00Z --expires 1h
   millrace hls garden --from 2026-01-02T15:00:00Z --mode replay --discontinuity on-discontinuity
-  millrace hls garden --container ts --clock producer --show-times`
+  millrace hls garden --container ts --clock producer --show-times
+  ffmpeg -i "$(millrace hls garden --live-pause break --expires 12h)" -c copy garden.mkv`
 }
 
 // Run asks for the URL.

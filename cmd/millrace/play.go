@@ -21,6 +21,7 @@ type playFlags struct {
 	Clock     string        `enum:"server,producer" default:"server" help:"Whose time --from, --to and the media have: ${enum}."`
 	Expires   time.Duration `placeholder:"DURATION" help:"How long the URL works: 5m, which is what the server takes without it, to 12h."`
 	Max       int64         `placeholder:"N" help:"At most so many fragments in a list, to 5000; else 5, on demand 1000."`
+	LivePause string        `enum:",survive,break" default:"" placeholder:"survive|break" help:"What becomes of a live list while the producer pauses: survive, it stays as it is; break, the URL answers 404 after 30 s, so that what records it ends. Without it the stream's tag or the server decides."`
 	ShowTimes bool          `help:"Show the time of each fragment in the list."`
 
 	connection
@@ -41,6 +42,8 @@ func (f *playFlags) check() string {
 		return "--expires is between 5m and 12h"
 	case f.Max < 0 || f.Max > 5000:
 		return "--max is between 1 and 5000"
+	case f.LivePause != "" && f.mode() != wire.HLSPlaybackModeLive:
+		return "--live-pause is for live lists"
 	}
 	return ""
 }
@@ -104,8 +107,21 @@ func (f *playFlags) ask(ctx context.Context, std stdio, api string, op *wire.Ope
 	if err := cl.Call(ctx, op, in, out); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(std.out, wire.Value(*url))
+	_, err = fmt.Fprintln(std.out, f.withPause(wire.Value(*url)))
 	return err
+}
+
+// withPause is a session URL with the option of our own, which is a parameter of it and none of
+// the operation.
+func (f *playFlags) withPause(url string) string {
+	if f.LivePause == "" {
+		return url
+	}
+	separator := "?"
+	if strings.Contains(url, "?") {
+		separator = "&"
+	}
+	return url + separator + "LivePause=" + strings.ToUpper(f.LivePause)
 }
 
 // at is the client for the endpoint of an API.

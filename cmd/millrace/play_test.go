@@ -39,6 +39,8 @@ func TestSessionURLs(t *testing.T) {
 			[]string{`"DiscontinuityMode":"NEVER"`}, "TimestampRange"},
 		"old players": {"hls garden --from 1700000000 --container ts --discontinuity on-discontinuity", "/getHLSStreamingSessionURL", "http://h/hls\n",
 			[]string{`"PlaybackMode":"LIVE_REPLAY"`, `"ContainerFormat":"MPEG_TS"`, `"DiscontinuityMode":"ON_DISCONTINUITY"`}, "EndTimestamp"},
+		"until the camera stops":   {"hls garden --live-pause break", "/getHLSStreamingSessionURL", "http://h/hls?LivePause=BREAK\n", nil, "LivePause"},
+		"whatever the camera does": {"dash garden --live-pause survive", "/getDASHStreamingSessionURL", "http://h/dash?LivePause=SURVIVE\n", nil, "LivePause"},
 		"replay with an end": {"dash garden --mode replay --from 1700000000 --to 1700000100", "/getDASHStreamingSessionURL", "http://h/dash\n",
 			[]string{`"PlaybackMode":"LIVE_REPLAY"`, `"EndTimestamp":1.7000001E9`}, "Display"},
 		"numbers": {"dash arn:aws:kinesisvideo:us-east-1:000000000000:stream/garden/1700000000000 --show-numbers", "/getDASHStreamingSessionURL", "http://h/dash\n",
@@ -64,16 +66,18 @@ func TestSessionURLs(t *testing.T) {
 
 func TestSessionURLsThatMakeNoSense(t *testing.T) {
 	for args, want := range map[string]string{
-		"hls garden --mode live --from 1700000000":       "has no --from",
-		"hls garden --mode replay":                       "begins with --from",
-		"dash garden --to 1700000000":                    "begins with --from",
-		"dash garden --mode on-demand --from 1700000000": "ends with --to",
-		"hls garden --from 1700000000 --to 1700000000":   "not later",
-		"hls garden --expires 1m":                        "between 5m and 12h",
-		"dash garden --max 5001":                         "between 1 and 5000",
-		"hls garden --container avi":                     "mp4",
-		"dash garden --discontinuity never":              "unknown flag",
-		"hls garden --from yesterday":                    "is no time",
+		"hls garden --mode live --from 1700000000":        "has no --from",
+		"hls garden --mode replay":                        "begins with --from",
+		"dash garden --to 1700000000":                     "begins with --from",
+		"dash garden --mode on-demand --from 1700000000":  "ends with --to",
+		"hls garden --from 1700000000 --to 1700000000":    "not later",
+		"hls garden --expires 1m":                         "between 5m and 12h",
+		"dash garden --max 5001":                          "between 1 and 5000",
+		"hls garden --live-pause wait":                    "survive",
+		"hls garden --live-pause break --from 1700000000": "for live lists",
+		"hls garden --container avi":                      "mp4",
+		"dash garden --discontinuity never":               "unknown flag",
+		"hls garden --from yesterday":                     "is no time",
 	} {
 		code, out, stderr := command(t, &sessionURLs{}, nil, strings.Fields(args)...)
 		if code != exitUsage || out != "" || !strings.Contains(stderr, want) {

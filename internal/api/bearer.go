@@ -90,7 +90,7 @@ func (f *Front) bear(c *Call, a bearer) error {
 		return kvs.Errorf(kvs.NotFound, "There is nothing at this path.")
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		c.Writer.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		return kvs.Errorf(kvs.InvalidArgument, "%s is called by GET or HEAD, not by %.16s.", a.Name, r.Method)
+		return &methodError{a.Name, r.Method}
 	}
 	if f.o.Faults != nil {
 		if c.fault = f.o.Faults.Call(a.Name); c.fault != nil {

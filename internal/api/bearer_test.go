@@ -65,7 +65,7 @@ func TestActionsBehindAURL(t *testing.T) {
 		{"GET", "/hls/v1/list.m3u8?Token=good", 200, "", "a playlist"},
 		{"HEAD", "/hls/v1/list.m3u8?Token=good", 200, "", ""},
 		{"GET", "/hls/v1/list.m3u8?Token=evil", 403, "NotAuthorizedException", `{"Message":"The token is invalid."}`},
-		{"POST", "/hls/v1/list.m3u8?Token=good", 400, "InvalidArgumentException", "by GET or HEAD, not by POST"},
+		{"POST", "/hls/v1/list.m3u8?Token=good", 405, "MethodNotAllowedException", "by GET or HEAD, not by POST"},
 		{"GET", "/hls/v1/other?Token=good", 404, "ResourceNotFoundException", "nothing at this path"},
 		{"OPTIONS", "/hls/v1/list.m3u8", 204, "", ""},
 	} {

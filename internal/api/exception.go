@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -58,6 +59,13 @@ type rendering struct {
 	key     string // member that holds the message
 }
 
+// methodError says that an action is not called by this method (RFC 9110 section 15.5.6).
+type methodError struct{ action, method string }
+
+func (e *methodError) Error() string {
+	return fmt.Sprintf("%s is called by GET or HEAD, not by %.16s.", e.action, e.method)
+}
+
 // render translates an error for the given operation.
 func render(op *wire.Operation, err error) rendering {
 	if e, ok := errors.AsType[*sigv4.Error](err); ok {
@@ -67,6 +75,9 @@ func render(op *wire.Operation, err error) rendering {
 	}
 	if e, ok := errors.AsType[*chosenError](err); ok {
 		return e.render(op)
+	}
+	if e, ok := errors.AsType[*methodError](err); ok {
+		return rendering{http.StatusMethodNotAllowed, "MethodNotAllowedException", e.Error(), "Message"}
 	}
 	e, ok := errors.AsType[*kvs.Error](err)
 	if !ok || e.Kind == kvs.Internal {
