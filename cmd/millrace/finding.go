@@ -75,6 +75,9 @@ func session(r rejection.Refusal) string {
 		return ""
 	}
 	text := stamp(r.Time)
+	if r.Call != "" {
+		text += ", " + r.Call
+	}
 	if r.Request != "" {
 		text += ", request " + r.Request
 	}

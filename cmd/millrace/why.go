@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/client"
@@ -24,7 +25,8 @@ type whyCmd struct {
 // Help is the end of the help text.
 func (*whyCmd) Help() string {
 	return `Says which fragments, sessions and calls of PutMedia were refused, what was found, where in
-the body, and what to do about it; the latest first. Refusals of the same kind are one entry
+the body, and what to do about it; the latest first. So are calls for session URLs and clips, and segments whose
+media do not play; at the end it says what plays the newest fragment. Refusals of the same kind are one entry
 with the first and the latest of them. docs/ref/ack-codes.md lists all kinds. What a file would
 be refused for is said by "millrace lint FILE" before it is sent.
 
@@ -44,6 +46,7 @@ type rejections struct {
 		ServerTimestamp time.Time
 	}
 	Sessions int
+	Players  []struct{ As, Why string }
 }
 
 // followStep is how often the server is asked with --follow.
@@ -68,8 +71,14 @@ func (c *whyCmd) Run(ctx context.Context, std stdio) error {
 		fmt.Fprintln(std.out, c.nothing(answer, time.Now()))
 	}
 	known := map[string]int64{}
-	if err := c.print(std.out, fresh(known, answer.Rejections)); err != nil || !c.Follow {
+	if err := c.print(std.out, fresh(known, answer.Rejections)); err != nil {
 		return err
+	}
+	if !c.JSON {
+		fmt.Fprint(std.out, players(answer))
+	}
+	if !c.Follow {
+		return nil
 	}
 	return c.follow(ctx, std.out, cl, known)
 }
@@ -162,6 +171,25 @@ func (c *whyCmd) nothing(answer rejections, now time.Time) string {
 	n := answer.NewestFragment
 	return fmt.Sprintf("%s: nothing was refused%s. The newest fragment, %s, came %s, %s ago; %s.",
 		c.Stream, c.Since, n.FragmentNumber, stamp(n.ServerTimestamp), max(0, now.Sub(n.ServerTimestamp)).Round(time.Second), open)
+}
+
+// players says what plays the newest fragment, and why others do not: "" when none is stored.
+func players(answer rejections) (text string) {
+	var play []string
+	for _, p := range answer.Players {
+		if p.Why == "" {
+			play = append(play, p.As)
+		}
+	}
+	if len(play) > 0 {
+		text = wrap("The newest fragment plays as ", strings.Join(play, ", ")+".")
+	}
+	for _, p := range answer.Players {
+		if p.Why != "" {
+			text += wrap("Not as "+p.As+": ", p.Why)
+		}
+	}
+	return text
 }
 
 // since is a time on the command line, or how long ago it was.

@@ -51,6 +51,26 @@ func answer(t *testing.T, entries ...rejection.Entry) string {
 	return string(b)
 }
 
+// What plays is said behind what was refused, or where nothing was.
+func TestWhySaysWhatPlays(t *testing.T) {
+	const players = `"Players":[{"As":"HLS"},{"As":"HLS with MPEG-TS","Why":"ContainerFormat MPEG_TS carries H.264; H.265 is played with FRAGMENTED_MP4."},{"As":"DASH"}]}`
+	const want = "The newest fragment plays as HLS, DASH.\nNot as HLS with MPEG-TS: ContainerFormat MPEG_TS carries H.264; H.265 is played with\n                         FRAGMENTED_MP4.\n"
+	call := folded(2)
+	call.Last.Call = "GetClip"
+	for name, c := range map[string]struct{ answer, begins string }{
+		"nothing was refused": {`{"Sessions":1,` + players, "garden: nothing was refused"},
+		"a call":              {strings.TrimSuffix(answer(t, call), "}") + "," + players, "4010 TRACK"},
+	} {
+		code, out, errs := command(t, &reporter{answers: []string{c.answer}}, nil, "why", "garden")
+		if code != exitOK || !strings.HasPrefix(out, c.begins) || !strings.HasSuffix(out, "\n"+want) || name == "a call" && !strings.Contains(out, "Z, GetClip, request req-1") {
+			t.Errorf("%s: %d, %s\n%s", name, code, errs, out)
+		}
+		if _, out, _ = command(t, &reporter{answers: []string{c.answer}}, nil, "why", "garden", "--json"); strings.Contains(out, "plays") {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+}
+
 func TestWhySaysEverything(t *testing.T) {
 	p := &reporter{answers: []string{answer(t, folded(7))}}
 	code, out, errs := command(t, p, nil, "why", "garden", "--since", "2023-11-14T00:00:00Z")

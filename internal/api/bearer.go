@@ -78,6 +78,7 @@ func (f *Front) Bearer(actions ...Action) http.Handler {
 		c.Operation, c.limits, c.limit = a.operation, f.o.Limits, a.limit
 		if err := f.bear(c, a); err != nil {
 			c.fail(err)
+			f.refused(c, err)
 		}
 	})
 }

@@ -28,7 +28,12 @@ func TestCallsThatWereRefused(t *testing.T) {
 			t.Errorf("%v: %+v", c.err, r)
 		}
 	}
-	for _, a := range Advices() {
+	seen := Call{Operation: "GetClip", Err: kvs.Errorf(kvs.UnsupportedMedia, "(track 1: V_VP8)")}.Refusal()
+	put := Call{Err: kvs.Errorf(kvs.UnsupportedMedia, "(track 1: V_VP8)")}.Refusal()
+	if seen.Call != "GetClip" || seen.Case != "media-not-played" || !strings.Contains(seen.Why, "V_VP8") || put.key() == seen.key() {
+		t.Errorf("%+v", seen)
+	}
+	for _, a := range append(Advices(), PlayAdvices()...) {
 		if a.Name == "" || len(a.When) < 20 || len(a.Fix) < 40 {
 			t.Errorf("%+v", a)
 		}

@@ -28,8 +28,9 @@ type Refusal struct {
 	Why     string    `help:"What was found, and what is allowed."`
 	Fix     string    `help:"What to do about it."`
 	Limit   string    `json:",omitempty" help:"The limit behind it, if there is one, as ListLimits names it."`
+	Call    string    `json:"Operation,omitempty" help:"The call that was refused, if it is not PutMedia."`
 	Told    bool      `json:"Acknowledged" help:"The producer was told, by an ERROR acknowledgement or an exception."`
-	Request string    `json:"RequestId" help:"Of the PutMedia call, as in the server's log."`
+	Request string    `json:"RequestId" help:"Of the call, as in the server's log."`
 	Client  string    `json:",omitempty" help:"Address that the call came from."`
 
 	Number   string    `json:"FragmentNumber,omitempty" help:"Of the fragment."`
@@ -48,9 +49,10 @@ type key struct {
 	error string
 	cause string
 	track uint64
+	call  string
 }
 
-func (r *Refusal) key() key { return key{r.Scope, r.Code, r.Error, r.Case, r.Track} }
+func (r *Refusal) key() key { return key{r.Scope, r.Code, r.Error, r.Case, r.Track, r.Call} }
 
 // Bounds of the texts of a refusal, in bytes.
 const (

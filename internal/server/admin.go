@@ -2,16 +2,22 @@ package server
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/api/admin"
+	"github.com/millrace/millrace/internal/api/sessionurl"
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/codec"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
+	"github.com/millrace/millrace/internal/playback"
+	"github.com/millrace/millrace/internal/playback/clip"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/rejection"
 )
@@ -106,12 +112,17 @@ func (s *Server) openRejections(ctx context.Context) error {
 	return nil
 }
 
-// refused remembers PutMedia calls that were answered with an exception.
+// refused remembers calls of producers, and of those who want to see a stream, that were answered
+// with an exception.
 func (s *Server) refused(c *api.Call, status int, exception string, err error) {
-	if c.Operation.Name != "PutMedia" {
+	operation := c.Operation.Name
+	switch {
+	case operation == "PutMedia":
+		operation = ""
+	case !asksToSee[operation] && !(isPlay(c.Operation.Path) && ofMedia(err)):
 		return
 	}
-	s.rejected.Add(c.Stream, rejection.Call{Time: s.config.Now(), Request: c.ID, Client: c.Request.RemoteAddr,
+	s.rejected.Add(c.Stream, rejection.Call{Time: s.config.Now(), Operation: operation, Request: c.ID, Client: c.Request.RemoteAddr,
 		Status: status, Exception: exception, Err: err}.Refusal())
 }
 
@@ -127,6 +138,7 @@ type rejections struct {
 	Streams    []rejection.Recent `help:"Without a stream: those of the account that had refusals, the latest first."`
 	Newest     *newestFragment    `json:"NewestFragment,omitempty" help:"The newest fragment that the stream took, if there is one."`
 	Sessions   int                `help:"PutMedia sessions that are open on the stream now."`
+	Players    []player           `json:",omitempty" help:"What plays the tracks of the newest fragment that is stored."`
 }
 
 // newestFragment shows that media comes.
@@ -143,6 +155,10 @@ func (s *Server) listRejections(ctx context.Context, c *api.Call, in *rejections
 	}
 	out.Rejections = append(out.Rejections, s.rejected.List(c.Stream.ID, in.Since)...)
 	out.Sessions = s.ingest.Open(c.Stream.ID)
+	var err error
+	if out.Players, err = s.playable(ctx, c.Stream.ID); err != nil {
+		return out, err
+	}
 	n, err := s.newestNumber(ctx, c.Stream.ID)
 	if err == nil && n.N > 0 {
 		out.Newest = &newestFragment{Number: n.String(), Server: n.Server.Time()}
@@ -168,4 +184,65 @@ func (s *Server) newestNumber(ctx context.Context, id kvs.StreamID) (n kvs.Fragm
 		}
 	}
 	return n, nil
+}
+
+// asksToSee are the operations of those who want to see a stream.
+var asksToSee = map[string]bool{"GetHLSStreamingSessionURL": true, "GetDASHStreamingSessionURL": true, "GetClip": true}
+
+// ofMedia reports whether an error says that media cannot be played. Others of players, such as
+// fragments that have expired, are of no use to who runs the stream.
+func ofMedia(err error) bool {
+	switch kvs.KindOf(err) {
+	case kvs.UnsupportedMedia, kvs.MissingPrivateData, kvs.InvalidPrivateData, kvs.InvalidFrame:
+		return true
+	}
+	return false
+}
+
+// player says whether one way of seeing a stream plays its newest fragment.
+type player struct {
+	As  string `help:"The way: HLS, HLS with MPEG-TS, DASH or GetClip."`
+	Why string `json:",omitempty" help:"Why it does not play; it plays if this is missing."`
+}
+
+// playable says what plays the tracks of the newest fragment that is stored; nothing when none is.
+func (s *Server) playable(ctx context.Context, id kvs.StreamID) ([]player, error) {
+	f, ok, err := s.archive.Newest(ctx, id, 0)
+	if err != nil || !ok {
+		return nil, err
+	}
+	var tracks []codec.Track
+	if err = s.readable(ctx, id); err == nil {
+		tracks, err = s.cutter.Codecs(ctx, f)
+	}
+	profile := s.book.Profile()
+	var all []player
+	for _, way := range []struct {
+		name  string
+		check func() error
+	}{
+		{"HLS", func() error { return sessionurl.Check(playback.HLS, playback.FMP4, tracks, profile) }},
+		{"HLS with MPEG-TS", func() error { return sessionurl.Check(playback.HLS, playback.TS, tracks, profile) }},
+		{"DASH", func() error { return sessionurl.Check(playback.DASH, playback.FMP4, tracks, profile) }},
+		{"GetClip", func() error { return clip.Check(tracks, profile == quota.AWS) }},
+	} {
+		why := err
+		if why == nil {
+			why = way.check()
+		}
+		all = append(all, player{As: way.name, Why: told(why)})
+	}
+	return all, nil
+}
+
+// told is what callers hear of an error.
+func told(err error) string {
+	e, ok := errors.AsType[*kvs.Error](err)
+	switch {
+	case err == nil:
+		return ""
+	case !ok || e.Kind == kvs.Internal:
+		return "The fragment cannot be read: see the log."
+	}
+	return strings.TrimSpace(e.Message)
 }

@@ -10,6 +10,11 @@ import (
 	"github.com/millrace/millrace/internal/quota"
 )
 
+// Check says why the tracks of a fragment are not played so; nil if they are.
+func Check(kind playback.Protocol, container playback.Container, tracks []codec.Track, p quota.Profile) error {
+	return checkTracks(&playback.Session{Kind: kind, Container: container}, tracks, p)
+}
+
 // checkTracks holds the tracks of a session's first fragment against the tables of the
 // playback sheet, section 2. The profile open has further rows: a third track, and G.711
 // with either video in DASH.

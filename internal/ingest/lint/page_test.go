@@ -54,6 +54,18 @@ A call of PutMedia that is answered with an exception, on a stream that there is
 		row(&b, a.Name, a.When, a.Fix)
 	}
 	b.WriteString(`
+## Refused to those who want to see a stream
+
+Calls of GetHLSStreamingSessionURL, GetDASHStreamingSessionURL and GetClip, and what is behind a session URL
+when the media are why.
+
+| Case | When | What to do |
+|---|---|---|
+`)
+	for _, a := range rejection.PlayAdvices() {
+		row(&b, a.Name, a.When, a.Fix)
+	}
+	b.WriteString(`
 ## Warnings of lint
 
 Legal, and taken by every server; unwise all the same.

@@ -49,9 +49,9 @@ func readHeader(r *archive.Reader) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// check refuses tracks that a clip cannot have. The first fragment decides (spec: track
-// requirements of GetClip).
-func check(tracks []codec.Track, strict bool) error {
+// Check refuses tracks that a clip cannot have. The first fragment decides (spec: track
+// requirements of GetClip). The error has the kind UnsupportedMedia, MissingPrivateData or InvalidPrivateData.
+func Check(tracks []codec.Track, strict bool) error {
 	if err := codec.Check(tracks); err != nil || !strict || allowed(tracks) {
 		return err
 	}

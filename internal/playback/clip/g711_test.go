@@ -112,15 +112,15 @@ func TestTrackTable(t *testing.T) {
 		{[]codec.Track{video}, true}, {[]codec.Track{hevc}, true}, {[]codec.Track{video, aac}, true}, {[]codec.Track{hevc, aac}, true}, {[]codec.Track{video, a}, true},
 		{[]codec.Track{hevc, a}, false}, {[]codec.Track{video, u}, false}, {[]codec.Track{aac}, false}, {[]codec.Track{aac, video}, false}, {[]codec.Track{video, aac, aac}, false},
 	} {
-		if err := check(c.tracks, false); err != nil {
+		if err := Check(c.tracks, false); err != nil {
 			t.Errorf("open: %v", err)
 		}
-		if err := check(c.tracks, true); (err == nil) != c.strict || err != nil && kvs.KindOf(err) != kvs.UnsupportedMedia {
+		if err := Check(c.tracks, true); (err == nil) != c.strict || err != nil && kvs.KindOf(err) != kvs.UnsupportedMedia {
 			t.Errorf("aws: %v of %v", err, c.tracks)
 		}
 	}
 	const want = "The type of the media is not supported or could not be determined from the media codec ids: (track 1: V_MPEG4/ISO/AVC), (track 2: A_MS/ACM)"
-	if err := check([]codec.Track{video, u}, true); err.Error() != want {
+	if err := Check([]codec.Track{video, u}, true); err.Error() != want {
 		t.Error(err)
 	}
 }

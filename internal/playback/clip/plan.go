@@ -95,7 +95,7 @@ func (p *plan) fragment(ctx context.Context, s *archive.Stored) (full bool, err 
 		return false, err
 	}
 	if len(p.parts) == 0 {
-		if err := check(codecs, p.o.Strict); err != nil {
+		if err := Check(codecs, p.o.Strict); err != nil {
 			return false, err
 		}
 		p.start(s)
