@@ -85,6 +85,9 @@ func (p *parser) condition(o operator, c condition, m member) (condition, *Error
 			return c, p.refuse(v, "%s", reason)
 		}
 		c.tests, c.values = append(c.tests, t), append(c.values, v.text)
+		if !p.variables && strings.Contains(v.text, "${") {
+			p.suspect(suspectText, v)
+		}
 	}
 	return c, nil
 }

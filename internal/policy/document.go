@@ -44,10 +44,10 @@ type Document struct {
 	id         string
 	statements []statement
 	named      []span // names in Principal elements
-	suspects   []span // actions and resources, for warnings
+	suspects   []suspect
 }
 
-// span is a string in the text of a document. Kind says what it stands for.
+// span is a name in the text of a document, of a type of principal.
 type span struct {
 	start, end int
 	kind       string

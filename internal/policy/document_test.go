@@ -43,7 +43,7 @@ func TestBuiltins(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	actions := []string{"kinesisvideo:GetMedia", "kinesisvideo:PutMedia", "kinesisvideo:GetDataEndpoint", "sts:AssumeRole"}
 	d := parsed(t, Identity, `{
-"Statement": {"Effect": "Allow",
+"Version": "2012-10-17", "Statement": {"Effect": "Allow",
  "Action": ["kinesisvideo:Get*", "*", "*:*", "KinesisVideo:putmedia",
   "kinesis-video:PutMedia", "cloudwatch:PutMetricData", "kinesisvideo:GetStreamingEndpoint", "kinesisvideo:Zzz"],
  "Resource": ["*", "arn:aws:kinesisvideo:*:*:stream/garden/*", "arn:aws:kinesisvideo:*:*:stream/garden",
@@ -63,6 +63,11 @@ func TestWarnings(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	old := parsed(t, Identity, `{"Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::${aws:username}","Condition":{"StringLike":{"k:x":["a","${k:y}"]}}}}`)
+	if got := old.Warnings(); len(got) != 2 || got[0].Path != "Statement.Resource" || got[1].Path != `Statement.Condition.StringLike["k:x"][1]` ||
+		got[1].Reason != `"${k:y}" has no variable but the text ${...}, as the Version is not 2012-10-17` {
+		t.Error(got)
 	}
 	if got := d.Warnings(); len(got) != 2 {
 		t.Errorf("without actions: %v", got)

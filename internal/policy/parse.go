@@ -42,6 +42,15 @@ func (p *parser) refuseMember(m member, format string, args ...any) *Error {
 	return refusal(p.doc.text, m.at, m.value.path, format, args...)
 }
 
+// suspect keeps a text for Warnings. In the older version of the language what looks like a
+// variable is suspect wherever it stands.
+func (p *parser) suspect(kind suspectKind, n node) {
+	if kind == suspectResource && !p.variables && strings.Contains(n.text, "${") {
+		kind = suspectText
+	}
+	p.doc.suspects = append(p.doc.suspects, suspect{kind, n.start, n.path, n.text})
+}
+
 // elements refuses members that an object does not have and returns the others by name.
 func (p *parser) elements(n node, what string, names ...string) (map[string]member, *Error) {
 	if n.kind != objectNode {
@@ -202,7 +211,7 @@ func (p *parser) actions(s *statement, n node, elements map[string]member) *Erro
 		}
 		compiled, _ := parsePattern(strings.ToLower(one.text), grammar{wildcards: true})
 		s.actions, s.actionTexts = append(s.actions, compiled), append(s.actionTexts, one.text)
-		p.doc.suspects = append(p.doc.suspects, span{one.start, one.end, "Action " + one.path, one.text})
+		p.suspect(suspectAction, one)
 	}
 	return nil
 }
@@ -249,7 +258,7 @@ func (p *parser) resources(s *statement, n node, elements map[string]member) *Er
 			return p.refuse(one, "%s", reason)
 		}
 		s.resources, s.resourceTexts = append(s.resources, compiled), append(s.resourceTexts, one.text)
-		p.doc.suspects = append(p.doc.suspects, span{one.start, one.end, "Resource " + one.path, one.text})
+		p.suspect(suspectResource, one)
 	}
 	return nil
 }

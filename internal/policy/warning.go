@@ -5,22 +5,41 @@ import (
 	"strings"
 )
 
+// suspect is a text of a document that may never match anything.
+type suspect struct {
+	kind  suspectKind
+	start int
+	path  string
+	text  string
+}
+
+// suspectKind is the kind of a suspect.
+type suspectKind uint8
+
+const (
+	suspectAction suspectKind = iota
+	suspectResource
+	suspectText // what looks like a variable and is none
+)
+
 // Warnings lists what is right as grammar but never matches: actions that there are not,
-// and ARNs of streams and channels without their creation time. The actions are the names
-// of all that there are (kinesisvideo:GetMedia ...); without any, actions are not looked at.
+// ARNs of streams and channels without their creation time, and variables in a document
+// whose Version has none. The actions are the names of all that there are
+// (kinesisvideo:GetMedia ...); without any, actions are not looked at.
 func (d *Document) Warnings(actions ...string) (found []Warning) {
 	for _, s := range d.suspects {
 		reason := ""
-		path, isAction := strings.CutPrefix(s.kind, "Action ")
-		if isAction {
+		switch s.kind {
+		case suspectAction:
 			reason = strayAction(s.text, actions)
-		} else {
-			path = strings.TrimPrefix(s.kind, "Resource ")
+		case suspectResource:
 			reason = strayResource(s.text)
+		case suspectText:
+			reason = quoted(s.text) + " has no variable but the text ${...}, as the Version is not " + newVersion
 		}
 		if reason != "" {
 			p := position(d.text, s.start)
-			found = append(found, Warning{Line: p.Line, Column: p.Column, Path: path, Reason: reason})
+			found = append(found, Warning{Line: p.Line, Column: p.Column, Path: s.path, Reason: reason})
 		}
 	}
 	return found
