@@ -15,6 +15,7 @@
 #                        the user's cache directory)
 #   make bench-playback   what playlists, segments and clips cost and how long viewers wait,
 #                         against the goals; needs what make e2e needs
+#   make bench-identity   what deciding by policies costs, against its goals
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared
@@ -36,7 +37,7 @@ NODE_MODULES := test/e2e/node_modules/.package-lock.json
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback soak-memory release release-check install-test e2e fetch clean
+.PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback bench-identity soak-memory release release-check install-test e2e fetch clean
 
 all: test build
 
@@ -123,6 +124,9 @@ bench-playback: build $(NODE_MODULES)
 	  -benchtime 1x -timeout 30m .
 	cd test/e2e && $(GO) test -count=1 -run '^$$' -bench '^BenchmarkGlassToGlass$$' \
 	  -benchtime 1x -timeout 30m .
+
+bench-identity:
+	cd test/signers && $(GO) test -count=1 -run '^$$' -bench '^BenchmarkDecide$$' -benchtime 3x .
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256

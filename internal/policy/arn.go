@@ -8,9 +8,8 @@ const arnParts = 6
 // arnPattern describes resources: all of them, or ARNs part by part, so that a * never
 // reaches over a colon but in the last part.
 type arnPattern struct {
-	every     bool
-	variables bool
-	parts     [arnParts]pattern
+	every bool
+	parts [arnParts]pattern
 }
 
 const arnForm = "* or an ARN of six parts, arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE"
@@ -24,7 +23,6 @@ func parseARNPattern(text string, g grammar) (a arnPattern, reason string) {
 	if whole.lone() {
 		return arnPattern{every: true}, ""
 	}
-	a.variables = whole.variables
 	part := 0
 	for _, one := range whole.pieces {
 		for one.kind == literal && part < arnParts-1 {
@@ -83,33 +81,24 @@ func outcomeOf(b bool) outcome {
 	return no
 }
 
-// matchARN compares a resource with a pattern. Whether a variable has a value is asked
-// first, so that the outcome does not depend on the resource.
+// matchARN compares a resource with a pattern, the last part first, since it says most.
+// All variables are looked up even when a part has failed, so that the outcome unsaid does
+// not depend on the resource.
 func (e *evaluation) matchARN(p *arnPattern, a *arn) outcome {
 	if p.every {
 		return yes
 	}
-	if p.variables && !e.said(p.parts[:]) {
-		return unsaid
-	}
-	if !a.ok {
-		return no
-	}
-	for i := range p.parts {
-		pieces, _ := e.resolve(p.parts[i])
-		if !matches(pieces, a.parts[i]) {
-			return no
+	fits := a.ok
+	for i := arnParts - 1; i >= 0; i-- {
+		part := &p.parts[i]
+		if !fits && !part.variables {
+			continue
 		}
-	}
-	return yes
-}
-
-// said reports whether all variables of the patterns have values.
-func (e *evaluation) said(patterns []pattern) bool {
-	for _, p := range patterns {
-		if _, ok := e.resolve(p); !ok {
-			return false
+		pieces, ok := e.resolve(part)
+		if !ok {
+			return unsaid
 		}
+		fits = fits && matches(pieces, a.parts[i])
 	}
-	return true
+	return outcomeOf(fits)
 }

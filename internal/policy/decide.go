@@ -4,7 +4,7 @@ import "strings"
 
 // Keys are what is known of a request, its conditions' keys. Lookup gets the name in
 // lower case, the part behind the slash of a tag's key (aws:resourcetag/KEY) as well. No
-// values means the same as not found. It may be asked for the same key many times.
+// values means the same as not found. A decision asks for each of the first sixteen keys once.
 type Keys interface {
 	Lookup(key string) (values []string, found bool)
 }
@@ -58,6 +58,14 @@ type evaluation struct {
 	scratch  []piece
 	fold     []byte
 	room     [12]piece
+	known    [16]fact // the first keys that were asked for
+	facts    int
+}
+
+// fact is a key with its values, which a Keys may have to make for each question.
+type fact struct {
+	key    string
+	values []string
 }
 
 func newEvaluation(r *Request) *evaluation {
@@ -70,7 +78,16 @@ func (e *evaluation) lookup(key string) []string {
 	if e.request.Keys == nil {
 		return nil
 	}
+	for i := range e.facts {
+		if e.known[i].key == key {
+			return e.known[i].values
+		}
+	}
 	values, _ := e.request.Keys.Lookup(key)
+	if e.facts < len(e.known) {
+		e.known[e.facts] = fact{key, values}
+		e.facts++
+	}
 	return values
 }
 

@@ -162,7 +162,8 @@ func (e *evaluation) whyResource(s *statement) (element, why string) {
 
 // absent lists the variables of a pattern that have no value.
 func (e *evaluation) absent(p pattern) (keys []string) {
-	for _, one := range p.pieces {
+	for i := range p.pieces {
+		one := &p.pieces[i]
 		if one.kind != variable {
 			continue
 		}

@@ -78,7 +78,7 @@ func FuzzMatches(f *testing.F) {
 			return
 		}
 		e := newEvaluation(&Request{Keys: MapKeys{"k:x": {of}}})
-		pieces, ok := e.resolve(p)
+		pieces, ok := e.resolve(&p)
 		if !ok {
 			return
 		}

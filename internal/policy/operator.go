@@ -69,7 +69,7 @@ func patternsOf(t test) []pattern {
 type textTest struct{ pattern }
 
 func (t textTest) holds(e *evaluation, value string) outcome {
-	pieces, ok := e.resolve(t.pattern)
+	pieces, ok := e.resolve(&t.pattern)
 	if !ok {
 		return unsaid
 	}
@@ -90,7 +90,7 @@ func parseLike(text string, variables bool) (test, string) {
 type foldTest struct{ pattern }
 
 func (t foldTest) holds(e *evaluation, value string) outcome {
-	pieces, ok := e.resolve(t.pattern)
+	pieces, ok := e.resolve(&t.pattern)
 	if !ok {
 		return unsaid
 	}

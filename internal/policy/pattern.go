@@ -116,32 +116,34 @@ func keyReason(key string) string {
 }
 
 // lone says whether the pattern is * and nothing else.
-func (p pattern) lone() bool { return len(p.pieces) == 1 && p.pieces[0].kind == anyRun }
+func (p *pattern) lone() bool { return len(p.pieces) == 1 && p.pieces[0].kind == anyRun }
 
 // resolve puts the values of the request in place of the variables, as literals: a value
 // never acts as a wildcard. It reports false when one has no value. The pieces are good
 // until the next call.
-func (e *evaluation) resolve(p pattern) ([]piece, bool) {
+func (e *evaluation) resolve(p *pattern) ([]piece, bool) {
 	if !p.variables {
 		return p.pieces, true
 	}
 	e.scratch = e.scratch[:0]
-	for _, one := range p.pieces {
-		if one.kind == variable {
-			value, ok := e.variable(one)
-			if !ok {
-				return nil, false
-			}
-			one = piece{text: value}
+	for i := range p.pieces {
+		one := &p.pieces[i]
+		if one.kind != variable {
+			e.scratch = append(e.scratch, *one)
+			continue
 		}
-		e.scratch = append(e.scratch, one)
+		value, ok := e.variable(one)
+		if !ok {
+			return nil, false
+		}
+		e.scratch = append(e.scratch, piece{text: value})
 	}
 	return e.scratch, true
 }
 
 // variable returns the value of a variable. A key of several values has none: which of
 // them is meant cannot be said, and the default is for keys that are absent.
-func (e *evaluation) variable(v piece) (string, bool) {
+func (e *evaluation) variable(v *piece) (string, bool) {
 	switch values := e.lookup(v.text); len(values) {
 	case 0:
 		return v.fallback, v.hasFallback
@@ -155,6 +157,17 @@ func (e *evaluation) variable(v piece) (string, bool) {
 // the last * only, so the time is at most the product of both lengths, and their sum
 // where no ? stands behind a *.
 func matches(pieces []piece, text string) bool {
+	// Most patterns are a text, a *, or a text and a *.
+	switch {
+	case len(pieces) == 1 && pieces[0].kind == literal:
+		return text == pieces[0].text
+	case len(pieces) == 2 && pieces[0].kind == literal && pieces[1].kind == anyRun:
+		return strings.HasPrefix(text, pieces[0].text)
+	}
+	return search(pieces, text)
+}
+
+func search(pieces []piece, text string) bool {
 	i, at := 0, 0
 	star, mark := -1, 0 // the piece behind the last *, and where in the text it is tried
 	for {
