@@ -237,3 +237,20 @@ func (d *Directory) remove(ctx context.Context, account kvs.AccountID, kind Owne
 	d.memory.forget(id)
 	return err
 }
+
+const countsOf = "SELECT kind, COUNT(*) FROM entity WHERE account = $1 GROUP BY kind"
+
+// Counts says how many entities of each kind an account has. It reads an index of all of
+// them.
+func (d *Directory) Counts(ctx context.Context, account kvs.AccountID) (map[OwnerKind]int64, error) {
+	type counted struct {
+		kind OwnerKind
+		n    int64
+	}
+	rows, err := collect(d.read(ctx), func(scan func(...any) error) (c counted, err error) { return c, scan(&c.kind, &c.n) }, countsOf, string(account))
+	counts := map[OwnerKind]int64{}
+	for _, c := range rows {
+		counts[c.kind] = c.n
+	}
+	return counts, err
+}
