@@ -47,6 +47,8 @@ type QueryAction struct {
 type QueryTarget struct {
 	Resource string              // ARN or *
 	Shown    string              // as the caller named it; "" = Resource
+	Owner    kvs.AccountID       // of the resource; "" = it is not there, or is none
+	Tags     map[string]string   // of the resource
 	Keys     map[string][]string // condition keys in small letters; nil = none
 }
 
@@ -183,7 +185,7 @@ func (f *Front) authorizeQuery(ctx context.Context, c *Call, a queryAction, form
 		}
 	}
 	ask := c.question(kvs.Action(a.operation.Name))
-	ask.Resource, ask.Shown, ask.Keys = t.Resource, t.Shown, policy.MapKeys(t.Keys)
+	ask.Resource, ask.Shown, ask.Owner, ask.Tags, ask.Keys = t.Resource, t.Shown, t.Owner, t.Tags, policy.MapKeys(t.Keys)
 	return f.o.Authorizer.Authorize(ctx, ask)
 }
 
