@@ -106,6 +106,7 @@ var floors = map[string]floor{
 	"internal/api/play":       doors3,
 	"internal/api/watch":      doors3,
 	"internal/api/token":      doors3,
+	"internal/api/identity":   doors3,
 	"internal/api/login":      doors3,
 
 	"internal/config": frame4,

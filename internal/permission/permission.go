@@ -29,7 +29,7 @@ const (
 	Group     Resource = "group"
 	Role      Resource = "role"
 	Policy    Resource = "managed policy"
-	Principal Resource = "user or role" // whose policies are simulated
+	Principal Resource = "user, group or role" // whose policies are simulated
 )
 
 // Holder says who may have a permission besides what policies say.
