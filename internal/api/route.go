@@ -65,6 +65,12 @@ func OnStream[T any, P interface {
 	return r
 }
 
+// Ranged makes a route with an input of type T say which range of time its calls ask for.
+func Ranged[T any](r Route, span func(c *Call, in *T) (Span, bool)) Route {
+	r.Span = func(c *Call) (Span, bool) { return span(c, any(c.Input).(*T)) }
+	return r
+}
+
 // resolve finds the stream a target names. Both forms may be given if they agree.
 func (f *Front) resolve(ctx context.Context, account kvs.AccountID, t Target) (kvs.Stream, error) {
 	if t.ARN == nil && t.Name == nil {

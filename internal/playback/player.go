@@ -96,6 +96,22 @@ func (p *Player) unlock(ctx context.Context, id kvs.StreamID) error {
 	return p.o.Keys.Ready(ctx, id)
 }
 
+// Since returns the server timestamp from which on a reader that goes on after a number gets
+// media; 0 when that cannot be known. The number may be made up: that of a stored fragment
+// proves itself, of any other the next one counts.
+func (p *Player) Since(ctx context.Context, id kvs.StreamID, after kvs.FragmentNumber) kvs.Millis {
+	if _, ok, err := p.o.Archive.Get(ctx, id, after, 0); err != nil {
+		return 0
+	} else if ok {
+		return after.Server
+	}
+	next, ok, err := p.o.Archive.Next(ctx, id, after, 0)
+	if err != nil || !ok {
+		return 0
+	}
+	return next.Number.Server
+}
+
 // horizon is the oldest server timestamp the stream keeps now.
 func (p *Player) horizon(s Stream) kvs.Millis {
 	return s.Stream().Horizon(kvs.MillisOf(p.o.Now()))

@@ -46,8 +46,8 @@ type room struct {
 func Routes(o Options) []api.Route {
 	r := room{o, tokens{o.TokenKey}}
 	return []api.Route{
-		api.OnStream("ListFragments", r.list),
-		api.OnStream("GetMediaForFragmentList", r.pick),
+		api.Ranged(api.OnStream("ListFragments", r.list), r.listSpan),
+		api.Ranged(api.OnStream("GetMediaForFragmentList", r.pick), pickSpan),
 	}
 }
 
@@ -103,6 +103,29 @@ func (r room) query(id kvs.StreamID, in *wire.ListFragmentsInput) (archive.Query
 		return q, kvs.Errorf(kvs.InvalidArgument, "EndTimestamp must not be before StartTimestamp.")
 	}
 	return q, nil
+}
+
+// listSpan is the range of time that a call asks for; a token has one of its own, whatever
+// stands beside it.
+func (r room) listSpan(c *api.Call, in *wire.ListFragmentsInput) (api.Span, bool) {
+	q, err := r.query(c.Stream.ID, in)
+	return api.Span{Start: q.Range.Start, End: q.Range.End, Clock: q.Clock}, err == nil
+}
+
+// pickSpan is the range from the oldest fragment that is asked for to the newest. Their
+// server timestamps are in their numbers, and only whole numbers lead to fragments.
+func pickSpan(_ *api.Call, in *wire.GetMediaForFragmentListInput) (s api.Span, ok bool) {
+	for i, text := range in.Fragments {
+		n, ok := kvs.ParseFragmentNumber(text)
+		if !ok {
+			return s, false
+		}
+		if i == 0 {
+			s.Start = n.Server
+		}
+		s.Start, s.End = min(s.Start, n.Server), max(s.End, n.Server)
+	}
+	return s, len(in.Fragments) > 0
 }
 
 func show(f *kvs.Fragment) wire.Fragment {

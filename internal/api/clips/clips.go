@@ -38,7 +38,20 @@ const operation = "GetClip"
 
 // Routes returns the operation served here.
 func Routes(o Options) []api.Route {
-	return []api.Route{api.OnStream(operation, room{o}.clip)}
+	return []api.Route{api.Ranged(api.OnStream(operation, room{o}.clip), span)}
+}
+
+// span is the range of time that a call asks for.
+func span(_ *api.Call, in *wire.GetClipInput) (s api.Span, ok bool) {
+	f := in.ClipFragmentSelector
+	if f == nil || f.TimestampRange == nil || f.TimestampRange.StartTimestamp == nil || f.TimestampRange.EndTimestamp == nil {
+		return s, false
+	}
+	s.Start, s.End = *f.TimestampRange.StartTimestamp, *f.TimestampRange.EndTimestamp
+	if wire.Value(f.FragmentSelectorType) == wire.ClipFragmentSelectorTypeProducerTimestamp {
+		s.Clock = kvs.ProducerClock
+	}
+	return s, true
 }
 
 // clip answers with one MP4 file of the fragments in a range (playback sheet, section 7).

@@ -61,6 +61,21 @@ func selector(s *wire.StartSelector) (kvs.Selector, error) {
 	return kvs.Selector{Type: kvs.StartNow}, nil
 }
 
+// span is the range of time that a call asks for: from its start on, without an end.
+func (r room) span(c *api.Call, in *wire.GetMediaInput) (api.Span, bool) {
+	s, err := selector(in.StartSelector)
+	span := api.Span{Open: true, Clock: s.Clock}
+	switch s.Type {
+	case kvs.StartNow:
+		span.Start = kvs.MillisOf(c.Start)
+	case kvs.StartAfter:
+		span.Start = r.Player.Since(c.Request.Context(), c.Stream.ID, s.Number)
+	case kvs.StartAt:
+		span.Start = s.Time
+	}
+	return span, err == nil
+}
+
 func after(text *string, member, kind string) (kvs.Selector, error) {
 	if text == nil {
 		return kvs.Selector{}, kvs.Errorf(kvs.InvalidArgument, "%s is needed when StartSelectorType is %s.", member, kind)

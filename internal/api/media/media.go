@@ -39,7 +39,7 @@ func Routes(o Options) []api.Route {
 	r := room{o}
 	return []api.Route{
 		{Operation: "PutMedia", Target: putTarget, Call: r.putMedia},
-		api.OnStream("GetMedia", r.getMedia),
+		api.Ranged(api.OnStream("GetMedia", r.getMedia), r.span),
 	}
 }
 

@@ -45,8 +45,8 @@ type room struct{ Options }
 func Routes(o Options) []api.Route {
 	r := room{o}
 	return []api.Route{
-		api.OnStream("GetHLSStreamingSessionURL", r.hls),
-		api.OnStream("GetDASHStreamingSessionURL", r.dash),
+		api.Ranged(api.OnStream("GetHLSStreamingSessionURL", r.hls), hlsSpan),
+		api.Ranged(api.OnStream("GetDASHStreamingSessionURL", r.dash), dashSpan),
 	}
 }
 

@@ -52,12 +52,7 @@ type times struct{ start, end *kvs.Millis }
 
 func (r room) wantHLS(stream kvs.Stream, in *wire.GetHLSStreamingSessionURLInput) (playback.Session, error) {
 	p := common{mode: in.PlaybackMode, member: "HLSFragmentSelector", expires: in.Expires, most: in.MaxMediaPlaylistFragmentResults, limit: quota.HLSFragments}
-	if f := in.HLSFragmentSelector; f != nil {
-		p.selector = &selector{clock: f.FragmentSelectorType}
-		if t := f.TimestampRange; t != nil {
-			p.selector.times = &times{t.StartTimestamp, t.EndTimestamp}
-		}
-	}
+	p.selector = hlsSelector(in)
 	s, err := r.want(stream, &p)
 	if err != nil {
 		return s, err
@@ -73,12 +68,7 @@ func (r room) wantHLS(stream kvs.Stream, in *wire.GetHLSStreamingSessionURLInput
 
 func (r room) wantDASH(stream kvs.Stream, in *wire.GetDASHStreamingSessionURLInput) (playback.Session, error) {
 	p := common{mode: in.PlaybackMode, member: "DASHFragmentSelector", expires: in.Expires, most: in.MaxManifestFragmentResults, limit: quota.DASHFragments}
-	if f := in.DASHFragmentSelector; f != nil {
-		p.selector = &selector{clock: f.FragmentSelectorType}
-		if t := f.TimestampRange; t != nil {
-			p.selector.times = &times{t.StartTimestamp, t.EndTimestamp}
-		}
-	}
+	p.selector = dashSelector(in)
 	s, err := r.want(stream, &p)
 	if err != nil {
 		return s, err
