@@ -77,8 +77,11 @@ type longest struct {
 
 // longest returns the milliseconds of the stream's longest fragment.
 func (b *Board) longest(ctx context.Context, id kvs.StreamID) (int64, error) {
-	m := b.longests.open(id, 1)
-	defer m.mu.Unlock()
+	m, err := b.longests.open(ctx, id, 1)
+	if err != nil {
+		return 0, err
+	}
+	defer m.close()
 	changed := b.o.Archive.Changed(id)
 	if m.known && m.value.changed == changed {
 		return m.value.ms, nil
@@ -219,14 +222,16 @@ func (b *Board) window(ctx context.Context, ses *Session, now, horizon kvs.Milli
 // newest returns the window at the live edge. All sessions that list as many fragments
 // share it until the rows of the stream change.
 func (b *Board) newest(ctx context.Context, ses *Session, horizon kvs.Millis) (window, error) {
-	m := b.windows.open(windowKey{ses.Stream, ses.Max}, ses.Max)
-	defer m.mu.Unlock()
+	m, err := b.windows.open(ctx, windowKey{ses.Stream, ses.Max}, ses.Max)
+	if err != nil {
+		return window{}, err
+	}
+	defer m.close()
 	changed := b.o.Archive.Changed(ses.Stream)
 	if m.known && m.value.changed == changed {
 		return m.value, nil
 	}
 	w := window{changed: changed}
-	var err error
 	if w.longest, err = b.longest(ctx, ses.Stream); err != nil {
 		return w, err
 	}

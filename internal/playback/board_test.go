@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -192,22 +193,54 @@ func TestAListEndsWithItsStream(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	m := newMemory[int, int](10)
 	for k := range 100 {
-		m.open(k, 3).mu.Unlock()
+		mustOpen(t, &m, k, 3).close()
 		if len(m.all) > 3 || m.have != 3*len(m.all) {
 			t.Fatalf("%d values weigh %d", len(m.all), m.have)
 		}
 	}
 	for k := range 100 { // what is used again and again stays
-		hot := m.open(-1, 3)
+		hot := mustOpen(t, &m, -1, 3)
 		if hot.known != (k > 0) {
 			t.Fatalf("forgotten after %d others", k)
 		}
 		hot.known = true
-		hot.mu.Unlock()
-		m.open(2000+k, 3).mu.Unlock()
+		hot.close()
+		mustOpen(t, &m, 2000+k, 3).close()
 	}
-	m.open(1000, 50).mu.Unlock() // alone it may weigh more
+	mustOpen(t, &m, 1000, 50).close() // alone it may weigh more
 	if len(m.all) != 1 || m.have != 50 {
 		t.Errorf("%d values weigh %d", len(m.all), m.have)
+	}
+}
+
+func mustOpen(t *testing.T, m *memory[int, int], k, weight int) *remembered[int] {
+	t.Helper()
+	r, err := m.open(t.Context(), k, weight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Who leaves does not wait behind a slow query, and those who stay come after it.
+func TestWhoLeavesDoesNotWait(t *testing.T) {
+	m := newMemory[int, int](10)
+	one := mustOpen(t, &m, 1, 1)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err := m.open(gone, 1, 1); r != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", r, err)
+	}
+	next := make(chan error)
+	go func() {
+		r, err := m.open(t.Context(), 1, 1)
+		if err == nil {
+			r.close()
+		}
+		next <- err
+	}()
+	one.close()
+	if err := <-next; err != nil {
+		t.Error(err)
 	}
 }

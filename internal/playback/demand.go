@@ -178,8 +178,11 @@ func (b *Board) static(ctx context.Context, ses *Session, horizon kvs.Millis) (*
 
 // list returns the timeline of an ON_DEMAND session without its target. Others have it, too.
 func (b *Board) list(ctx context.Context, ses *Session, horizon kvs.Millis) (*Timeline, error) {
-	m := b.lists.open(listKey{ses.Stream, ses.Clock, ses.Range, ses.Discontinuity, ses.Base}, ses.listBytes())
-	defer m.mu.Unlock()
+	m, err := b.lists.open(ctx, listKey{ses.Stream, ses.Clock, ses.Range, ses.Discontinuity, ses.Base}, ses.listBytes())
+	if err != nil {
+		return nil, err
+	}
+	defer m.close()
 	l := &m.value
 	removed := b.o.Archive.Removed(ses.Stream)
 	if !m.known || l.removed != removed || horizon < l.horizon || ses.Created < l.from || ses.Created >= l.until {

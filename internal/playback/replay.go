@@ -118,8 +118,11 @@ const runPage = 64
 // another returns the first fragment behind a collection on the producer's clock. It looks
 // at each fragment once, and not further than behind end.
 func (b *Board) another(ctx context.Context, ses *Session, end int64, horizon kvs.Millis) (archive.Stored, bool, error) {
-	m := b.collections.open(collectionKey{ses.Stream, ses.Range, ses.Base.First}, 1)
-	defer m.mu.Unlock()
+	m, err := b.collections.open(ctx, collectionKey{ses.Stream, ses.Range, ses.Base.First}, 1)
+	if err != nil {
+		return archive.Stored{}, false, err
+	}
+	defer m.close()
 	c := &m.value
 	if !m.known {
 		*c, m.known = run{next: ses.Base.First}, true
