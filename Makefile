@@ -126,7 +126,7 @@ bench-playback: build $(NODE_MODULES)
 	  -benchtime 1x -timeout 30m .
 
 bench-identity:
-	cd test/signers && $(GO) test -count=1 -run '^$$' -bench '^BenchmarkDecide$$' -benchtime 3x .
+	cd test/signers && $(GO) test -count=1 -run '^$$' -bench '^Benchmark(Decide|Authorize)$$' -benchtime 3x .
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256

@@ -2,7 +2,6 @@ package authority
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -169,12 +168,16 @@ func (k *keys) tag(group, name string) ([]string, bool) {
 // tagged returns the values of a tag. Names of tags have no case in conditions, so there may
 // be several; they come in the order of their names.
 func tagged(tags map[string]string, name string) (values []string, found bool) {
-	if v, ok := tags[name]; ok && len(tags) == 1 {
-		return []string{v}, true
-	}
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
+	var names []string
+	for key, value := range tags {
 		if strings.EqualFold(key, name) {
-			values = append(values, tags[key])
+			names, values = append(names, key), append(values, value)
+		}
+	}
+	if len(names) > 1 {
+		slices.Sort(names)
+		for i, key := range names {
+			values[i] = tags[key]
 		}
 	}
 	return values, values != nil

@@ -67,10 +67,11 @@ func FuzzMatches(f *testing.F) {
 	f.Add("*ab*ab", "abab", "")
 	f.Add("${k:x}*${*}?", "v**é", "v*")
 	f.Add("*??", "日本", "")
-	f.Add(strings.Repeat("a*", 500)+"b", strings.Repeat("a", 2000), "")
-	f.Add(strings.Repeat("*?", 500)+"b", strings.Repeat("a", 2000), "")
+	f.Add(strings.Repeat("a*", 40)+"b", strings.Repeat("a", 100), "")
+	f.Add(strings.Repeat("*?", 40)+"b", strings.Repeat("a", 100), "")
 	f.Fuzz(func(t *testing.T, text, value, of string) {
-		if len(text) > 3000 || len(value) > 3000 || len(of) > 100 || !utf8.ValidString(text+value+of) {
+		if len(text) > 300 || len(value) > 300 || len(of) > 100 ||
+			!utf8.ValidString(text) || !utf8.ValidString(value) || !utf8.ValidString(of) {
 			return
 		}
 		p, reason := parsePattern(text, grammar{wildcards: true, variables: true})

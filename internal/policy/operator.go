@@ -94,6 +94,9 @@ func (t foldTest) holds(e *evaluation, value string) outcome {
 	if !ok {
 		return unsaid
 	}
+	if len(pieces) == 1 {
+		return outcomeOf(strings.EqualFold(pieces[0].text, value))
+	}
 	e.fold = e.fold[:0]
 	for _, p := range pieces {
 		e.fold = append(e.fold, p.text...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/millrace/millrace/internal/authority"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/policy"
 	"github.com/millrace/millrace/sigv4"
 )
@@ -63,19 +66,49 @@ func twentyPolicies(b *testing.B) *policy.Set {
 	return s
 }
 
-// BenchmarkDecide compares a decision over 20 policies of 10 statements with one signing
-// of a request by the AWS SDK. The two take turns, and the median of the turns' ratios
-// counts.
+// anna is the user that asks.
+var anna = kvs.Principal{Account: "111122223333", Kind: kvs.UserPrincipal, ARN: "arn:aws:iam::111122223333:user/anna",
+	ID: "AIDAAAAAAAAAAAAAAAAA", Name: "anna", Path: "/", AccessKey: "AKIDEXAMPLE", Home: true}
+
+// BenchmarkDecide is a decision over 20 policies of 10 statements.
 func BenchmarkDecide(b *testing.B) {
-	const turns, calls = 21, 1000
 	set := twentyPolicies(b)
-	decide := func() {
+	beside(b, func() {
 		r := &policy.Request{Action: "kinesisvideo:GetMedia", Resource: garden, Keys: keys,
-			Principal: policy.Who{Account: "111122223333", ARN: "arn:aws:iam::111122223333:user/anna", ID: "AIDAAAAAAAAAAAAAAAAA"}}
+			Principal: policy.Who{Account: string(anna.Account), ARN: anna.ARN, ID: anna.ID}}
 		if d := policy.Decide(r, set); !d.Allowed || d.Source != "policy 19" {
 			b.Fatalf("%+v", d)
 		}
-	}
+	})
+}
+
+// remembered is a directory that has the policies of the caller in memory.
+type remembered struct{ *policy.Set }
+
+func (r remembered) Rights(context.Context, kvs.Principal) (*policy.Set, error) { return r.Set, nil }
+
+// BenchmarkAuthorize is the whole question of a call about the same policies: conditions
+// are asked of the request itself.
+func BenchmarkAuthorize(b *testing.B) {
+	tags := map[string]string{"site": "north"}
+	a := authority.New(authority.Options{Directory: remembered{twentyPolicies(b)},
+		Tags: func(context.Context, kvs.Principal) (map[string]string, error) { return tags, nil }})
+	owned := map[string]string{"site": "north", "owner": "bob"}
+	beside(b, func() {
+		ask := &authority.Ask{Principal: &anna, Action: "kinesisvideo:GetMedia", Resource: garden, Owner: anna.Account, Tags: owned,
+			Request: authority.Request{Time: now, Secure: true, Source: netip.AddrFrom4([4]byte{203, 0, 113, 7}), UserAgent: "aws-sdk-go-v2/1.45.0",
+				Region: "us-east-1", Listener: "https"}}
+		if err := a.Authorize(context.Background(), ask); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+// beside compares decide with one signing of a request by the AWS SDK. The two take turns,
+// and the median of the turns' ratios counts.
+func beside(b *testing.B, decide func()) {
+	b.Helper()
+	const turns, calls = 21, 1000
 	signer := v4.NewSigner()
 	r, err := http.NewRequest(http.MethodPost, "https://millrace.example:8443/getMedia", strings.NewReader("{}"))
 	if err != nil {
