@@ -63,7 +63,7 @@ func agree(t testing.TB, q policytest.Question, p policytest.Policies) bool {
 // TestBothEvaluatorsAgree on random policies and requests, of which enough are allowed
 // and enough are not to mean something.
 func TestBothEvaluatorsAgree(t *testing.T) {
-	const rounds = 4000
+	const rounds = 2000
 	allowed := 0
 	for seed := range uint64(rounds) {
 		s := policytest.NewSource(seed)

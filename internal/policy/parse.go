@@ -220,7 +220,7 @@ func (p *parser) actions(s *statement, n node, elements map[string]member) *Erro
 func (p *parser) actionReason(action string) string {
 	service, name, ok := strings.Cut(action, ":")
 	switch {
-	case p.doc.kind == Trust && service != "sts":
+	case p.doc.kind == Trust && !strings.EqualFold(service, "sts"):
 		return quoted(action) + " does not belong into a trust policy; write sts:AssumeRole"
 	case action == "*":
 		return ""

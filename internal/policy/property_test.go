@@ -99,7 +99,7 @@ func denial(t *testing.T, s *policytest.Source, kind string) any {
 
 // TestOrderNeverMatters: of policies, statements, values in lists, and values of keys.
 func TestOrderNeverMatters(t *testing.T) {
-	randoms(2000, func(s *policytest.Source) {
+	randoms(1000, func(s *policytest.Source) {
 		p, q := s.Policies(), s.Question()
 		before := decided(t, q, p)
 		for _, list := range [][]string{p.Identity, p.Session} {
@@ -138,7 +138,7 @@ func shuffled(s *policytest.Source, v any) {
 // condition that is not negated may be made wider, and who was let in still is.
 func TestWideningAPatternNeverRevokes(t *testing.T) {
 	granted := 0
-	randoms(4000, func(s *policytest.Source) {
+	randoms(2500, func(s *policytest.Source) {
 		p, q := s.Policies(), s.Question()
 		before := decided(t, q, p)
 		all := texts(&p)

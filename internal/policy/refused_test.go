@@ -74,6 +74,7 @@ func TestTakenTexts(t *testing.T) {
 			t.Errorf("%v\n%s", err, text)
 		}
 	}
+	parsed(t, Trust, `{"Statement":{"Effect":"Allow","Principal":"*","Action":["STS:AssumeRole","sts:*"]}}`)
 	d := parsed(t, Identity, `{"Statement":{"Effect":"Allow","Action":"*","Resource":["*","arn:aws:s3:::\u00e9\ud83d\ude00\/\"\\\b\f\n\r\t"]}}`)
 	if got := d.statements[0].resourceTexts[1]; got != "arn:aws:s3:::é😀/\"\\\b\f\n\r\t" {
 		t.Errorf("%q", got)

@@ -55,7 +55,7 @@ func TestUnknownKeys(t *testing.T) {
 func TestAnUnknownKeyNeverGrants(t *testing.T) {
 	positive := []string{"StringEquals", "StringLike", "NumericLessThan", "DateGreaterThan", "Bool", "IpAddress", "ArnLike", "BinaryEquals", "NumericEquals"}
 	changed := 0
-	randoms(2000, func(s *policytest.Source) {
+	randoms(1000, func(s *policytest.Source) {
 		p, q := s.Policies(), s.Question()
 		with := decided(t, q, p)
 		for i, text := range p.Identity {
