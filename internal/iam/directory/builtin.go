@@ -11,43 +11,33 @@ import (
 // builtIn is a managed policy that every account can attach and none can change.
 type builtIn struct {
 	id, name, description string
-	actions               string // JSON: what it allows on every resource
 	doc                   *policy.Document
 }
 
-// builtIns are sorted by name. Their ids and texts are ours; they never change, because
-// attachments are stored with the ids.
-var builtIns = compiled([]builtIn{
-	{id: "ANPAMILLRACE00000001", name: "AdministratorAccess", description: "Everything in the account, and in the home account the actions of the installation.", actions: `"*"`},
-	{id: "ANPAMILLRACE00000002", name: "AmazonKinesisVideoStreamsFullAccess", description: "Everything with streams and channels.", actions: `"kinesisvideo:*"`},
-	{id: "ANPAMILLRACE00000003", name: "AmazonKinesisVideoStreamsReadOnlyAccess", description: "Watching and listing streams and channels.", actions: `["kinesisvideo:Describe*", "kinesisvideo:Get*", "kinesisvideo:List*"]`},
-	{id: "ANPAMILLRACE00000004", name: "IAMFullAccess", description: "Everything with users, groups, roles and policies.", actions: `"iam:*"`},
-	{id: "ANPAMILLRACE00000005", name: "IAMReadOnlyAccess", description: "Looking at users, groups, roles and policies, and trying policies out.", actions: `["iam:Get*", "iam:List*", "iam:Simulate*"]`},
-})
+// builtInIDs are the unique ids of the policies that come with the server, by name. They
+// never change, because attachments are stored with them.
+var builtInIDs = map[string]string{
+	"AdministratorAccess":                     "ANPAMILLRACE00000001",
+	"AmazonKinesisVideoStreamsFullAccess":     "ANPAMILLRACE00000002",
+	"AmazonKinesisVideoStreamsReadOnlyAccess": "ANPAMILLRACE00000003",
+	"IAMFullAccess":                           "ANPAMILLRACE00000004",
+	"IAMReadOnlyAccess":                       "ANPAMILLRACE00000005",
+}
 
-// compiled parses the texts. They are part of the program, so they parse.
-func compiled(all []builtIn) []builtIn {
-	for i := range all {
-		doc, err := policy.Parse(policy.Identity, []byte(all[i].text()))
-		if err != nil {
-			panic(err)
-		}
-		all[i].doc = doc
+// builtIns are sorted by name.
+var builtIns = identified(policy.Builtins())
+
+func identified(all []policy.Managed) (found []builtIn) {
+	for _, m := range all {
+		found = append(found, builtIn{id: builtInIDs[m.Name], name: m.Name, description: m.Description, doc: m.Document})
 	}
-	return all
+	return found
 }
 
 // builtInSince is the time that is shown for when built-in policies were made: 2026-01-01.
 const builtInSince kvs.Millis = 1_767_225_600_000
 
-func (b *builtIn) text() string {
-	return `{
-  "Version": "2012-10-17",
-  "Statement": [
-    {"Effect": "Allow", "Action": ` + b.actions + `, "Resource": "*"}
-  ]
-}`
-}
+func (b *builtIn) text() string { return b.doc.Text() }
 
 func (b *builtIn) row() row {
 	return row{
