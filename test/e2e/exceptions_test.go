@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,43 +22,22 @@ import (
 // never lists the modelled exceptions that this server does not throw, with the reason.
 // A test fails when one is thrown after all, or when another cannot be provoked.
 var never = map[string]string{
-	"CreateStream DeviceStreamLimitExceededException":          "declared, not implemented by the original either (errors sheet, section 2)",
-	"CreateStream InvalidDeviceException":                      "declared, not implemented by the original either (errors sheet, section 2)",
-	"CreateStream TagsPerResourceExceededLimitException":       "the model bounds Tags to 50, so 51 are an InvalidArgumentException",
-	"PutMedia ConnectionLimitExceededException":                "the newest session wins over the oldest one (limits sheet, section 3)",
-	"DeleteStream ResourceInUseException":                      unfinished,
-	"UpdateDataRetention ResourceInUseException":               unfinished,
-	"UpdateStream ResourceInUseException":                      unfinished,
-	"UpdateStreamStorageConfiguration ResourceInUseException":  unfinished,
-	"DeleteStream NotAuthorizedException":                      fullRights,
-	"DescribeStream NotAuthorizedException":                    fullRights,
-	"GetDataEndpoint NotAuthorizedException":                   fullRights,
-	"ListTagsForStream NotAuthorizedException":                 fullRights,
-	"TagStream NotAuthorizedException":                         fullRights,
-	"UntagStream NotAuthorizedException":                       fullRights,
-	"UpdateDataRetention NotAuthorizedException":               fullRights,
-	"UpdateStream NotAuthorizedException":                      fullRights,
-	"DescribeStreamStorageConfiguration AccessDeniedException": fullRights,
-	"UpdateStreamStorageConfiguration AccessDeniedException":   fullRights,
-	"ListTagsForResource AccessDeniedException":                fullRights,
-	"TagResource AccessDeniedException":                        fullRights,
-	"UntagResource AccessDeniedException":                      fullRights,
-	"GetMedia NotAuthorizedException":                          fullRights,
-	"PutMedia NotAuthorizedException":                          fullRights,
-	"ListFragments NotAuthorizedException":                     fullRights,
-	"GetMediaForFragmentList NotAuthorizedException":           fullRights,
-	"GetHLSStreamingSessionURL NotAuthorizedException":         fullRights,
-	"GetDASHStreamingSessionURL NotAuthorizedException":        fullRights,
-	"GetClip NotAuthorizedException":                           fullRights,
-	"GetClip ClientLimitExceededException":                     provedBelow,
-	"GetHLSStreamingSessionURL ClientLimitExceededException":   provedBelow,
-	"GetDASHStreamingSessionURL ClientLimitExceededException":  provedBelow,
+	"CreateStream DeviceStreamLimitExceededException":         "declared, not implemented by the original either (errors sheet, section 2)",
+	"CreateStream InvalidDeviceException":                     "declared, not implemented by the original either (errors sheet, section 2)",
+	"CreateStream TagsPerResourceExceededLimitException":      "the model bounds Tags to 50, so 51 are an InvalidArgumentException",
+	"PutMedia ConnectionLimitExceededException":               "the newest session wins over the oldest one (limits sheet, section 3)",
+	"DeleteStream ResourceInUseException":                     unfinished,
+	"UpdateDataRetention ResourceInUseException":              unfinished,
+	"UpdateStream ResourceInUseException":                     unfinished,
+	"UpdateStreamStorageConfiguration ResourceInUseException": unfinished,
+	"GetClip ClientLimitExceededException":                    provedBelow,
+	"GetHLSStreamingSessionURL ClientLimitExceededException":  provedBelow,
+	"GetDASHStreamingSessionURL ClientLimitExceededException": provedBelow,
 }
 
 const (
 	unfinished  = "changes are complete before they are answered, so no stream is ever in between (decisions sheet, row 9)"
 	provedBelow = "thrown in internal/server's TestEveryLimit, which breaks every limit"
-	fullRights  = "every key may call every operation of the models so far"
 )
 
 // provocation collects the exceptions that were thrown.
@@ -66,6 +46,7 @@ type provocation struct {
 	thrown map[string]answer
 	asked  map[string]object
 	number string // of a stored fragment of 100 kB
+	arn    string // of the stream one
 }
 
 // expect makes a call that has to throw.
@@ -100,6 +81,9 @@ func (p *provocation) note(operation, exception string, input object, a answer) 
 func (p *provocation) modelled(operation, exception string, status int) {
 	p.Helper()
 	x, ok := wire.ByName(operation).Exception(exception)
+	if isDenial(exception) {
+		x.Status = http.StatusForbidden // decisions sheet, row 1
+	}
 	if !ok || x.Status != status {
 		p.Errorf("%s %s with status %d; the model says %+v", operation, exception, status, x)
 	}
@@ -111,6 +95,7 @@ func TestEveryModelledException(t *testing.T) {
 	p := &provocation{T: t, thrown: map[string]answer{}, asked: map[string]object{}}
 	s := serve(t)
 	p.wrongInput(s)
+	p.denied(s)
 	p.unplayable(s)
 	p.fill(s)
 	s.stop(t)
@@ -205,6 +190,7 @@ func (p *provocation) wrongInput(s *server) {
 	who := s.caller(p)
 	var made struct{ StreamARN string }
 	who.must(p, "CreateStream", object{"StreamName": "one", "DataRetentionInHours": 24}, &made)
+	p.arn = made.StreamARN
 	p.number = s.put(p, "one", cluster(0, 1, 100_000, 1))[0]
 	nobody := strings.Replace(made.StreamARN, "/one/", "/nobody/", 1)
 	for _, op := range onStreams {
@@ -240,6 +226,41 @@ func (p *provocation) tags(who caller, arn string) {
 	who.must(p, "TagStream", object{"StreamName": "one", "Tags": many}, nil)
 	p.expect(who, "TagStream", "TagsPerResourceExceededLimitException", object{"StreamName": "one", "Tags": object{"another": ""}})
 	p.expect(who, "TagResource", "TagsPerResourceExceededLimitException", object{"ResourceARN": arn, "Tags": []object{{"Key": "another", "Value": ""}}})
+}
+
+// isDenial reports whether an exception says that the caller may not.
+func isDenial(exception string) bool {
+	return exception == "NotAuthorizedException" || exception == "AccessDeniedException"
+}
+
+// denied calls every operation as a user who has no rights.
+func (p *provocation) denied(s *server) {
+	nobody := s.withoutRights(p)
+	who := nobody.caller(p)
+	for i := range wire.Operations {
+		op := &wire.Operations[i]
+		j := slices.IndexFunc(op.Exceptions, func(x wire.Exception) bool { return isDenial(x.Name) })
+		switch {
+		case !op.Served || j < 0:
+		case op.Name == "PutMedia":
+			p.put(nobody, op.Exceptions[j].Name, client.PutMediaRequest{StreamName: "one"})
+		default:
+			p.expect(who, op.Name, op.Exceptions[j].Name, input(op.Name, "one", p.arn, "v1"))
+		}
+	}
+}
+
+// withoutRights is the server as a user calls it who has no policies.
+func (s *server) withoutRights(t testing.TB) *server {
+	t.Helper()
+	out := run(t, environment(), program(t), "user", "create", "nobody", "--key", "--data", s.data)
+	key := regexp.MustCompile(`AWS_ACCESS_KEY_ID=(\S+)\nAWS_SECRET_ACCESS_KEY=(\S+)`).FindStringSubmatch(out)
+	if key == nil {
+		t.Fatalf("no key in %s", out)
+	}
+	other := *s
+	other.key, other.secret = key[1], key[2]
+	return &other
 }
 
 // put makes a PutMedia call that has to be refused. No SDK has it.
