@@ -91,10 +91,10 @@ type RemoveHoldInput struct {
 func Holds(w Warden) []Route {
 	h := holds{w}
 	return []Route{
-		OnStream("AddHold", "Keeps the fragments of a stream that lie in a range of time, or partly, until the hold is removed: whatever the retention, the limits, and whoever asks for their erasure. While a stream has a hold it cannot be deleted. "+onlyRoot, Hold{}, h.add),
+		OnStream("AddHold", "Keeps the fragments of a stream that lie in a range of time, or partly, until the hold is removed: whatever the retention, the limits, and whoever asks for their erasure. While a stream has a hold it cannot be deleted. "+onlyGuardians, Hold{}, h.add),
 		OnStream("ListHolds", "Lists the holds of a stream, all of them at once, or those of all streams of the account.", HoldsOutput{}, h.list),
-		OnStream("RemoveHold", "Removes a hold and returns those that are left. What only it kept is removed within a minute or so. "+onlyRoot, HoldsOutput{}, h.remove),
-		OnStream("EraseFragments", "Removes the stored fragments of a stream that lie in a range of time, or partly, for good, and leaves a record of it. Nothing is removed, and the answer is ResourceInUseException, when a hold covers one of them. Fragments that arrive later are not meant. "+onlyRoot, EraseOutput{}, h.erase),
+		OnStream("RemoveHold", "Removes a hold and returns those that are left. What only it kept is removed within a minute or so. "+onlyGuardians, HoldsOutput{}, h.remove),
+		OnStream("EraseFragments", "Removes the stored fragments of a stream that lie in a range of time, or partly, for good, and leaves a record of it. Nothing is removed, and the answer is ResourceInUseException, when a hold covers one of them. Fragments that arrive later are not meant. "+onlyGuardians, EraseOutput{}, h.erase),
 		OnStream("ListErasures", "Lists the records of erasures of the account, also those of streams that are deleted; or those of one stream.", ErasuresOutput{}, h.erasures),
 	}
 }

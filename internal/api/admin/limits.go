@@ -56,9 +56,12 @@ type ResetLimitInput struct {
 	DryRun bool `json:",omitempty" help:"Take nothing back, only say which limit of stored bytes would hold then, and what it would remove now."`
 }
 
-// onlyRoot is what the server's policy says of changes: a limit that whoever it holds can
+// onlyInstallation is what holds for changes: a limit that whoever it holds can
 // lift holds nobody.
-const onlyRoot = "Only the root key of the server may; others get NotAuthorizedException."
+const onlyInstallation = "It is for the home account alone: for the root key of the installation, and for users and roles whose policies name the action."
+
+// onlyGuardians is what holds for evidence.
+const onlyGuardians = "Further keys of the home account itself may not; its root key may, and users and roles whose policies name the action."
 
 // Limits makes the routes that show and change the limits in force. changed is told of
 // every change before the call is answered.
@@ -68,8 +71,8 @@ func Limits(book *quota.Book, changed func(context.Context) error, weigh func(co
 	l := limits{book, changed, weigh}
 	return []Route{
 		OnStream("ListLimits", "Lists the limits in force for the account, or for one of its streams.", LimitsOutput{}, l.list),
-		OnStream("SetLimit", "Sets a limit for the account, or for one of its streams. It holds at once, open sessions included, and until it is reset. The answer is the limit that is in force then. "+onlyRoot, Limit{}, l.set),
-		OnStream("ResetLimit", "Takes back what was set for the account, or for one of its streams, and returns what is in force then. "+onlyRoot, LimitsOutput{}, l.reset),
+		OnStream("SetLimit", "Sets a limit for the account, or for one of its streams. It holds at once, open sessions included, and until it is reset. The answer is the limit that is in force then. "+onlyInstallation, Limit{}, l.set),
+		OnStream("ResetLimit", "Takes back what was set for the account, or for one of its streams, and returns what is in force then. "+onlyInstallation, LimitsOutput{}, l.reset),
 	}
 }
 
