@@ -87,7 +87,7 @@ var hints = map[string]string{
 	"ClientLimitExceededException": "too many calls; try again in a moment",
 }
 
-const rootKey = "AWS_ACCESS_KEY_ID must be the root key, which millrace init or the first start showed"
+const rootKey = "AWS_ACCESS_KEY_ID must be the root key, which millrace init or the first start showed, or of a user whose policies name the action"
 
 const badSecret = "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clocks differ"
 

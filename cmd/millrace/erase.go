@@ -31,7 +31,7 @@ func (*eraseCmd) Help() string {
 	return `Erases, for good, the stored fragments of a stream that lie in a range of time, or partly: they
 can be read by nobody any more when the command returns. It leaves a record of who erased what. What is
 on hold is not erased: the command is refused then. Fragments that arrive later are not meant. It takes the
-root key.
+root key, or a user whose policies name millrace:EraseFragments.
 
 Examples:
   millrace erase garden --from 2026-01-02T15:00:00Z --to 2026-01-02T16:00:00Z --dry-run

@@ -23,7 +23,8 @@ type holdCmd struct {
 func (holdCmd) Help() string {
 	return `A hold keeps the fragments of a stream that lie in a range of time, or partly, until it is
 removed: whatever the retention and the limits, and whoever asks for their erasure. A stream with a
-hold cannot be deleted. Every key may list; add and remove take the root key.
+hold cannot be deleted. add and remove take the root key, or a user whose policies name
+millrace:AddHold and millrace:RemoveHold.
 
 Examples:
   millrace hold add garden --from 2026-01-02T15:00:00Z --to 2026-01-02T16:00:00Z --note 'case 7'

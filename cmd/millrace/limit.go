@@ -22,8 +22,8 @@ type limitCmd struct {
 // Help shows examples.
 func (limitCmd) Help() string {
 	return `What is set for a stream goes before what is set for its account, that before the settings of
-the server, those before the profile. Changes hold at once, without a restart, and stay. Every key may list;
-set and reset take the root key.
+the server, those before the profile. Changes hold at once, without a restart, and stay. set and reset take
+the root key of the installation, or a user of its account whose policies name millrace:SetLimit.
 
 Examples:
   millrace limit list
