@@ -15,6 +15,8 @@ type Directory interface {
 	// Rights returns the policies that stand for a principal; of an anonymous one the
 	// boundary of its account. The kind NotFound says that the principal is gone.
 	Rights(ctx context.Context, p kvs.Principal) (*policy.Set, error)
+	// Valid fails with the kind NotFound when the account of a principal is disabled.
+	Valid(ctx context.Context, p kvs.Principal) error
 }
 
 // Options are what an Authority is made of; Directory is needed.
@@ -23,6 +25,10 @@ type Options struct {
 
 	// Tags returns the tags of a user or role; nil = nobody has any.
 	Tags func(ctx context.Context, p kvs.Principal) (map[string]string, error)
+
+	// Home reports whether an account is the home of the installation, for principals that do
+	// not say so themselves: sessions of roles. nil = none is.
+	Home func(ctx context.Context, account kvs.AccountID) bool
 
 	// Listener returns the policy of a listener, nil if it has none; nil = no listener has.
 	Listener func(name string) *policy.Source
@@ -40,6 +46,9 @@ func New(o Options) *Authority {
 	if o.Tags == nil {
 		o.Tags = func(context.Context, kvs.Principal) (map[string]string, error) { return nil, nil }
 	}
+	if o.Home == nil {
+		o.Home = func(context.Context, kvs.AccountID) bool { return false }
+	}
 	if o.Listener == nil {
 		o.Listener = func(string) *policy.Source { return nil }
 	}
@@ -50,7 +59,7 @@ func New(o Options) *Authority {
 // question could not be decided.
 func (a *Authority) Authorize(ctx context.Context, ask *Ask) error {
 	row, _ := permission.Of(ask.Action)
-	if why := reserved(row.Holder, ask.Principal); why != "" {
+	if why := a.reserved(ctx, row.Holder, ask.Principal); why != "" {
 		return a.deny(ask, verdict{Because: why})
 	}
 	d, err := a.decide(ctx, ask)
@@ -65,10 +74,10 @@ func (a *Authority) Authorize(ctx context.Context, ask *Ask) error {
 }
 
 // reserved says why a principal cannot have what others can be given, "" when it can.
-func reserved(h permission.Holder, p *kvs.Principal) string {
+func (a *Authority) reserved(ctx context.Context, h permission.Holder, p *kvs.Principal) string {
 	further := p.Kind == kvs.RootPrincipal && p.Home && !p.Root
 	switch {
-	case h == permission.Installation && !p.Home:
+	case h == permission.Installation && !p.Home && !a.o.Home(ctx, p.Account):
 		return "because it is an action of the installation, which belongs to its home account"
 	case further && (h == permission.Installation || h == permission.Guardians):
 		return "because further keys of the home account do not have it; the root key of the installation does, and users can"
@@ -79,6 +88,9 @@ func reserved(h permission.Holder, p *kvs.Principal) string {
 // decide asks the policies.
 func (a *Authority) decide(ctx context.Context, ask *Ask) (policy.Decision, error) {
 	rights, err := a.o.Directory.Rights(ctx, *ask.Principal)
+	if err == nil && ask.Principal.Kind == kvs.Anonymous { // of others the front asks it
+		err = a.o.Directory.Valid(ctx, *ask.Principal)
+	}
 	if err != nil && kvs.KindOf(err) == kvs.NotFound {
 		return policy.Decision{}, kvs.Errorf(kvs.Denied, "The security token included in the request is invalid.")
 	}

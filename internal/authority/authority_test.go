@@ -26,7 +26,11 @@ type house struct {
 	set  policy.Set
 	err  error
 	tags map[string]string
+
+	disabled error
 }
+
+func (h *house) Valid(context.Context, kvs.Principal) error { return h.disabled }
 
 func (h *house) Rights(context.Context, kvs.Principal) (*policy.Set, error) {
 	set := h.set
@@ -35,6 +39,7 @@ func (h *house) Rights(context.Context, kvs.Principal) (*policy.Set, error) {
 
 func (h *house) authority(listeners map[string]*policy.Source) *Authority {
 	return New(Options{Directory: h,
+		Home:     func(_ context.Context, a kvs.AccountID) bool { return a == "999999999999" },
 		Tags:     func(context.Context, kvs.Principal) (map[string]string, error) { return h.tags, nil },
 		Listener: func(name string) *policy.Source { return listeners[name] },
 		Seal:     func(b []byte) (string, error) { return "sealed " + string(b), nil },
@@ -120,6 +125,7 @@ func TestActionsOfTheInstallation(t *testing.T) {
 	further, tenant, stranger := root(), root(), anna()
 	further.Root = false
 	tenant.Home = false
+	role := &kvs.Principal{Account: "999999999999", Kind: kvs.RolePrincipal}
 	home := anna()
 	home.Home = true
 	all, own := statement("Allow", "*", everything), statement("Allow", "millrace:*", everything)
@@ -136,6 +142,7 @@ func TestActionsOfTheInstallation(t *testing.T) {
 		{"one with millrace:*", home, own, true, true, true},
 		{"one with video alone", home, statement("Allow", "kinesisvideo:*", everything), false, false, false},
 		{"a user of a tenant", stranger, all, false, true, true},
+		{"a session of a role of the home account", role, all, true, true, true},
 	} {
 		h := &house{set: policy.Set{Root: c.policy == ""}}
 		if c.policy != "" {
@@ -170,6 +177,11 @@ func TestFreeAndAnonymous(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "User: anonymous is not authorized") {
 		t.Errorf("the listener's policy: %v", err)
 	}
+	none.disabled = kvs.Errorf(kvs.NotFound, "disabled")
+	if err := none.authority(nil).Authorize(t.Context(), &play); kvs.KindOf(err) != kvs.Denied {
+		t.Errorf("players of a disabled account: %v", err)
+	}
+	none.disabled = nil
 	none.set.Account = source(t, policy.Identity, statement("Allow", "kinesisvideo:PutMedia", everything))
 	if err := none.authority(nil).Authorize(t.Context(), &play); err == nil {
 		t.Error("the boundary of the account does not hold for players")

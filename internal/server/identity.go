@@ -40,10 +40,16 @@ func (s *Server) openIdentity(context.Context) error {
 		return err
 	}
 	s.authority = authority.New(authority.Options{
-		Directory: s.directory, Tags: s.directory.PrincipalTags, Listener: s.listenerPolicy,
+		Directory: s.directory, Tags: s.directory.PrincipalTags, Home: s.isHome, Listener: s.listenerPolicy,
 		Seal: func(decision []byte) (string, error) { return s.seal.Seal(decisionPurpose, decision) },
 	})
 	return nil
+}
+
+// isHome reports whether an account is the first one.
+func (s *Server) isHome(ctx context.Context, account kvs.AccountID) bool {
+	home, err := s.keys.Account(ctx)
+	return err == nil && account == home || s.config.Dev && account == config.DevAccount
 }
 
 // derived is a key for one use.
