@@ -123,7 +123,7 @@ window.play = async (ask) => {
   video.pause();
   await until('pausing', () => video.paused);
   for (const [i, s] of played.entries()) {
-    for (let index = s.index + 1; index < played[i + 1]?.index && result.looked.length < 100; index++) {
+    for (let index = s.index + 1; index < played[i + 1]?.index && result.looked.length < 200; index++) {
       if (!await look(s.media + (index - s.index + 0.5) / ask.rate)) return result;
       result.looked.push({ asked: index, index: last.index, media: last.media });
     }

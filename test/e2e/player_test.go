@@ -149,6 +149,20 @@ func (w *screening) complete(t *testing.T) {
 	}
 }
 
+// smooth checks that no answer was a refusal and that the player complained of nothing but what
+// is expected.
+func (w *screening) smooth(t *testing.T, expected ...string) {
+	t.Helper()
+	for _, said := range w.Errors {
+		if !slices.ContainsFunc(expected, func(e string) bool { return strings.Contains(said, e) }) {
+			t.Errorf("the player said %q", said)
+		}
+	}
+	if len(w.Refused) > 0 {
+		t.Errorf("refused: %v", w.Refused)
+	}
+}
+
 // even checks that the media's time and the indexes go on together: the timeline is the
 // producer's. Players that place segments by the list's durations are off by how far a
 // fragment's sound reaches over its end, which is less than half a frame.
