@@ -65,7 +65,6 @@ var floors = map[string]floor{
 	"internal/pagetest":            bytes0,
 	"internal/spelling":            bytes0,
 	"internal/iam/naming":          bytes0,
-	"internal/iam/trust":           bytes0,
 	"internal/permission":          bytes0,
 
 	"internal/catalog":             state1,

@@ -15,7 +15,8 @@ const (
 	// directory show at once; those another process makes, after this time.
 	maxAge = 10 * time.Second
 	// maxEntries bounds how many principals, and how many temporary credentials, are
-	// remembered; maxText how many bytes of policies. A compiled policy takes some six
+	// remembered; maxText how many bytes of policies, once for those that are shared and
+	// once for those that principals have for themselves. A compiled policy takes some six
 	// times its text.
 	maxEntries = 10_000
 	maxText    = 8 << 20
@@ -37,6 +38,7 @@ type entry struct {
 	tags      map[string]string
 	notBefore kvs.Millis
 	disabled  bool // the account is
+	text      int  // bytes of inline and session policies
 	until     time.Time
 }
 
@@ -60,6 +62,7 @@ type memory struct {
 
 	mu        sync.RWMutex
 	entries   map[entryKey]*entry
+	held      int // bytes of text of entries
 	flights   map[entryKey]*flight
 	living    map[string]time.Time // access key ids of credentials that were not ended, until when that holds
 	changes   uint64               // counts what was forgotten
@@ -115,28 +118,31 @@ func (m *memory) land(k entryKey, f *flight, changes uint64) {
 	if m.flights[k] == f {
 		delete(m.flights, k)
 	}
-	switch {
-	case f.err != nil:
-		if m.changes == changes {
-			delete(m.entries, k)
-		}
-	case m.changes == changes:
-		if m.entries == nil {
-			m.entries = map[entryKey]*entry{}
-		}
-		makeRoom(m.entries, k)
-		m.entries[k] = f.entry
+	if m.changes != changes {
+		return
 	}
+	m.without(k)
+	if f.err != nil {
+		return
+	}
+	if m.entries == nil {
+		m.entries = map[entryKey]*entry{}
+	}
+	for other := range m.entries { // any one: the order of a map is random
+		if len(m.entries) < maxEntries && m.held+f.entry.text <= maxText {
+			break
+		}
+		m.without(other)
+	}
+	m.entries[k] = f.entry
+	m.held += f.entry.text
 }
 
-// makeRoom drops any one element of a full map for a new key: the order of a map is random.
-func makeRoom[K comparable, V any](m map[K]V, k K) {
-	if _, there := m[k]; there || len(m) < maxEntries {
-		return
-	}
-	for other := range m {
-		delete(m, other)
-		return
+// without drops an entry, if there is one.
+func (m *memory) without(k entryKey) {
+	if e := m.entries[k]; e != nil {
+		m.held -= e.text
+		delete(m.entries, k)
 	}
 }
 
@@ -158,7 +164,11 @@ func (m *memory) forgetAll() { m.drop(func(entryKey) bool { return true }) }
 func (m *memory) drop(concerned func(entryKey) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	maps.DeleteFunc(m.entries, func(k entryKey, _ *entry) bool { return concerned(k) })
+	for k := range m.entries {
+		if concerned(k) {
+			m.without(k)
+		}
+	}
 	maps.DeleteFunc(m.flights, func(k entryKey, _ *flight) bool { return concerned(k) })
 	m.changes++
 }
@@ -219,7 +229,12 @@ func (m *memory) noteLiving(accessKey string, read time.Time, changes uint64) {
 	if m.living == nil {
 		m.living = map[string]time.Time{}
 	}
-	makeRoom(m.living, accessKey)
+	for other := range m.living {
+		if len(m.living) < maxEntries {
+			break
+		}
+		delete(m.living, other)
+	}
 	m.living[accessKey] = read.Add(maxAge)
 }
 

@@ -125,6 +125,7 @@ func (l *loader) account() error {
 
 // source compiles a policy that has no version.
 func (l *loader) source(name, text string) (*policy.Source, error) {
+	l.entry.text += len(text)
 	doc, err := l.memory.compile(textKey(policy.Identity, text), policy.Identity, text)
 	return &policy.Source{Name: name, Document: doc}, err
 }

@@ -53,13 +53,14 @@ func (d *Directory) CreateRole(ctx context.Context, account kvs.AccountID, r Rol
 	if err := checkSession(r.MaxSession); err != nil {
 		return Role{}, err
 	}
-	if err := checkTrust(r.Trust); err != nil {
+	trust, err := parseTrust(r.Trust)
+	if err != nil {
 		return Role{}, err
 	}
 	made := d.newRow(account, naming.Role, r.Name, r.Path)
 	made.description, made.maxSession = r.Description, int64(r.MaxSession/time.Second)
-	err := d.db.Write(ctx, func(tx *sql.Tx) (err error) {
-		if made.trust, err = trustByID(tx, r.Trust); err != nil {
+	err = d.db.Write(ctx, func(tx *sql.Tx) (err error) {
+		if made.trust, err = trustByID(tx, trust); err != nil {
 			return err
 		}
 		if err := insert(tx, made); err != nil {
@@ -74,8 +75,8 @@ func (d *Directory) CreateRole(ctx context.Context, account kvs.AccountID, r Rol
 	return r, nil
 }
 
-func roleOf(q reader, r row) (Role, error) {
-	trust, err := trustByName(q, r.trust)
+func (d *Directory) roleOf(q reader, r row) (Role, error) {
+	trust, err := d.trustByName(q, r.trust)
 	return Role{
 		ID: r.id, Name: r.Name.Name, Path: r.Path, Description: r.description, Account: r.Account, Created: r.created, Boundary: r.bounds,
 		NotBefore: r.notBefore, MaxSession: time.Duration(r.maxSession) * time.Second, Trust: trust,
@@ -86,14 +87,14 @@ func roleOf(q reader, r row) (Role, error) {
 func (d *Directory) Role(ctx context.Context, account kvs.AccountID, name string) (Role, error) {
 	q := d.read(ctx)
 	r, err := find(q, account, naming.Role, name)
-	return fullRole(q, r, err)
+	return d.fullRole(q, r, err)
 }
 
 // RoleByID describes a role by unique id, in whichever account it is.
 func (d *Directory) RoleByID(ctx context.Context, id string) (Role, error) {
 	q := d.read(ctx)
 	r, err := byKind(q, naming.Role, id)
-	return fullRole(q, r, err)
+	return d.fullRole(q, r, err)
 }
 
 // RoleByARN describes a role by ARN, in whichever account it is: who may take it on is
@@ -108,14 +109,14 @@ func (d *Directory) RoleByARN(ctx context.Context, arn string) (Role, error) {
 	if err == nil && r.Path != n.Path {
 		err = unknown(naming.Role, n.Name)
 	}
-	return fullRole(q, r, err)
+	return d.fullRole(q, r, err)
 }
 
-func fullRole(q reader, r row, err error) (Role, error) {
+func (d *Directory) fullRole(q reader, r row, err error) (Role, error) {
 	if err != nil {
 		return Role{}, err
 	}
-	role, err := roleOf(q, r)
+	role, err := d.roleOf(q, r)
 	if err != nil {
 		return Role{}, err
 	}
@@ -130,7 +131,7 @@ func (d *Directory) Roles(ctx context.Context, account kvs.AccountID, prefix, af
 		return nil, "", err
 	}
 	for _, r := range rows {
-		role, err := roleOf(d.read(ctx), r)
+		role, err := d.roleOf(d.read(ctx), r)
 		if err != nil {
 			return nil, "", err
 		}
@@ -176,7 +177,8 @@ func (d *Directory) UpdateRole(ctx context.Context, account kvs.AccountID, name 
 // UpdateTrust replaces the trust policy of a role; MalformedPolicy if it is none or names
 // somebody who is not there.
 func (d *Directory) UpdateTrust(ctx context.Context, account kvs.AccountID, name, text string) error {
-	if err := checkTrust(text); err != nil {
+	trust, err := parseTrust(text)
+	if err != nil {
 		return err
 	}
 	return d.db.Write(ctx, func(tx *sql.Tx) error {
@@ -184,7 +186,7 @@ func (d *Directory) UpdateTrust(ctx context.Context, account kvs.AccountID, name
 		if err != nil {
 			return err
 		}
-		stored, err := trustByID(tx, text)
+		stored, err := trustByID(tx, trust)
 		if err != nil {
 			return err
 		}

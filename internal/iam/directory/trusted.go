@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/iam/naming"
-	"github.com/millrace/millrace/internal/iam/trust"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/policy"
 )
@@ -16,12 +15,12 @@ import (
 // Trust policies are stored with the unique ids of users and roles for their ARNs, so
 // that one made anew under the name is not trusted, and shown with ARNs again.
 
-func checkTrust(text string) error {
+// parseTrust compiles a trust policy that somebody writes.
+func parseTrust(text string) (*policy.Document, error) {
 	if policy.Size([]byte(text)) > policy.MaxTrust {
-		return kvs.Errorf(kvs.LimitExceeded, "Cannot exceed quota for ACLSizePerRole: %d", policy.MaxTrust)
+		return nil, kvs.Errorf(kvs.LimitExceeded, "Cannot exceed quota for ACLSizePerRole: %d", policy.MaxTrust)
 	}
-	_, err := parse(policy.Trust, text)
-	return err
+	return parse(policy.Trust, text)
 }
 
 // parse compiles a policy; MalformedPolicy with line and column if it is none.
@@ -33,43 +32,63 @@ func parse(kind policy.Kind, text string) (*policy.Document, error) {
 	return doc, nil
 }
 
+// exchange returns the text of a trust policy with each principal that other knows under
+// another name replaced by it.
+func exchange(doc *policy.Document, other func(principal string) (string, error)) (string, error) {
+	names := map[string]string{}
+	for _, principal := range doc.Named() {
+		name, err := other(principal)
+		if err != nil {
+			return "", err
+		}
+		names[principal] = name
+	}
+	renamed, err := doc.Rename(func(principal string) (string, bool) {
+		name, known := names[principal]
+		return name, known
+	})
+	if err != nil {
+		return "", err
+	}
+	return renamed.Text(), nil
+}
+
 const (
 	idOfName = "SELECT id FROM entity WHERE account = $1 AND kind = $2 AND folded = $3 AND name = $4 AND path = $5"
+	sameID   = "SELECT id FROM entity WHERE id = $1"
 	nameOfID = "SELECT account, kind, path, name FROM entity WHERE id = $1"
 )
 
-// trustByID puts unique ids into a trust policy for the ARNs of users and roles.
-func trustByID(q reader, text string) (string, error) {
-	stored, err := trust.Rewrite(text, func(principal string) (string, error) {
-		n, ok := naming.ParseARN(principal)
-		kind, isID := naming.KindOf(principal)
-		var id string
-		err := error(sql.ErrNoRows)
+// trustByID puts unique ids into a trust policy for the ARNs of users and roles, who must be
+// there. Accounts and sessions stay as they are written.
+func trustByID(q reader, doc *policy.Document) (string, error) {
+	return exchange(doc, func(principal string) (id string, err error) {
+		n, isARN := naming.ParseARN(principal)
+		_, isID := naming.KindOf(principal)
 		switch {
-		case ok && (n.Kind == naming.User || n.Kind == naming.Role):
+		case isARN:
 			err = q.QueryRow(idOfName, string(n.Account), string(n.Kind), naming.Fold(n.Name), n.Name, n.Path).Scan(&id)
-		case isID && (kind == naming.User || kind == naming.Role):
-			err = q.QueryRow("SELECT id FROM entity WHERE id = $1", principal).Scan(&id)
-		case !ok && !isID && !foreign(principal):
+		case isID:
+			err = q.QueryRow(sameID, principal).Scan(&id)
+		case strings.Contains(principal, ":iam::") && !strings.HasSuffix(principal, ":root"):
+			err = sql.ErrNoRows // a name that nobody can have
+		default:
 			return principal, nil
 		}
 		if errors.Is(err, sql.ErrNoRows) {
-			return "", kvs.Errorf(kvs.MalformedPolicy, "Invalid principal in policy: \"AWS\":%q", principal)
+			err = kvs.Errorf(kvs.MalformedPolicy, "Invalid principal in policy: \"AWS\":%q", principal)
 		}
 		return id, err
 	})
-	return stored, err
-}
-
-// foreign reports whether a principal has the form of an ARN of IAM that names neither an
-// account's root, a user nor a role: such a thing makes no calls.
-func foreign(principal string) bool {
-	return strings.HasPrefix(principal, "arn:aws:iam::") && !strings.HasSuffix(principal, ":root")
 }
 
 // trustByName puts ARNs into a stored trust policy for the unique ids of who is still there.
-func trustByName(q reader, stored string) (string, error) {
-	return trust.Rewrite(stored, func(principal string) (string, error) {
+func (d *Directory) trustByName(q reader, stored string) (string, error) {
+	doc, err := d.memory.compile(textKey(policy.Trust, stored), policy.Trust, stored)
+	if err != nil {
+		return "", err
+	}
+	return exchange(doc, func(principal string) (string, error) {
 		if _, isID := naming.KindOf(principal); !isID {
 			return principal, nil
 		}
