@@ -70,17 +70,25 @@ type memory struct {
 	text      int // bytes of documents
 }
 
+// recall returns what is remembered of a principal, nil if that is nothing or too old.
+func (m *memory) recall(k entryKey) *entry {
+	m.mu.RLock()
+	e := m.entries[k]
+	m.mu.RUnlock()
+	if e == nil || !m.now().Before(e.until) {
+		return nil
+	}
+	return e
+}
+
 // get returns what is remembered of a principal, or loads it: one load serves all who
 // wait for it, and whoever comes after a change never joins one from before it. The
 // load does not end with the caller's ctx, because others may be waiting.
 func (m *memory) get(ctx context.Context, k entryKey, load func(context.Context) (*entry, error)) (*entry, error) {
-	now := m.now()
-	m.mu.RLock()
-	e := m.entries[k]
-	m.mu.RUnlock()
-	if e != nil && now.Before(e.until) {
+	if e := m.recall(k); e != nil {
 		return e, nil
 	}
+	now := m.now()
 	m.mu.Lock()
 	f, changes := m.flights[k], m.changes
 	if f != nil {

@@ -67,6 +67,9 @@ func (d *Directory) entry(ctx context.Context, p kvs.Principal) (*entry, error) 
 	if p.Kind == kvs.UserPrincipal || p.Kind == kvs.RolePrincipal {
 		k.id = p.ID
 	}
+	if e := d.memory.recall(k); e != nil {
+		return e, nil
+	}
 	return d.memory.get(ctx, k, func(ctx context.Context) (*entry, error) { return d.load(ctx, k) })
 }
 
@@ -102,11 +105,13 @@ const (
 	inlineTexts  = `SELECT 0, '', name, text FROM inline_policy WHERE owner = $1
 		UNION ALL SELECT 1, g.name, i.name, i.text FROM membership m JOIN inline_policy i ON i.owner = m.grp JOIN entity g ON g.id = m.grp WHERE m.member = $1
 		ORDER BY 1, 2, 3`
-	managedIDs = `SELECT 0, '', policy FROM attachment WHERE owner = $1
-		UNION ALL SELECT 1, g.name, t.policy FROM membership m JOIN attachment t ON t.owner = m.grp JOIN entity g ON g.id = m.grp WHERE m.member = $1
+	managedFacts = `SELECT 0, '', t.policy, COALESCE(p.account, ''), COALESCE(p.path, ''), COALESCE(p.name, ''), COALESCE(p.version, 0)
+		FROM attachment t LEFT JOIN entity p ON p.id = t.policy WHERE t.owner = $1
+		UNION ALL SELECT 1, g.name, t.policy, COALESCE(p.account, ''), COALESCE(p.path, ''), COALESCE(p.name, ''), COALESCE(p.version, 0)
+		FROM membership m JOIN attachment t ON t.owner = m.grp JOIN entity g ON g.id = m.grp LEFT JOIN entity p ON p.id = t.policy WHERE m.member = $1
 		ORDER BY 1, 2, 3`
-	managedFacts = "SELECT account, path, name, version FROM entity WHERE id = $1"
-	sessionText  = "SELECT text FROM session_policy WHERE hash = $1"
+	policyFacts = "SELECT id, account, path, name, version FROM entity WHERE id = $1"
+	sessionText = "SELECT text FROM session_policy WHERE hash = $1"
 )
 
 // account reads what holds for everybody in it.
@@ -152,11 +157,9 @@ func (l *loader) principal() error {
 		return err
 	}
 	if boundary != "" {
-		bound, err := l.managed("", boundary)
-		if err != nil {
+		if l.entry.set.Boundary, err = l.byID("", boundary); err != nil {
 			return err
 		}
-		l.entry.set.Boundary = &bound
 	}
 	if err := l.identity(string(kind) + "/" + e.name); err != nil {
 		return err
@@ -174,23 +177,23 @@ func (l *loader) principal() error {
 
 // identity reads inline and managed policies of the principal and its groups.
 func (l *loader) identity(own string) error {
-	inline, err := collect(l.tx, scanGrant, inlineTexts, l.key.id)
+	texts, err := collect(l.tx, scanInline, inlineTexts, l.key.id)
 	if err != nil {
 		return err
 	}
-	for _, g := range inline {
-		s, err := l.source(g.whose(own)+" inline "+g.name, g.text)
+	for _, t := range texts {
+		s, err := l.source(whose(own, t.group)+" inline "+t.name, t.text)
 		if err != nil {
 			return err
 		}
 		l.entry.set.Identity = append(l.entry.set.Identity, *s)
 	}
-	managed, err := collect(l.tx, scanManaged, managedIDs, l.key.id)
+	managed, err := collect(l.tx, scanManaged, managedFacts, l.key.id)
 	if err != nil {
 		return err
 	}
-	for _, g := range managed {
-		s, err := l.managed(g.whose(own)+" ", g.name)
+	for _, m := range managed {
+		s, err := l.managed(whose(own, m.group)+" ", m)
 		if err != nil {
 			return err
 		}
@@ -199,48 +202,64 @@ func (l *loader) identity(own string) error {
 	return nil
 }
 
-// grant is a policy that a principal has, or one of its groups: an inline one with name and
-// text, or a managed one whose id is the name.
-type grant struct{ group, name, text string }
+// inline is an inline policy that a principal has, or one of its groups.
+type inline struct{ group, name, text string }
 
-func scanGrant(scan func(...any) error) (g grant, err error) {
+func scanInline(scan func(...any) error) (i inline, err error) {
 	var order int
-	return g, scan(&order, &g.group, &g.name, &g.text)
-}
-
-func scanManaged(scan func(...any) error) (g grant, err error) {
-	var order int
-	return g, scan(&order, &g.group, &g.name)
+	return i, scan(&order, &i.group, &i.name, &i.text)
 }
 
 // whose tells in an explanation whose policy it is.
-func (g grant) whose(own string) string {
-	if g.group != "" {
-		return "group/" + g.group
+func whose(own, group string) string {
+	if group != "" {
+		return "group/" + group
 	}
 	return own
 }
 
+// managed is a managed policy that a principal has, or one of its groups.
+type managed struct {
+	group, id string
+	naming.Name
+	version int64
+}
+
+func scanManaged(scan func(...any) error) (m managed, err error) {
+	var order int
+	m.Kind = naming.Policy
+	return m, scan(&order, &m.group, &m.id, &m.Account, &m.Path, &m.Name.Name, &m.version)
+}
+
+// byID reads a managed policy that stands alone: a boundary, or that of a session.
+func (l *loader) byID(whose, id string) (*policy.Source, error) {
+	m := managed{id: id}
+	m.Kind = naming.Policy
+	if builtInByID(id) == nil {
+		if err := l.tx.QueryRow(policyFacts, id).Scan(&m.id, &m.Account, &m.Path, &m.Name.Name, &m.version); err != nil {
+			return nil, err
+		}
+	}
+	s, err := l.managed(whose, m)
+	return &s, err
+}
+
 // managed returns the default version of a managed policy; the text is read only when it
 // is not compiled yet.
-func (l *loader) managed(whose, id string) (policy.Source, error) {
-	if b := builtInByID(id); b != nil {
+func (l *loader) managed(whose string, m managed) (policy.Source, error) {
+	if b := builtInByID(m.id); b != nil {
 		return policy.Source{Name: whose + "managed " + b.arn(), Document: b.doc}, nil
 	}
-	var version int64
-	n := naming.Name{Kind: naming.Policy}
-	if err := l.tx.QueryRow(managedFacts, id).Scan(&n.Account, &n.Path, &n.Name, &version); err != nil {
-		return policy.Source{}, err
-	}
-	s := policy.Source{Name: whose + "managed " + n.ARN(), Document: l.memory.document(documentKey{id, version})}
+	k := documentKey{m.id, m.version}
+	s := policy.Source{Name: whose + "managed " + m.ARN(), Document: l.memory.document(k)}
 	if s.Document != nil {
 		return s, nil
 	}
 	var text string
 	var created kvs.Millis
-	err := l.tx.QueryRow(versionText, id, version).Scan(&text, &created)
+	err := l.tx.QueryRow(versionText, m.id, m.version).Scan(&text, &created)
 	if err == nil {
-		s.Document, err = l.memory.compile(documentKey{id, version}, policy.Identity, text)
+		s.Document, err = l.memory.compile(k, policy.Identity, text)
 	}
 	return s, err
 }
@@ -276,10 +295,12 @@ func (l *loader) sessions() error {
 
 // managedSession adds a managed policy that bounds a session, as it is now.
 func (l *loader) managedSession(id string) error {
-	s, err := l.managed("session policy ", id)
+	s, err := l.byID("session policy ", id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return kvs.Errorf(kvs.NotFound, "A session policy of the credentials is gone.")
 	}
-	l.entry.set.Session = append(l.entry.set.Session, s)
+	if err == nil {
+		l.entry.set.Session = append(l.entry.set.Session, *s)
+	}
 	return err
 }
