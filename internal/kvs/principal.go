@@ -30,7 +30,7 @@ type Principal struct {
 	Home bool
 
 	Tags            map[string]string // session tags alone, as the token has them
-	SessionPolicies []string          // hashes of the session policies; nil = none
+	SessionPolicies []string          // hashes of session policies and unique ids of managed ones; nil = none
 
 	Issued, Expires Millis // of temporary credentials; 0 otherwise
 	Parent          string // access key that temporary credentials were made with, which they end with; "" of roles

@@ -65,7 +65,7 @@ type memory struct {
 	held      int // bytes of text of entries
 	flights   map[entryKey]*flight
 	living    map[string]time.Time // access key ids of credentials that were not ended, until when that holds
-	changes   uint64               // counts what was forgotten
+	ends      uint64               // counts credentials that were ended
 	documents map[documentKey]*policy.Document
 	text      int // bytes of documents
 }
@@ -90,7 +90,7 @@ func (m *memory) get(ctx context.Context, k entryKey, load func(context.Context)
 	}
 	now := m.now()
 	m.mu.Lock()
-	f, changes := m.flights[k], m.changes
+	f := m.flights[k]
 	if f != nil {
 		m.mu.Unlock()
 		select {
@@ -106,7 +106,7 @@ func (m *memory) get(ctx context.Context, k entryKey, load func(context.Context)
 	}
 	m.flights[k] = f
 	m.mu.Unlock()
-	defer m.land(k, f, changes)
+	defer m.land(k, f)
 	f.entry, f.err = load(context.WithoutCancel(ctx))
 	if f.err == nil {
 		f.entry.until = now.Add(maxAge)
@@ -117,18 +117,16 @@ func (m *memory) get(ctx context.Context, k entryKey, load func(context.Context)
 // errAborted is what waiting callers get of a load that ended by a panic.
 var errAborted = kvs.Errorf(kvs.Internal, "reading the rights of a principal was aborted")
 
-// land ends a flight and remembers its result, unless something changed meanwhile: then
-// what was read may be old.
-func (m *memory) land(k entryKey, f *flight, changes uint64) {
+// land ends a flight and remembers its result, unless it was dropped meanwhile: then what
+// was read may be old.
+func (m *memory) land(k entryKey, f *flight) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	close(f.landed)
-	if m.flights[k] == f {
-		delete(m.flights, k)
-	}
-	if m.changes != changes {
+	if m.flights[k] != f {
 		return
 	}
+	delete(m.flights, k)
 	m.without(k)
 	if f.err != nil {
 		return
@@ -178,7 +176,6 @@ func (m *memory) drop(concerned func(entryKey) bool) {
 		}
 	}
 	maps.DeleteFunc(m.flights, func(k entryKey, _ *flight) bool { return concerned(k) })
-	m.changes++
 }
 
 // document returns a compiled policy that is remembered, nil if none is.
@@ -226,12 +223,12 @@ func (m *memory) lives(accessKey string) bool {
 	return now.Before(m.living[accessKey])
 }
 
-// noteLiving remembers for a while that credentials were not ended, as read when changes was
+// noteLiving remembers for a while that credentials were not ended, as read when ends was
 // the count.
-func (m *memory) noteLiving(accessKey string, read time.Time, changes uint64) {
+func (m *memory) noteLiving(accessKey string, read time.Time, ends uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.changes != changes {
+	if m.ends != ends {
 		return
 	}
 	if m.living == nil {
@@ -251,11 +248,11 @@ func (m *memory) noteEnded(accessKey string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.living, accessKey)
-	m.changes++
+	m.ends++
 }
 
-func (m *memory) changeCount() uint64 {
+func (m *memory) endCount() uint64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.changes
+	return m.ends
 }

@@ -91,7 +91,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if m.held != 0 || len(m.entries) != 0 {
 		t.Errorf("%d bytes of nobody", m.held)
 	}
-	large := allow(strings.Repeat("a", 100_000) + ":x")
+	large := allow("a:x") + strings.Repeat(" ", 100_000)
 	for i := range maxText * 5 / 4 / len(large) {
 		_, err := m.compile(documentKey{fmt.Sprint(i), 1}, policy.Identity, large)
 		ok(t, err)
@@ -169,6 +169,15 @@ func TestOneLoadForAll(t *testing.T) {
 	wg.Wait()
 	if m.entries[k] != renewed {
 		t.Error("what was read before a change is remembered")
+	}
+	m.forget("x")
+	wg.Go(ask)
+	<-began
+	m.forget("somebody else")
+	goOn <- true
+	wg.Wait()
+	if m.entries[k] != old {
+		t.Error("what does not concern a principal has its rights forgotten")
 	}
 }
 

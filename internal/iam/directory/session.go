@@ -83,13 +83,13 @@ func (d *Directory) checkEnded(ctx context.Context, accessKey string) error {
 	if d.memory.lives(accessKey) {
 		return nil
 	}
-	now, changes := d.now(), d.memory.changeCount()
+	now, ends := d.now(), d.memory.endCount()
 	n, err := count(d.read(ctx), endedByID, accessKey)
 	if err == nil && n > 0 {
 		err = kvs.Errorf(kvs.NotFound, "The session was ended.")
 	}
 	if err == nil {
-		d.memory.noteLiving(accessKey, now, changes)
+		d.memory.noteLiving(accessKey, now, ends)
 	}
 	return err
 }
