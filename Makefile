@@ -15,7 +15,7 @@
 #                        the user's cache directory)
 #   make bench-playback   what playlists, segments and clips cost and how long viewers wait,
 #                         against the goals; needs what make e2e needs
-#   make bench-identity   what deciding by policies costs, against its goals
+#   make bench-identity   what deciding by policies, and finding callers among many, costs, against its goals
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared
@@ -126,6 +126,7 @@ bench-playback: build $(NODE_MODULES)
 	  -benchtime 1x -timeout 30m .
 
 bench-identity:
+	$(GO) test -run '^$$' -bench '^Benchmark(LookupAmong|LookupRights|Rights)$$' -benchmem ./internal/iam ./internal/iam/directory
 	cd test/signers && $(GO) test -count=1 -run '^$$' -bench '^Benchmark(Decide|Authorize)$$' -benchtime 3x .
 
 soak-memory: build
