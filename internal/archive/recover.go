@@ -477,7 +477,9 @@ func (r *recovery) scan(ctx context.Context, f *markedFile, b *batch, size int64
 // does not take now is done later, like a seal that failed while the server ran: for that
 // there may be no room, and to read what is there needs none.
 func (r *recovery) conclude(ctx context.Context, f *markedFile, h segment.Head, good, size int64) error {
-	s := &active{Head: h, f: f, end: good, dirty: good < size, whole: h.Version == 1}
+	// Of version 1 nothing is written that would be synced below, and the process before may
+	// have cut the file without living to see the cut synced.
+	s := &active{Head: h, f: f, end: good, dirty: good < size || h.Version == 1, whole: h.Version == 1}
 	f.kept = true
 	err := r.end(ctx, s)
 	if err == nil {
