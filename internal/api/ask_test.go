@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,14 +23,10 @@ import (
 type policies struct {
 	last authority.Ask
 	deny error
-	say  func(*authority.Ask) error
 }
 
 func (p *policies) Authorize(_ context.Context, ask *authority.Ask) error {
 	p.last = *ask
-	if p.say != nil {
-		return p.say(ask)
-	}
 	return p.deny
 }
 
@@ -139,34 +136,73 @@ func TestKeysOfACall(t *testing.T) {
 	}
 }
 
+// rooms are all that a long call asks again, for a test that changes them meanwhile.
+type rooms struct {
+	mu         sync.Mutex
+	gone       bool // the key
+	fail, deny error
+	last       authority.Ask
+	asked      int
+}
+
+func (r *rooms) set(change func(*rooms)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r)
+}
+
+func (r *rooms) Identify(context.Context, string, string) (p kvs.Principal, secret string, found bool, err error) {
+	return p, "", false, nil
+}
+
+func (r *rooms) Still(context.Context, *kvs.Principal) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.gone, r.fail
+}
+
+func (r *rooms) ByName(context.Context, kvs.AccountID, string) (kvs.Stream, error) { return yard, nil }
+
+func (r *rooms) ByARN(context.Context, kvs.AccountID, kvs.ARN) (kvs.Stream, error) { return yard, nil }
+
+func (r *rooms) Authorize(_ context.Context, ask *authority.Ask) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = *ask
+	r.asked++
+	return r.deny
+}
+
 // A long call is asked about every 20 s, and ends when the answer is no: because the key is
 // gone, or because a policy says so. Trouble with the stores ends none.
 func TestLongCallsAreAskedAboutAgain(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		change func(h *house, p *policies)
+		change func(*rooms)
 		ends   bool
 	}{
-		{"nothing changes", func(*house, *policies) {}, false},
-		{"the key goes", func(h *house, _ *policies) { clear(h.keys) }, true},
-		{"a policy changes", func(_ *house, p *policies) { p.deny = &authority.Denial{Reason: kvs.Errorf(kvs.Denied, "No.")} }, true},
-		{"the keys cannot be read", func(h *house, _ *policies) { h.fail = errors.New("disk") }, false},
-		{"the policies cannot be read", func(_ *house, p *policies) { p.deny = errors.New("disk") }, false},
+		{"nothing changes", func(*rooms) {}, false},
+		{"the key goes", func(r *rooms) { r.gone = true }, true},
+		{"a policy changes", func(r *rooms) { r.deny = &authority.Denial{Reason: kvs.Errorf(kvs.Denied, "No.")} }, true},
+		{"the keys cannot be read", func(r *rooms) { r.fail = errors.New("disk") }, false},
+		{"the policies cannot be read", func(r *rooms) { r.deny = errors.New("disk") }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, p := &house{t: t, keys: map[string]string{caller.AccessKey: caller.Secret}}, &policies{}
-				f := New(Options{Streams: h, Identifier: h, Authorizer: p})
+				r := &rooms{}
+				f := New(Options{Streams: r, Identifier: r, Authorizer: r})
 				call := &Call{front: f, Stream: yard, Principal: kvs.Principal{Account: account, AccessKey: caller.AccessKey}, Request: &http.Request{}}
 				about(call.question("kinesisvideo:PutMedia"), &call.Stream)
 				ctx, stop := call.Watch(t.Context())
 				defer stop()
 				began := time.Now()
 				time.Sleep(30 * time.Second)
-				if ctx.Err() != nil || p.last.Resource != yard.ARN().String() {
-					t.Fatalf("it ended at the first question (%v), which was %+v", context.Cause(ctx), p.last)
-				}
-				c.change(h, p)
+				r.set(func(r *rooms) {
+					if ctx.Err() != nil || r.last.Resource != yard.ARN().String() || r.asked != 1 {
+						t.Fatalf("it ended at the first question (%v), which was %+v", context.Cause(ctx), r.last)
+					}
+					c.change(r)
+				})
 				select {
 				case <-ctx.Done():
 					if took := time.Since(began); !c.ends || took != 2*askAgain || !errors.Is(context.Cause(ctx), ErrRevoked) {
@@ -185,16 +221,16 @@ func TestLongCallsAreAskedAboutAgain(t *testing.T) {
 // After its end nothing is asked any more.
 func TestEndedCallsAreNotAskedAbout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, p := &house{t: t, keys: map[string]string{caller.AccessKey: caller.Secret}}, &policies{}
-		call := &Call{front: New(Options{Streams: h, Identifier: h, Authorizer: p}), Stream: yard, Request: &http.Request{}}
+		r := &rooms{}
+		call := &Call{front: New(Options{Streams: r, Identifier: r, Authorizer: r}), Stream: yard, Request: &http.Request{}}
 		call.question("kinesisvideo:PutMedia")
-		asked := 0
-		p.say = func(*authority.Ask) error { asked++; return nil }
 		ctx, stop := call.Watch(t.Context())
 		stop()
 		time.Sleep(time.Minute)
-		if asked > 0 || !errors.Is(context.Cause(ctx), context.Canceled) {
-			t.Errorf("%d questions, %v", asked, context.Cause(ctx))
-		}
+		r.set(func(r *rooms) {
+			if r.asked > 0 || !errors.Is(context.Cause(ctx), context.Canceled) {
+				t.Errorf("%d questions, %v", r.asked, context.Cause(ctx))
+			}
+		})
 	})
 }

@@ -70,7 +70,10 @@ func (w *watch) stop() {
 // again asks once, and sees to the next time. While the stores cannot be asked the call
 // goes on.
 func (w *watch) again() {
-	if w.ctx.Err() != nil {
+	w.mu.Lock() // also behind what the question before wrote
+	over := w.over
+	w.mu.Unlock()
+	if over || w.ctx.Err() != nil {
 		return
 	}
 	if !w.may() {
