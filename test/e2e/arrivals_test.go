@@ -110,7 +110,7 @@ func TestFrameMD5OfArrivals(t *testing.T) {
 // compareArrivals compares frames in all forms. In HLS alone, where times are the producer's, so are the times.
 func (s *server) compareArrivals(t *testing.T, stream string, want hashed) {
 	t.Helper()
-	s.compareSegments(t, stream, coded, want)
+	s.compareSegments(t, stream, coded, want, false)
 	url := s.session(t, "GetDASHStreamingSessionURL", object{"StreamName": stream, "PlaybackMode": "ON_DEMAND", "DASHFragmentSelector": everything()})
 	same(t, "DASH", hashes(t, url, coded), want)
 	same(t, "clip", hashes(t, s.clip(t, stream), coded), want)

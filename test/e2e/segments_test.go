@@ -107,6 +107,18 @@ func parseMedia(t testing.TB, l mediaList) (all []group) {
 	return slices.DeleteFunc(all, func(g group) bool { return g.media == nil }) // both, one behind the other
 }
 
+// united puts the groups of one init segment behind each other together.
+func united(all []group) (groups []group) {
+	for _, g := range all {
+		if n := len(groups); n > 0 && groups[n-1].init == g.init {
+			groups[n-1].media = append(groups[n-1].media, g.media...)
+			continue
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
 // manifest is what these tests need of an MPD.
 type manifest struct{ sets []adaptationSet }
 
