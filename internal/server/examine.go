@@ -40,7 +40,7 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 		}
 	}
 	add("data", examineData(c.Data, c.Dev))
-	id, err := identity(c.Data)
+	id, err := installation(c.Data)
 	add("data", err)
 	add("archive.warm_dir", keep.ExamineFolder(c.Data, c.Archive.WarmDir, id))
 	add("data", keep.ExamineKeys(c.Data, c.Archive.WarmDir))
@@ -73,8 +73,8 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 	return wrong
 }
 
-// identity is that of the installation in a data directory, "" when there is none yet.
-func identity(data string) (id string, err error) {
+// installation is the identity of the one in a data directory, "" when there is none yet.
+func installation(data string) (id string, err error) {
 	path := filepath.Join(data, "catalog.db")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return "", nil

@@ -50,7 +50,7 @@ func (s *Server) openFront(context.Context) error {
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
 	s.front = api.New(api.Options{
 		Streams: s.catalog, Region: s.config.Regions[0], Identifier: s.issuer, Authorizer: s.authority, Rules: s.rules, Proxies: s.proxies,
-		Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
+		Queries: s.queries(tokenKey), Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
 	s.play = s.front.Bearer(s.playActions()...)
 	return nil

@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/api/identity"
+	"github.com/millrace/millrace/internal/api/token"
 	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/iam/directory"
@@ -50,6 +53,20 @@ func (s *Server) openIdentity(context.Context) error {
 func (s *Server) isHome(ctx context.Context, account kvs.AccountID) bool {
 	home, err := s.keys.Account(ctx)
 	return err == nil && account == home || s.config.Dev && account == config.DevAccount
+}
+
+// queries are the services beside those of video.
+func (s *Server) queries(tokenKey []byte) []api.QueryService {
+	return []api.QueryService{
+		identity.Service(identity.Options{Directory: s.directory, Keys: s.keys, MarkerKey: derived(tokenKey, "markers of lists of identities")}),
+		token.Service(token.Options{Credentials: s.issuer, Directory: s.directory, Account: s.accountOf, Decode: s.decode}),
+	}
+}
+
+// accountOf is whose a stored access key is.
+func (s *Server) accountOf(ctx context.Context, accessKey string) (kvs.AccountID, error) {
+	k, err := s.keys.Lookup(ctx, accessKey)
+	return k.Principal.Account, err
 }
 
 // derived is a key for one use.
