@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/internal/permission"
 	"github.com/millrace/millrace/internal/wire/model"
 )
 
@@ -69,7 +70,25 @@ All are POST; all but PutMedia are in the public service models, with their memb
 			fmt.Fprintf(&b, "| %s | %s | `%s` | %s |\n", strings.ToLower(s.Name), op.Name, op.Path, mark(served, op.Name))
 		}
 	}
+	queries(&b, "IAM", "iam", "2010-05-08")
+	queries(&b, "STS", "sts", "2011-06-15")
 	return b.Bytes()
+}
+
+// queries lists what is served of a service of the Query protocol. The table of permissions
+// has all of them; tests hold it against the services.
+func queries(b *bytes.Buffer, title, service, version string) {
+	var names []string
+	for _, s := range permission.Sections() {
+		for _, p := range s.Permissions {
+			if strings.HasSuffix(s.Title, "("+service+")") && !strings.Contains(p.Operation, " ") {
+				names = append(names, p.Operation)
+			}
+		}
+	}
+	slices.Sort(names)
+	fmt.Fprintf(b, "\n## %s\n\n%d operations of the version %s are served, by POST / in the Query protocol to whoever signs for the\n"+
+		"service `%s`. The others are answered with 400 InvalidAction.\n\n%s.\n", title, len(names), version, service, "`"+strings.Join(names, "`, `")+"`")
 }
 
 func mark(served []string, name string) string {
