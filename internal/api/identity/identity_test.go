@@ -180,6 +180,52 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// Every list can be read one by one, and has then what it has at once.
+func TestPagesOfOne(t *testing.T) {
+	h := newHouse(t)
+	h.callOK("CreateGroup", "GroupName", "staff")
+	h.callOK("CreateRole", "RoleName", "op", "AssumeRolePolicyDocument", papers["$trust"])
+	for i := range 3 {
+		name := fmt.Sprintf("n%d", i)
+		h.callOK("CreateUser", "UserName", name)
+		h.callOK("AddUserToGroup", "GroupName", "staff", "UserName", name)
+		h.callOK("CreatePolicy", "PolicyName", name, "PolicyDocument", papers["$allow"])
+		h.callOK("AttachRolePolicy", "RoleName", "op", "PolicyArn", "arn:aws:iam::111122223333:policy/"+name)
+		h.callOK("AttachUserPolicy", "UserName", name, "PolicyArn", "arn:aws:iam::111122223333:policy/n0")
+		h.callOK("PutRolePolicy", "RoleName", "op", "PolicyName", name, "PolicyDocument", papers["$allow"])
+		h.callOK("TagRole", "RoleName", "op", "Tags.member.1.Key", name, "Tags.member.1.Value", "x")
+	}
+	for _, c := range []struct {
+		want int
+		call []string
+	}{
+		{3, []string{"GetGroup", "GroupName", "staff"}},
+		{3, []string{"ListAttachedRolePolicies", "RoleName", "op"}},
+		{3, []string{"ListRolePolicies", "RoleName", "op"}},
+		{3, []string{"ListRoleTags", "RoleName", "op"}},
+		{3, []string{"ListPolicies", "Scope", "Local"}},
+		{8, []string{"ListPolicies"}},
+		{3, []string{"ListPolicies", "OnlyAttached", "true", "PathPrefix", "/"}},
+		{4, []string{"ListEntitiesForPolicy", "PolicyArn", "arn:aws:iam::111122223333:policy/n0"}},
+	} {
+		var found []string
+		marker := ""
+		for more := true; more; more = marker != "" {
+			call := append(slices.Clone(c.call[1:]), "MaxItems", "1")
+			if marker != "" {
+				call = append(call, "Marker", marker)
+			}
+			body := h.callOK(c.call[0], call...)
+			found = append(found, strings.Split(body, "<member>")[1:]...)
+			marker = h.learn(body)
+		}
+		slices.Sort(found)
+		if all := len(found); len(slices.Compact(found)) != all || all != c.want {
+			t.Errorf("%v: %d, or some are there twice; want %d", c.call, all, c.want)
+		}
+	}
+}
+
 func TestEscaping(t *testing.T) {
 	text := "{\"a\": \"b c+d/é*~-_.\"}\n"
 	got := escaped(text)

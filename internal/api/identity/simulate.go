@@ -177,6 +177,10 @@ func (s *service) groupSimulation(ctx context.Context, r *request, n naming.Name
 // maxPolicies is more than anybody has: their sizes together are bounded.
 const maxPolicies = 1000
 
+// maxResults bounds a page of results: the policies of the request may be long, and each is
+// looked at for each of them.
+const maxResults = 100
+
 // simulate answers a page: each action with each resource is one result.
 func (s *service) simulate(r *request, sim *simulation) (any, error) {
 	if r.Given("ResourcePolicy") {
@@ -194,7 +198,7 @@ func (s *service) simulate(r *request, sim *simulation) (any, error) {
 	}
 	results, p, err := listed(s, r, func(after string, most int) ([]evaluationShape, string, error) {
 		first, _ := strconv.Atoi(after)
-		last := min(first+most, len(actions)*len(resources))
+		last := min(first+min(most, maxResults), len(actions)*len(resources))
 		var some []evaluationShape
 		for i := first; i < last; i++ {
 			some = append(some, sim.evaluate(actions[i/len(resources)], resources[i%len(resources)]))
