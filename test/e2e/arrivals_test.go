@@ -78,6 +78,7 @@ func TestFrameMD5OfArrivals(t *testing.T) {
 	cuts := [2]cut{recordCut(t, 0), recordCut(t, 100)}
 	for _, a := range arrivals {
 		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
 			stream, starts := strings.ReplaceAll(a.name, " ", "-"), [2]time.Duration{0, a.second}
 			s.create(t, stream)
 			var producers [2]*session

@@ -65,6 +65,7 @@ func TestFrameMD5(t *testing.T) {
 	s := serve(t)
 	for i, r := range recordings {
 		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
 			for j, story := range stories {
 				if r.sound == alone && story.size != pictureSize && story.later > 0 {
 					continue // it has no pictures

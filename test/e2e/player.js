@@ -57,6 +57,7 @@ const players = {
     await script('/node_modules/shaka-player/dist/shaka-player.compiled.debug.js');
     shaka.polyfill.installAll();
     const player = new shaka.Player();
+    player.configure('streaming.rebufferingGoal', 0.1); // it does not seek nearer to the beginning of a live list
     await player.attach(video);
     player.addEventListener('error', (e) => failed(`${e.detail.code} ${e.detail.message}`, e.detail.severity === 2));
     await player.load(url);
@@ -70,7 +71,7 @@ const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 // two readings, then seeks to each of the times, in seconds from where the seekable range
 // begins, and where asked plays on to the end.
 window.play = async (ask) => {
-  const result = { samples: [], looked: [], seeks: [], errors: [], fatal: '' };
+  const result = { samples: [], looked: [], seeks: [], past: 0, errors: [], fatal: '' };
   const failed = (text, fatal) => {
     result.errors.push(text);
     if (fatal) result.fatal ||= text;
@@ -124,7 +125,12 @@ window.play = async (ask) => {
   await until('pausing', () => video.paused);
   for (const [i, s] of played.entries()) {
     for (let index = s.index + 1; index < played[i + 1]?.index && result.looked.length < 200; index++) {
-      if (!await look(s.media + (index - s.index + 0.5) / ask.rate)) return result;
+      const seconds = s.media + (index - s.index + 0.5) / ask.rate;
+      if (seconds < begin()) { // it has left what the player seeks in
+        result.past += 1;
+        continue;
+      }
+      if (!await look(seconds)) return result;
       result.looked.push({ asked: index, index: last.index, media: last.media });
     }
   }

@@ -36,6 +36,7 @@ type viewer struct {
 type screening struct {
 	Samples   []sample
 	Looked    []sample // pictures that were looked up after the play
+	Past      int      // how many could not be looked up, as they had left the live list
 	Seeks     []sample
 	Errors    []string       // of the player
 	Fatal     string         // what ended the play
@@ -144,17 +145,17 @@ func (w *screening) complete(t *testing.T) {
 		}
 	}
 	t.Logf("frames %d to %d: %d read while they played, %d looked up", w.Samples[0].Index, w.Samples[len(w.Samples)-1].Index, len(w.Samples), len(w.Looked))
-	if missing > len(w.Looked) {
-		t.Errorf("%d frames were neither read nor looked up", missing-len(w.Looked))
+	if missing > len(w.Looked)+w.Past {
+		t.Errorf("%d frames were neither read nor looked up", missing-len(w.Looked)-w.Past)
 	}
 }
 
 // smooth checks that no answer was a refusal and that the player complained of nothing but what
-// is expected.
-func (w *screening) smooth(t *testing.T, expected ...string) {
+// is explained: hls.js goes to where the first picture is, in MPEG-TS some frames behind 0.
+func (w *screening) smooth(t *testing.T) {
 	t.Helper()
 	for _, said := range w.Errors {
-		if !slices.ContainsFunc(expected, func(e string) bool { return strings.Contains(said, e) }) {
+		if !strings.Contains(said, "bufferSeekOverHole fragment loaded with buffer holes, seeking from 0 to 0.") {
 			t.Errorf("the player said %q", said)
 		}
 	}
