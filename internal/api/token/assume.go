@@ -143,10 +143,10 @@ func (s *service) assumeRole(ctx context.Context, c *api.Call, f query.Form) (an
 	if err != nil {
 		return nil, err
 	}
-	return assumed(role, w, made), nil
+	return s.assumed(role, w, made), nil
 }
 
-func assumed(role directory.Role, w wish, made temporary.Credentials) any {
+func (s *service) assumed(role directory.Role, w wish, made temporary.Credentials) any {
 	type user struct {
 		AssumedRoleID string `xml:"AssumedRoleId"`
 		Arn           string
@@ -155,7 +155,7 @@ func assumed(role directory.Role, w wish, made temporary.Credentials) any {
 		Credentials      credentials
 		AssumedRoleUser  user
 		PackedPolicySize *int
-	}{Credentials: shown(made), AssumedRoleUser: user{role.ID + ":" + w.session,
+	}{Credentials: s.shown(made), AssumedRoleUser: user{role.ID + ":" + w.session,
 		"arn:aws:sts::" + string(role.Account) + ":assumed-role/" + role.Name + "/" + w.session}}
 	if w.policy != "" || w.managed != nil || w.tags != nil {
 		answer.PackedPolicySize = &made.Packed

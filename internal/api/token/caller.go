@@ -57,7 +57,7 @@ func (s *service) getSessionToken(ctx context.Context, c *api.Call, f query.Form
 	if err != nil {
 		return nil, err
 	}
-	return struct{ Credentials credentials }{shown(made)}, nil
+	return struct{ Credentials credentials }{s.shown(made)}, nil
 }
 
 // getCallerIdentity says who calls. Nobody can be denied that.

@@ -10,6 +10,7 @@ package token
 
 import (
 	"context"
+	"time"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/iam/directory"
@@ -18,7 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/query"
 )
 
-// Options are what the service is made of. All are needed.
+// Options are what the service is made of. All are needed but Real.
 type Options struct {
 	Credentials *temporary.Issuer
 	Directory   *directory.Directory
@@ -29,6 +30,10 @@ type Options struct {
 	// Decode opens a sealed decision, for callers of the account that it was about. It fails
 	// with an error of kind InvalidArgument.
 	Decode func(account kvs.AccountID, message string) (decoded string, err error)
+
+	// Real is the clock of clients, who are told by it when credentials expire: that of the
+	// credentials may be another on a development server. nil = time.Now.
+	Real func() time.Time
 }
 
 // service has the actions as methods.
@@ -37,6 +42,9 @@ type service struct{ Options }
 // Service makes STS known to the front.
 func Service(o Options) api.QueryService {
 	s := &service{o}
+	if s.Real == nil {
+		s.Real = time.Now
+	}
 	return api.QueryService{
 		Name: "sts", Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 		Actions: []api.QueryAction{
@@ -59,6 +67,7 @@ type credentials struct {
 	Expiration      string
 }
 
-func shown(c temporary.Credentials) credentials {
-	return credentials{c.AccessKeyID, c.Secret, c.Token, query.Time(c.Expires.Time())}
+func (s *service) shown(c temporary.Credentials) credentials {
+	life := c.Expires.Time().Sub(c.Issued.Time())
+	return credentials{c.AccessKeyID, c.Secret, c.Token, query.Time(s.Real().Add(life))}
 }
