@@ -29,7 +29,8 @@ import (
 type Options struct {
 	DB     *db.DB           // that of Keys
 	Keys   *iam.Store       // accounts and access keys
-	Now    func() time.Time // nil = time.Now
+	Now    func() time.Time // of entities and credentials; nil = time.Now
+	Real   func() time.Time // of what is remembered, where Now can be moved; nil = Now
 	Logger *slog.Logger     // nil = silent
 }
 
@@ -49,7 +50,9 @@ func Open(o Options) *Directory {
 	if d.now == nil {
 		d.now = time.Now
 	}
-	d.memory.now = d.now
+	if d.memory.now = o.Real; o.Real == nil {
+		d.memory.now = d.now
+	}
 	d.keys.Watch(d.memory.forgetAccount)
 	return d
 }

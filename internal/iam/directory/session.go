@@ -83,7 +83,7 @@ func (d *Directory) checkEnded(ctx context.Context, accessKey string) error {
 	if d.memory.lives(accessKey) {
 		return nil
 	}
-	now, ends := d.now(), d.memory.endCount()
+	now, ends := d.memory.now(), d.memory.endCount()
 	n, err := count(d.read(ctx), endedByID, accessKey)
 	if err == nil && n > 0 {
 		err = kvs.Errorf(kvs.NotFound, "The session was ended.")
