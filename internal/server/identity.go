@@ -33,11 +33,11 @@ func (s *Server) openIdentity(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.directory = directory.Open(directory.Options{DB: s.keyRows, Keys: s.keys, Now: s.config.Real, Logger: s.log})
+	s.directory = directory.Open(directory.Options{DB: s.keyRows, Keys: s.keys, Now: s.config.Now, Real: s.config.Real, Logger: s.log})
 	s.issuer = temporary.New(temporary.Options{
 		Seal:   func(content []byte) (string, error) { return s.seal.Seal(stsPurpose, content) },
 		Unseal: s.unsealSTS, Room: stsPurpose.Room(), Key: derived(root, "secrets of temporary credentials"),
-		Keys: s.keys, Directory: s.directory, Now: s.config.Real,
+		Keys: s.keys, Directory: s.directory, Now: s.config.Now,
 	})
 	if err := s.usePolicies(&s.config); err != nil {
 		return err
