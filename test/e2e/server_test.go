@@ -65,6 +65,7 @@ func environment(more ...string) []string {
 type server struct {
 	https, http string // base URLs
 	key, secret string // what to sign with
+	token       string // session token of temporary credentials
 	account     string
 	data        string
 	out         *output // what it printed and logged
@@ -227,15 +228,19 @@ func (s *server) roots(t testing.TB) *x509.CertPool {
 func (s *server) client(t testing.TB) *client.Client {
 	t.Helper()
 	return &client.Client{Endpoint: s.https, Region: region, HTTP: client.NewHTTP(s.roots(t)),
-		Credentials: sigv4.Credentials{AccessKey: s.key, Secret: s.secret}}
+		Credentials: sigv4.Credentials{AccessKey: s.key, Secret: s.secret, SessionToken: s.token}}
 }
 
 // variables are what a client needs in its environment.
 func (s *server) variables() []string {
-	return environment("AWS_ACCESS_KEY_ID="+s.key, "AWS_SECRET_ACCESS_KEY="+s.secret, "AWS_DEFAULT_REGION="+region, "AWS_REGION="+region,
+	var token []string
+	if s.token != "" {
+		token = []string{"AWS_SESSION_TOKEN=" + s.token}
+	}
+	return environment(append(token, "AWS_ACCESS_KEY_ID="+s.key, "AWS_SECRET_ACCESS_KEY="+s.secret, "AWS_DEFAULT_REGION="+region, "AWS_REGION="+region,
 		"AWS_ENDPOINT_URL="+s.https, "AWS_CA_BUNDLE="+s.ca(), "REQUESTS_CA_BUNDLE="+s.ca(), "CURL_CA_BUNDLE="+s.ca(),
 		"SSL_CERT_FILE="+s.ca(), "NODE_EXTRA_CA_CERTS="+s.ca(), "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
-		"AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=")
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=")...)
 }
 
 // run runs a program to its end and returns what it printed. It fails the test when the
