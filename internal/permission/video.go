@@ -81,5 +81,6 @@ var own = Section{Title: "Operations of our own",
 		held(Installation, with(resourceTag, rows(millrace, Optional, "SetLimit", "ResetLimit"))),
 		held(Guardians, with(resourceTag, rows(millrace, Stream, "AddHold", "RemoveHold", "EraseFragments"))),
 		with(resourceTag, rows(millrace, Stream, "RevokeSessions")),
+		held(Installation, rows(millrace, Any, "CreateAccount", "ListAccounts", "DisableAccount", "EnableAccount", "DeleteAccount", "SetAccountBoundary")),
 		rows(millrace, Any, "DescribeClock", "SetClock", "Reset"),
 	)}

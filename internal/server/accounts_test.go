@@ -1,0 +1,81 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/internal/api/admin"
+	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/sigv4"
+)
+
+// The root of the installation makes an account, turns it off and on, bounds and deletes it.
+func TestAccounts(t *testing.T) {
+	p := newPlant(t, nil)
+	root := p.Credentials
+	admits := func(operation string, in, out any, says string) {
+		t.Helper()
+		err := p.Admin(t.Context(), operation, in, out)
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", operation, err, says)
+		}
+	}
+	var made admin.CreateAccountOutput
+	admits("CreateAccount", admin.CreateAccountInput{Name: "north"}, &made, "")
+	admits("CreateAccount", admin.CreateAccountInput{Account: made.Account.Account}, nil, "exists")
+	admits("CreateAccount", admin.CreateAccountInput{Account: "12"}, nil, "12 digits")
+	one := admin.AccountInput{Account: made.Account.Account}
+	tenant := sigv4.Credentials{AccessKey: made.AccessKeyID, Secret: made.SecretAccessKey}
+	as := func(c sigv4.Credentials, says string) {
+		t.Helper()
+		p.Credentials = c
+		err := p.Call(t.Context(), wire.ByName("ListStreams"), &wire.ListStreamsInput{}, nil)
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %q", err, says)
+		}
+	}
+	as(tenant, "")
+	for _, op := range []string{"CreateAccount", "ListAccounts", "DisableAccount", "EnableAccount", "DeleteAccount", "SetAccountBoundary"} {
+		admits(op, nil, nil, "NotAuthorized")
+	}
+	yard := p.create("yard", 1)
+	p.Credentials = root
+
+	var all admin.AccountsOutput
+	admits("ListAccounts", admin.AccountsInput{Max: 1}, &all, "")
+	if len(all.Accounts) != 1 || all.NextToken == "" {
+		t.Errorf("first page: %+v", all)
+	}
+	admits("ListAccounts", admin.AccountsInput{NextToken: all.NextToken}, &all, "")
+	if len(all.Accounts) != 1 {
+		t.Errorf("second page: %+v", all)
+	}
+	admits("ListAccounts", admin.AccountsInput{Max: 1001}, nil, "from 0 to 1000")
+
+	var shown admin.Account
+	admits("DisableAccount", one, &shown, "")
+	as(tenant, "security token included in the request is invalid")
+	p.Credentials = root
+	admits("EnableAccount", one, &shown, "")
+	as(tenant, "")
+	p.Credentials = root
+	admits("SetAccountBoundary", admin.BoundaryInput{AccountInput: one, Boundary: "{"}, nil, "InvalidArgument")
+	const boundary = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kinesisvideo:*","Resource":"*"}}`
+	admits("SetAccountBoundary", admin.BoundaryInput{AccountInput: one, Boundary: boundary}, &shown, "")
+	if shown.Boundary != boundary || shown.Name != "north" || shown.Disabled {
+		t.Errorf("%+v", shown)
+	}
+	admits("DeleteAccount", one, nil, "has streams")
+	as(tenant, "")
+	p.ask("DeleteStream", &wire.DeleteStreamInput{StreamARN: new(yard)}, nil)
+	p.Credentials = root
+	admits("DeleteAccount", one, nil, "")
+	as(tenant, "security token included in the request is invalid")
+	p.Credentials = root
+	admits("DisableAccount", one, nil, "there is no account")
+	home, err := p.keys.Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	admits("DeleteAccount", admin.AccountInput{Account: home}, nil, "home of the installation")
+}
