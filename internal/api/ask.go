@@ -29,7 +29,7 @@ func (c *Call) question(a kvs.Action) *authority.Ask {
 	c.ask = authority.Ask{
 		Principal: &c.Principal, Action: a, Resource: "*", Keys: (*callKeys)(c),
 		Request: authority.Request{
-			Time: c.front.o.Now(), Secure: c.Request.TLS != nil, Source: c.front.source(c.Request),
+			Time: c.front.o.Now(), Secure: c.Request.TLS != nil, Source: c.front.Source(c.Request),
 			UserAgent: h.Get("User-Agent"), Referer: h.Get("Referer"), Region: c.region, Listener: listenerOf(c.Request.Context()),
 		},
 	}
@@ -121,9 +121,9 @@ func listenerOf(ctx context.Context) string {
 	return name
 }
 
-// source is the address of the client. What proxies say is believed of the trusted ones
+// Source is the address of the client. What proxies say is believed of the trusted ones
 // alone: the client is the last hop that is none of them.
-func (f *Front) source(r *http.Request) netip.Addr {
+func (f *Front) Source(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

@@ -92,11 +92,11 @@ func TestWhereCallsComeFrom(t *testing.T) {
 	} {
 		f := &Front{o: Options{Proxies: func() []netip.Prefix { return trusted }}}
 		r := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.forwarded}}
-		if got := f.source(r); got.String() != c.want {
+		if got := f.Source(r); got.String() != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
-	if (&Front{}).source(&http.Request{RemoteAddr: "pipe"}).IsValid() {
+	if (&Front{}).Source(&http.Request{RemoteAddr: "pipe"}).IsValid() {
 		t.Error("a peer without an address has one")
 	}
 }

@@ -51,6 +51,12 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 		_, err := os.ReadFile(c.TLS.ACME.CA)
 		add("tls.acme.ca", err)
 	}
+	for name, file := range map[string]string{"login.oidc.ca": c.Login.OIDC.CA, "login.oidc.client_secret_file": c.Login.OIDC.ClientSecretFile} {
+		if file != "" {
+			_, err := os.ReadFile(file)
+			add(name, err)
+		}
+	}
 	add("tls.cert", examineCertificate(&c))
 	keys, _ := examineKeys(&c)
 	wrong = append(wrong, keys...)

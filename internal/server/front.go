@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/api/admin"
 	"github.com/millrace/millrace/internal/api/archived"
 	"github.com/millrace/millrace/internal/api/clips"
+	"github.com/millrace/millrace/internal/api/login"
 	"github.com/millrace/millrace/internal/api/media"
 	"github.com/millrace/millrace/internal/api/video"
 	"github.com/millrace/millrace/internal/api/watch"
@@ -48,8 +49,12 @@ func (s *Server) openFront(context.Context) error {
 		WriteTimeout: s.config.GetMedia.WriteTimeout, Closing: s.closing, Now: s.config.Now,
 	})...)
 	routes = append(routes, admin.Routes(s.adminRoutes()...)...)
+	var logins api.Logins
+	if s.login != nil { // not a nil *login.Door in an interface
+		logins = s.login
+	}
 	s.front = api.New(api.Options{
-		Streams: s.catalog, Region: s.config.Regions[0], Identifier: s.issuer, Authorizer: s.authority, Rules: s.rules, Proxies: s.proxies,
+		Streams: s.catalog, Region: s.config.Regions[0], Identifier: s.issuer, Authorizer: s.authority, Rules: s.rules, Proxies: s.proxies, Logins: logins,
 		Queries: s.queries(tokenKey), Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
 	s.play = s.front.Bearer(s.playActions()...)
@@ -118,6 +123,8 @@ func (s *Server) Handler() http.Handler {
 			demo.ServeHTTP(w, r)
 		case s.certs != nil && strings.HasPrefix(path, certs.ChallengePath):
 			s.certs.ServeHTTP(w, r)
+		case s.login != nil && strings.HasPrefix(path, login.Path):
+			s.login.ServeHTTP(w, r)
 		case isPlay(path):
 			s.play.ServeHTTP(w, r)
 		case path == "/healthz":

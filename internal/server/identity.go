@@ -7,10 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/netip"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/api/identity"
+	"github.com/millrace/millrace/internal/api/login"
 	"github.com/millrace/millrace/internal/api/token"
 	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/config"
@@ -25,6 +30,7 @@ import (
 var (
 	stsPurpose      = seal.Purpose{Name: "sts"}
 	decisionPurpose = seal.Purpose{Name: "decision"}
+	loginPurpose    = seal.Purpose{Name: "login"}
 )
 
 // openIdentity opens what knows callers and what they may do.
@@ -46,7 +52,84 @@ func (s *Server) openIdentity(context.Context) error {
 		Directory: s.directory, Tags: s.directory.PrincipalTags, Home: s.isHome, Listener: s.listenerPolicy,
 		Seal: func(decision []byte) (string, error) { return s.seal.Seal(decisionPurpose, decision) },
 	})
-	return nil
+	return s.openLogin(derived(root, "logins"))
+}
+
+// openLogin opens the door for browsers where the settings want one.
+func (s *Server) openLogin(secret []byte) (err error) {
+	c := &s.config.Login
+	if !c.On() {
+		return nil
+	}
+	oidc := login.OIDC{Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.ClientSecret, ClientSecretFile: c.OIDC.ClientSecretFile,
+		Redirect: c.OIDC.Redirect, Scopes: c.OIDC.Scopes, GroupsClaim: c.OIDC.GroupsClaim, CA: c.OIDC.CA}
+	for _, text := range c.OIDC.Roles {
+		r, err := config.ParseRoleOfGroup(text)
+		if err != nil {
+			return fmt.Errorf("login.oidc.roles: %w", err)
+		}
+		oidc.Roles = append(oidc.Roles, login.Group{Name: r.Group, Role: r.ARN})
+	}
+	s.login, err = login.New(login.Options{
+		Keys: s.issuer, Sessions: logins{s.issuer, s.directory}, Roles: logins{s.issuer, s.directory}, Secret: secret, Life: c.Life, OIDC: oidc,
+		Seal:     func(content []byte) (string, error) { return s.seal.Seal(loginPurpose, content) },
+		Unseal:   func(text string) ([]byte, error) { return s.seal.Open(loginPurpose, text) },
+		Endpoint: s.config.Endpoint, Client: func(r *http.Request) netip.Addr { return s.front.Source(r) }, Secure: s.unread, Trusted: trusted,
+		Now: s.config.Real, Logger: s.log,
+	})
+	return err
+}
+
+// unread reports whether nobody can have read a request on its way: it came over TLS, to us
+// or to a proxy that says so, or it never left this machine.
+func (s *Server) unread(r *http.Request) bool {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if r.TLS != nil || err != nil {
+		return r.TLS != nil
+	}
+	peer := at.Addr().Unmap()
+	trusted := slices.ContainsFunc(s.proxies(), func(p netip.Prefix) bool { return p.Contains(peer) })
+	return peer.IsLoopback() || trusted && r.Header.Get("X-Forwarded-Proto") == "https"
+}
+
+// logins makes sessions of browsers from temporary credentials.
+type logins struct {
+	*temporary.Issuer
+	directory *directory.Directory
+}
+
+// Begin implements [login.Sessions].
+func (l logins) Begin(ctx context.Context, p kvs.Principal, life time.Duration) (login.Session, error) {
+	g := temporary.Grant{Account: p.Account, Kind: p.Kind, Session: p.Session, Life: life}
+	if p.Kind != kvs.RootPrincipal {
+		g.ID = p.ID
+	}
+	if p.Kind != kvs.RolePrincipal {
+		g.Parent = p.AccessKey
+	}
+	c, err := l.Mint(ctx, g)
+	return login.Session{ID: c.AccessKeyID, Token: c.Token, Expires: c.Expires.Time()}, err
+}
+
+// Resume implements [login.Sessions].
+func (l logins) Resume(ctx context.Context, id, token string) (kvs.Principal, error) {
+	p, _, err := l.Open(ctx, id, token)
+	return p, err
+}
+
+// End implements [login.Sessions].
+func (l logins) End(ctx context.Context, p kvs.Principal) error {
+	return l.directory.EndSession(ctx, p.AccessKey, p.Expires)
+}
+
+// Role implements [login.Roles].
+func (l logins) Role(ctx context.Context, arn, session string) (kvs.Principal, error) {
+	r, err := l.directory.RoleByARN(ctx, arn)
+	if err != nil {
+		return kvs.Principal{}, err
+	}
+	return kvs.Principal{Account: r.Account, Kind: kvs.RolePrincipal, ID: r.ID, Name: r.Name, Path: r.Path, Session: session,
+		ARN: "arn:aws:sts::" + string(r.Account) + ":assumed-role/" + r.Name + "/" + session}, nil
 }
 
 // isHome reports whether an account is the first one.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/internal/api"
+	"github.com/millrace/millrace/internal/api/login"
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/catalog"
@@ -83,6 +84,7 @@ type Server struct {
 	play      http.Handler // what is behind session URLs
 	certs     *certs.Store
 	front     *api.Front
+	login     *login.Door             // nil = browsers cannot log in
 	bound     map[string]net.Listener // by name
 	listeners []listener
 

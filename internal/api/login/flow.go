@@ -15,9 +15,6 @@ import (
 // along when another site sends them, so it is not strict.
 const flowCookie = "__Host-millrace-login"
 
-// flowPurpose is what it is sealed for.
-const flowPurpose = "login"
-
 // flowLife is how long a user may take at the provider.
 const flowLife = 10 * time.Minute
 
@@ -86,7 +83,7 @@ func (f flow) back() string {
 // setFlow gives the browser the login to bring back.
 func (d *Door) setFlow(a *answer, f flow) error {
 	b := binary.BigEndian.AppendUint64(f.seed[:], uint64(f.end.UnixMilli()))
-	text, err := d.o.Seals.Seal(flowPurpose, append(b, f.path...))
+	text, err := d.o.Seal(append(b, f.path...))
 	if err != nil {
 		return err
 	}
@@ -102,7 +99,7 @@ func (d *Door) takeFlow(a *answer, r *http.Request) (f flow, err error) {
 		return f, refuse(http.StatusForbidden, "This browser has not begun a login here, or it was finished already.")
 	}
 	http.SetCookie(a.w, cookie(flowCookie, "", -1, http.SameSiteLaxMode))
-	b, err := d.o.Seals.Open(flowPurpose, all[0].Value)
+	b, err := d.o.Unseal(all[0].Value)
 	if err == nil && len(b) >= seedSize+8 {
 		copy(f.seed[:], b)
 		f.end = time.UnixMilli(int64(binary.BigEndian.Uint64(b[seedSize:])))

@@ -56,22 +56,19 @@ type Roles interface {
 	Role(ctx context.Context, arn, session string) (kvs.Principal, error)
 }
 
-// Seals makes and opens texts that only this installation can (internal/seal).
-type Seals interface {
-	Seal(purpose string, content []byte) (string, error)
-	Open(purpose, text string) ([]byte, error)
-}
-
-// Options are what a Door is made of. Keys, Sessions and Secret are needed; Roles and Seals
-// for a provider.
+// Options are what a Door is made of. Keys, Sessions and Secret are needed; Roles, Seal
+// and Unseal for a provider.
 type Options struct {
 	Keys     Identifier
 	Sessions Sessions
 	Roles    Roles
-	Seals    Seals
 	Secret   []byte        // 32 bytes that nobody else knows
 	Life     time.Duration // of a session, at most
 	OIDC     OIDC
+
+	// Seal and Unseal make and open texts that only this installation can, for logins alone.
+	Seal   func(content []byte) (string, error)
+	Unseal func(text string) ([]byte, error)
 
 	// Endpoint is the URL that browsers know the server by, beside the one by which they come;
 	// "" = none.

@@ -43,7 +43,7 @@ type house struct {
 func newHouse(t *testing.T, o OIDC) *house {
 	h := &house{t: t, now: time.Unix(1_800_000_000, 0), ended: map[string]bool{}, open: map[string]kvs.Principal{}, roles: map[string]bool{roleARN: true}}
 	var err error
-	h.Door, err = New(Options{Keys: h, Sessions: h, Roles: h, Seals: h, Secret: bytes.Repeat([]byte{5}, 32), Life: time.Hour, OIDC: o,
+	h.Door, err = New(Options{Keys: h, Sessions: h, Roles: h, Seal: seal, Unseal: unseal, Secret: bytes.Repeat([]byte{5}, 32), Life: time.Hour, OIDC: o,
 		Now: func() time.Time { return h.now }, Logger: slog.New(slog.NewTextHandler(&h.log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -99,12 +99,10 @@ func (h *house) Role(_ context.Context, arn, session string) (kvs.Principal, err
 	return kvs.Principal{Account: "111122223333", Kind: kvs.RolePrincipal, Name: "operator", Session: session, ARN: "arn:aws:sts::111122223333:assumed-role/operator/" + session}, nil
 }
 
-func (h *house) Seal(purpose string, content []byte) (string, error) {
-	return fmt.Sprintf("%s.%x", purpose, content), nil
-}
+func seal(content []byte) (string, error) { return fmt.Sprintf("login.%x", content), nil }
 
-func (h *house) Open(purpose, text string) (b []byte, err error) {
-	hex, ok := strings.CutPrefix(text, purpose+".")
+func unseal(text string) (b []byte, err error) {
+	hex, ok := strings.CutPrefix(text, "login.")
 	if !ok {
 		return nil, errors.New("forged")
 	}
