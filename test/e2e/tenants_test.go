@@ -235,6 +235,7 @@ func TestTwoAccounts(t *testing.T) {
 			t.Run("numbers", func(t *testing.T) { who.triesNumbers(t, whose) })
 			t.Run("playback", func(t *testing.T) { who.triesPlayback(t, whose) })
 			t.Run("own operations", func(t *testing.T) { who.triesOwn(t, whose) })
+			t.Run("entities", func(t *testing.T) { who.triesEntities(t, whose) })
 		})
 	}
 }
