@@ -77,7 +77,7 @@ func (a *Authority) Authorize(ctx context.Context, ask *Ask) error {
 func (a *Authority) reserved(ctx context.Context, h permission.Holder, p *kvs.Principal) string {
 	further := p.Kind == kvs.RootPrincipal && p.Home && !p.Root
 	switch {
-	case h == permission.Installation && !p.Home && !a.o.Home(ctx, p.Account):
+	case (h == permission.Installation || h == permission.Household) && !p.Home && !a.o.Home(ctx, p.Account):
 		return "because it is an action of the installation, which belongs to its home account"
 	case further && (h == permission.Installation || h == permission.Guardians):
 		return "because further keys of the home account do not have it; the root key of the installation does, and users can"

@@ -130,25 +130,26 @@ func TestActionsOfTheInstallation(t *testing.T) {
 	home.Home = true
 	all, own := statement("Allow", "*", everything), statement("Allow", "millrace:*", everything)
 	for _, c := range []struct {
-		name                 string
-		who                  *kvs.Principal
-		policy               string
-		limit, hold, metrics bool
+		name                       string
+		who                        *kvs.Principal
+		policy                     string
+		limit, hold, metrics, user bool
 	}{
-		{"root of the installation", root(), "", true, true, true},
-		{"a further key of the home account", further, "", false, false, true},
-		{"root of a tenant", tenant, "", false, true, true},
-		{"a user of the home account", home, all, true, true, true},
-		{"one with millrace:*", home, own, true, true, true},
-		{"one with video alone", home, statement("Allow", "kinesisvideo:*", everything), false, false, false},
-		{"a user of a tenant", stranger, all, false, true, true},
-		{"a session of a role of the home account", role, all, true, true, true},
+		{"root of the installation", root(), "", true, true, true, true},
+		{"a further key of the home account", further, "", false, false, true, false},
+		{"root of a tenant", tenant, "", false, true, false, true},
+		{"a user of the home account", home, all, true, true, true, true},
+		{"one with millrace:*", home, own, true, true, true, false},
+		{"one with video alone", home, statement("Allow", "kinesisvideo:*", everything), false, false, false, false},
+		{"a user of a tenant", stranger, all, false, true, false, true},
+		{"a session of a role of the home account", role, all, true, true, true, true},
 	} {
 		h := &house{set: policy.Set{Root: c.policy == ""}}
 		if c.policy != "" {
 			h = holding(t, c.policy)
 		}
-		for action, want := range map[kvs.Action]bool{"millrace:SetLimit": c.limit, "millrace:EraseFragments": c.hold, "millrace:GetMetrics": c.metrics} {
+		for action, want := range map[kvs.Action]bool{"millrace:SetLimit": c.limit, "millrace:EraseFragments": c.hold, "millrace:GetMetrics": c.metrics, "iam:CreateUser": c.user,
+			"iam:GetUser": c.policy == "" || c.policy == all} {
 			err := h.authority(nil).Authorize(t.Context(), &Ask{Principal: c.who, Action: action, Resource: "*"})
 			if (err == nil) != want {
 				t.Errorf("%s, %s: %v", c.name, action, err)

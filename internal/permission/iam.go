@@ -1,6 +1,9 @@
 package permission
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Condition keys of calls to IAM.
 var (
@@ -14,7 +17,19 @@ var iam = Section{Title: "IAM (iam)", Text: "The operations of IAM that are serv
 	"`arn:aws:iam::ACCOUNT:user/`, and `group/`, `role/` and `policy/` alike: a policy for them has the resource `*`. " +
 	"iam:PermissionsBoundary is the boundary that is given, else the one that the user or role has. " +
 	"Who renames or moves something needs the permission for the new ARN as well.",
-	Permissions: slices.Concat(users(), groups(), roles(), policies(), accounts())}
+	Permissions: guarded(slices.Concat(users(), groups(), roles(), policies(), accounts()))}
+
+// guarded keeps from further keys of the home account what changes anything: by a user of
+// their own they would have what they must not have.
+func guarded(all []Permission) []Permission {
+	for i, p := range all {
+		looks := slices.ContainsFunc([]string{"Get", "List", "Simulate"}, func(verb string) bool { return strings.HasPrefix(p.Operation, verb) })
+		if !looks {
+			all[i].Holder = Guardians
+		}
+	}
+	return all
+}
 
 func users() []Permission {
 	return slices.Concat(

@@ -16,6 +16,7 @@ var holders = map[Holder]string{
 	Everybody:    "",
 	Guardians:    "not for further keys of the home account itself",
 	Installation: "home account only; not for its further keys",
+	Household:    "home account only",
 	Nobody:       "",
 }
 

@@ -40,10 +40,13 @@ const (
 	// Everybody: policies decide.
 	Everybody Holder = iota
 	// Guardians: further keys of the home account itself do not have it. It is about
-	// evidence.
+	// evidence, or about who has which rights.
 	Guardians
 	// Installation: likewise, and only principals of the home account can.
 	Installation
+	// Household: only principals of the home account can, its further keys as well. It is
+	// about all accounts together.
+	Household
 	// Nobody needs it: the call is about the caller, or another permission covers it.
 	Nobody
 )

@@ -76,7 +76,8 @@ const millrace = "millrace"
 var own = Section{Title: "Operations of our own",
 	Text: "[admin.md](admin.md) has what they do.",
 	Permissions: slices.Concat(
-		rows(millrace, Any, "DescribeServer", "GetMetrics"),
+		rows(millrace, Any, "DescribeServer"),
+		held(Household, rows(millrace, Any, "GetMetrics")), // the figures of all accounts
 		with(resourceTag, rows(millrace, Optional, "ListRejections", "ListSessions", "ListUsage", "ListLimits", "ListHolds", "ListErasures")),
 		held(Installation, with(resourceTag, rows(millrace, Optional, "SetLimit", "ResetLimit"))),
 		held(Guardians, with(resourceTag, rows(millrace, Stream, "AddHold", "RemoveHold", "EraseFragments"))),
