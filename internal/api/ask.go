@@ -45,6 +45,10 @@ func (c *Call) Ask(ctx context.Context, ask *authority.Ask) error {
 	return c.front.o.Authorizer.Authorize(ctx, ask)
 }
 
+// AskAgain asks the question of the call once more, when what the answer rests upon may have
+// changed.
+func (c *Call) AskAgain(ctx context.Context) error { return c.Ask(ctx, &c.ask) }
+
 // Authorize asks whether the caller may take an action on a resource, "" for none. It is
 // for calls that are about something else than a stream; keys are what they say about
 // themselves, nil for nothing.

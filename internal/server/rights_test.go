@@ -169,6 +169,18 @@ func TestHistorySinceAGrant(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
+	// What a live session shows reaches as far back as its list is long.
+	for most, may := range map[int64]bool{1: true, 2: true, 3: false, 5000: false} {
+		for operation, in := range map[string]wire.Input{
+			"GetHLSStreamingSessionURL":  &wire.GetHLSStreamingSessionURLInput{StreamName: new("yard"), MaxMediaPlaylistFragmentResults: &most},
+			"GetDASHStreamingSessionURL": &wire.GetDASHStreamingSessionURLInput{StreamName: new("yard"), MaxManifestFragmentResults: &most},
+		} {
+			err := guest.Call(t.Context(), wire.ByName(operation), in, nil)
+			if refused := err != nil && strings.Contains(err.Error(), "is not authorized"); refused == may {
+				t.Errorf("%s of %d fragments: %v", operation, most, err)
+			}
+		}
+	}
 	// A token carries its own range.
 	var out wire.ListFragmentsOutput
 	all := listing(ever, now, wire.FragmentSelectorTypeServerTimestamp)

@@ -45,8 +45,8 @@ type room struct{ Options }
 func Routes(o Options) []api.Route {
 	r := room{o}
 	return []api.Route{
-		api.Ranged(api.OnStream("GetHLSStreamingSessionURL", r.hls), hlsSpan),
-		api.Ranged(api.OnStream("GetDASHStreamingSessionURL", r.dash), dashSpan),
+		api.Ranged(api.OnStream("GetHLSStreamingSessionURL", r.hls), r.hlsSpan),
+		api.Ranged(api.OnStream("GetDASHStreamingSessionURL", r.dash), r.dashSpan),
 	}
 }
 
@@ -81,6 +81,11 @@ func (r room) begin(ctx context.Context, c *api.Call, want playback.Session) (to
 	s, first, err := r.Board.Begin(ctx, c.Stream, want)
 	if err != nil {
 		return "", err
+	}
+	if s.Mode == playback.Live { // a pause may have ended since the caller was asked about
+		if err := c.AskAgain(ctx); err != nil {
+			return "", err
+		}
 	}
 	if err := r.Ready(ctx, c.Stream.ID); err != nil {
 		return "", err

@@ -31,21 +31,22 @@ func dashSelector(in *wire.GetDASHStreamingSessionURLInput) *selector {
 	return s
 }
 
-func hlsSpan(c *api.Call, in *wire.GetHLSStreamingSessionURLInput) (api.Span, bool) {
-	return span(c, in.PlaybackMode, hlsSelector(in))
+func (r room) hlsSpan(c *api.Call, in *wire.GetHLSStreamingSessionURLInput) (api.Span, bool) {
+	return r.span(c, in.PlaybackMode, hlsSelector(in), func() (playback.Session, error) { return r.wantHLS(c.Stream, in) })
 }
 
-func dashSpan(c *api.Call, in *wire.GetDASHStreamingSessionURLInput) (api.Span, bool) {
-	return span(c, in.PlaybackMode, dashSelector(in))
+func (r room) dashSpan(c *api.Call, in *wire.GetDASHStreamingSessionURLInput) (api.Span, bool) {
+	return r.span(c, in.PlaybackMode, dashSelector(in), func() (playback.Session, error) { return r.wantDASH(c.Stream, in) })
 }
 
-// span is the range of time that a session shows. A live one begins with the call.
-func span(c *api.Call, mode *string, sel *selector) (s api.Span, ok bool) {
+// span is the range of time that a session shows. A live one begins with the oldest fragment
+// of its list, which may reach far back.
+func (r room) span(c *api.Call, mode *string, sel *selector, want func() (playback.Session, error)) (s api.Span, ok bool) {
 	if sel != nil && is(sel.clock, wire.FragmentSelectorTypeProducerTimestamp) {
 		s.Clock = kvs.ProducerClock
 	}
 	if mode == nil || modes[*mode] == playback.Live {
-		s.Start, s.Open = kvs.MillisOf(c.Start), true
+		s.Start, s.Open = r.oldest(c, s.Clock, want), true
 		return s, true
 	}
 	if sel == nil || sel.times == nil || sel.times.start == nil {
@@ -56,4 +57,22 @@ func span(c *api.Call, mode *string, sel *selector) (s api.Span, ok bool) {
 		s.End = *sel.times.end
 	}
 	return s, true
+}
+
+// oldest is where the list of a live session begins; the time of the call when there is
+// nothing to show, of which the call itself tells; 0 when it cannot be known.
+func (r room) oldest(c *api.Call, clock kvs.Clock, want func() (playback.Session, error)) kvs.Millis {
+	called := kvs.MillisOf(c.Start)
+	s, err := want()
+	if err != nil {
+		return called
+	}
+	_, first, err := r.Board.Begin(c.Request.Context(), c.Stream, s)
+	switch {
+	case err == nil:
+		return min(called, first.At(clock))
+	case kvs.KindOf(err) == kvs.NotFound:
+		return called
+	}
+	return 0
 }
