@@ -202,11 +202,11 @@ func (k *callKeys) Lookup(key string) ([]string, bool) {
 // keyDate writes a time as conditions compare it.
 func keyDate(m kvs.Millis) string { return m.Time().Format("2006-01-02T15:04:05.000Z") }
 
-// requestTag returns the values that a request gives a tag. Names of tags have no case in
+// requestTag returns the values that a request gives a tag, whose name is in lower case. Names of tags have no case in
 // conditions, so there may be several.
 func requestTag(in wire.Input, name string) (values []string, found bool) {
 	eachTag(in, func(key, value string) {
-		if strings.EqualFold(key, name) {
+		if strings.ToLower(key) == name {
 			values = append(values, value)
 		}
 	})

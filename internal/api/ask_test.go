@@ -114,6 +114,7 @@ func TestKeysOfACall(t *testing.T) {
 			map[string]string{"aws:requesttag/site": "north", "aws:requesttag/other": "-", "aws:tagkeys": "Site", "millrace:rangestart": "-"}},
 		{"tag", Call{Input: &wire.TagResourceInput{Tags: []wire.Tag{{Key: text("a"), Value: text("1")}, {Key: text("b"), Value: text("2")}}}},
 			map[string]string{"aws:requesttag/b": "2", "aws:tagkeys": "a b"}},
+		{"a name that looks like another", Call{Input: &wire.CreateStreamInput{Tags: map[string]string{"Ta\u017fk": "watch"}}}, map[string]string{"aws:requesttag/task": "-"}},
 		{"untag", Call{Input: &wire.UntagStreamInput{TagKeyList: []string{"a", "b"}}}, map[string]string{"aws:tagkeys": "a b", "aws:requesttag/a": "-"}},
 		{"no tags", Call{Input: &wire.DescribeStreamInput{}}, map[string]string{"aws:tagkeys": "-", "aws:requesttag/a": "-"}},
 		{"range", Call{span: func(*Call) (Span, bool) { return span, true }},

@@ -266,3 +266,17 @@ func TestAuthorizeAllocates(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A tag whose name only looks like another one is not the other one: whoever checks the tags
+// that a caller brings has seen neither.
+func TestTagsThatLookAlike(t *testing.T) {
+	for name, want := range map[string]bool{"task": true, "TASK": true, "TAS\u212A": true, "ta\u017fk": false} { // Kelvin sign, long s
+		h := holding(t, statement("Allow", "kinesisvideo:*", `,"Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/Task":"watch"}}`))
+		p := anna()
+		p.Tags = map[string]string{name: "watch"}
+		err := h.authority(nil).Authorize(t.Context(), &Ask{Principal: p, Action: "kinesisvideo:GetMedia", Resource: yard})
+		if (err == nil) != want {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}

@@ -165,12 +165,13 @@ func (k *keys) tag(group, name string) ([]string, bool) {
 	return tagged(all, name)
 }
 
-// tagged returns the values of a tag. Names of tags have no case in conditions, so there may
-// be several; they come in the order of their names.
+// tagged returns the values of a tag, whose name is in lower case. Names of tags have no case
+// in conditions, so there may be several; they come in the order of their names. Names are
+// the same that are in lower case, as everywhere: strings.EqualFold takes more for the same.
 func tagged(tags map[string]string, name string) (values []string, found bool) {
 	var names []string
 	for key, value := range tags {
-		if strings.EqualFold(key, name) {
+		if strings.ToLower(key) == name {
 			names, values = append(names, key), append(values, value)
 		}
 	}

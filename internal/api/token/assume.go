@@ -109,7 +109,7 @@ func (w *wish) Lookup(key string) ([]string, bool) {
 	}
 	if name, ok := strings.CutPrefix(key, "aws:requesttag/"); ok {
 		for tag, value := range w.tags {
-			if strings.EqualFold(tag, name) {
+			if strings.ToLower(tag) == name {
 				return []string{value}, true
 			}
 		}

@@ -142,6 +142,11 @@ func TestTagsNeedAPermission(t *testing.T) {
 	h := newHouse(t)
 	r, plain := h.role("tagged", toGuest), h.role("plain", toGuest)
 	must(t, h.directory.UpdateTrust(t.Context(), owner, "plain", `{"Statement":{"Effect":"Allow","Principal":`+toGuest+`,"Action":"sts:AssumeRole"}}`))
+	h.allow(guest, "bob", `"sts:*"`)
+	alike := h.role("alike", toGuest)
+	must(t, h.directory.UpdateTrust(t.Context(), owner, "alike", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":`+toGuest+`,"Action":"sts:*","Condition":{"StringEquals":{"aws:RequestTag/task":"watch"}}}}`))
+	h.assume(h.bob, alike.ARN(), "Tags.member.1.Key", "ta\u017fk", "Tags.member.1.Value", "watch").is(t, "a tag that looks like another", "AccessDenied", "")
+	h.assume(h.bob, alike.ARN(), "Tags.member.1.Key", "TASK", "Tags.member.1.Value", "watch").is(t, "the tag", "", "")
 	tags := []string{"Tags.member.1.Key", "Team", "Tags.member.1.Value", "north"}
 	h.allow(guest, "bob", `"sts:AssumeRole"`)
 	h.assume(h.bob, r.ARN()).is(t, "without tags", "", "")
