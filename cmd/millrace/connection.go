@@ -62,7 +62,7 @@ func exports(names []string) string {
 	other := map[string]string{
 		"AWS_ENDPOINT_URL":      "https://HOST:8443 AWS_CA_BUNDLE=FILE   # ca.pem of its data directory",
 		"AWS_DEFAULT_REGION":    "us-east-1   # of its setting regions",
-		"AWS_ACCESS_KEY_ID":     "...   # as millrace init or key create printed it",
+		"AWS_ACCESS_KEY_ID":     "...   # as millrace init, user create --key or key create printed it",
 		"AWS_SECRET_ACCESS_KEY": "...",
 	}
 	var b strings.Builder
@@ -75,6 +75,10 @@ func exports(names []string) string {
 			fmt.Fprintf(&b, "  export %s=%s\n", name, server.values[name])
 		}
 	}
+	if os.Getenv("AWS_PROFILE") != "" {
+		b.WriteString("\nAWS_PROFILE and its files are not read; with version 2 of the AWS command line:\n" +
+			"  eval \"$(aws configure export-credentials --format env)\"\n")
+	}
 	return strings.TrimRight(b.String(), "\n")
 }
 
@@ -82,12 +86,14 @@ func exports(names []string) string {
 var hints = map[string]string{
 	"InvalidSignatureException":    badSecret,
 	"SignatureDoesNotMatch":        badSecret,
-	"NotAuthorizedException":       "the key is known but may not do this",
-	"AccessDeniedException":        "the key is known but may not do this",
+	"NotAuthorizedException":       mayNot,
+	"AccessDeniedException":        mayNot,
 	"ClientLimitExceededException": "too many calls; try again in a moment",
 }
 
-const rootKey = "AWS_ACCESS_KEY_ID must be the root key, which millrace init or the first start showed, or of a user whose policies name the action"
+const mayNot = "the key is known but may not do this; on the server's machine millrace policy test says which policies decide"
+
+const rootKey = "AWS_ACCESS_KEY_ID must be the root key, which millrace init or the first start showed, or of a user whose policies allow the action"
 
 const badSecret = "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clocks differ"
 
@@ -109,10 +115,16 @@ func hint(command string, refused *client.Error) string {
 		return "aws kinesisvideo list-streams names the streams there are; capitals count"
 	case strings.Contains(refused.Message, "scoped to a valid region"):
 		return "sign for that region: --region or AWS_REGION"
+	case strings.Contains(refused.Message, "which belongs to its home account"):
+		return "only keys of the home account can do this; millrace account list shows which account that is"
 	case refused.Exception == "NotAuthorizedException" && command == "limit":
 		return rootKey + "; settings (limits:) need no key"
 	case refused.Exception == "NotAuthorizedException" && (command == "hold" || command == "erase"):
 		return rootKey
+	case refused.Exception == "UnrecognizedClientException" && strings.HasPrefix(os.Getenv("AWS_ACCESS_KEY_ID"), "ASIA"):
+		return "these temporary credentials were ended, or AWS_SESSION_TOKEN belongs to others: get new ones"
+	case strings.HasPrefix(refused.Exception, "ExpiredToken"):
+		return "get new temporary credentials, as these were got (aws sts assume-role ...)"
 	case refused.Exception == "UnrecognizedClientException" && os.Getenv("AWS_SESSION_TOKEN") != "":
 		return "unset AWS_SESSION_TOKEN: it belongs to other keys"
 	case refused.Exception == "UnrecognizedClientException":

@@ -27,7 +27,8 @@ Examples:
   millrace group create viewers --policy AmazonKinesisVideoStreamsReadOnlyAccess
   millrace group add viewers anna bernd
   millrace group show viewers
-  millrace group delete viewers --force`
+  millrace group delete viewers --force
+A running server notices changes within ten seconds.`
 }
 
 type groupCreateCmd struct {

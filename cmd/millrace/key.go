@@ -230,21 +230,28 @@ func (k *keyDisableCmd) Run(ctx context.Context, std stdio) error {
 			fmt.Fprintf(std.err, "millrace: warning: no root key is active now, and only one may change limits;\n"+
 				"  back: millrace key enable %s; a new one: millrace key reset-root, with the server stopped\n", k.ID)
 		}
-		return nil
+		_, err = fmt.Fprintf(std.out, "Key %s is disabled; its calls are refused within ten seconds.\n", k.ID)
+		return err
 	})
 }
 
 type keyEnableCmd struct{ oneKey }
 
 // Run enables the key.
-func (k *keyEnableCmd) Run(ctx context.Context) error {
-	return k.change(ctx, func(s *iam.Store) error { return s.Enable(ctx, k.ID) })
+func (k *keyEnableCmd) Run(ctx context.Context, std stdio) error {
+	return k.change(ctx, func(s *iam.Store) error {
+		err := s.Enable(ctx, k.ID)
+		if err == nil {
+			_, err = fmt.Fprintf(std.out, "Key %s is enabled; its calls are taken within ten seconds.\n", k.ID)
+		}
+		return err
+	})
 }
 
 type keyDeleteCmd struct{ oneKey }
 
 // Run deletes the key, which cannot be the root key.
-func (k *keyDeleteCmd) Run(ctx context.Context) error {
+func (k *keyDeleteCmd) Run(ctx context.Context, std stdio) error {
 	return k.change(ctx, func(s *iam.Store) error {
 		keys, err := s.List(ctx, "")
 		if err != nil {
@@ -254,7 +261,11 @@ func (k *keyDeleteCmd) Run(ctx context.Context) error {
 		if slices.ContainsFunc(keys, root) {
 			return errors.New("the root key is not deleted; millrace key reset-root replaces it")
 		}
-		return s.Delete(ctx, k.ID)
+		err = s.Delete(ctx, k.ID)
+		if err == nil {
+			_, err = fmt.Fprintf(std.out, "Key %s is deleted; its calls are refused within ten seconds.\n", k.ID)
+		}
+		return err
 	})
 }
 

@@ -176,6 +176,10 @@ func heldBack(longer context.Context, err error) error {
 	return err
 }
 
+// sessionOver is MAX_CONNECTION_DURATION_REACHED, which ends a session that is too old, and one
+// whose caller may not send any more.
+const sessionOver = 4003
+
 // outcome says how it went: first what the server did not take, then why the input ended.
 func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed error) error {
 	// The pacer ends with the context's own error.
@@ -184,6 +188,8 @@ func (c *putCmd) outcome(std stdio, p producer.Progress, input, copied, closed e
 	switch refused, is := errors.AsType[*producer.AckError](closed); {
 	case is && refused.ErrorID >= 5000:
 		durable += "\n  hint: the media is not at fault; the server's log says why, where the server runs: journalctl -u millrace"
+	case is && refused.ErrorID == sessionOver:
+		durable += fmt.Sprintf("\n  hint: millrace why %s says whether it was the limit of time, or the key or its rights were taken away", c.Stream)
 	case is:
 		durable += fmt.Sprintf("\n  hint: millrace why %s says where and what helps; millrace lint FILE says it before sending", c.Stream)
 	}

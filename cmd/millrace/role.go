@@ -31,7 +31,8 @@ Examples:
   millrace role revoke auditor
 A trust policy for everybody in another account whose policies allow it:
   {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
-   "Principal": {"AWS": "210987654321"}}]}`
+   "Principal": {"AWS": "210987654321"}}]}
+A running server notices changes within ten seconds.`
 }
 
 type roleCreateCmd struct {
@@ -184,7 +185,7 @@ func (c *roleRevokeCmd) Run(ctx context.Context, std stdio) error {
 	return c.find(ctx, func(i identities, r directory.Role) error {
 		from, err := i.Directory.RevokeSessions(ctx, i.account, r.Owner())
 		if err == nil {
-			fmt.Fprintf(std.out, "Sessions of role %s that began before %s are refused. Who may assume it can begin a new one.\n", r.Name, clockText(from))
+			fmt.Fprintf(std.out, "Sessions of role %s that began before %s are refused within ten seconds. Who may assume it can begin a new one.\n", r.Name, clockText(from))
 		}
 		return err
 	})

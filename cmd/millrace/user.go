@@ -215,7 +215,7 @@ func (c *userRevokeCmd) Run(ctx context.Context, std stdio) error {
 		}
 		from, err := i.Directory.RevokeSessions(ctx, i.account, u.Owner())
 		if err == nil {
-			fmt.Fprintf(std.out, "Temporary credentials that user %s got before %s are refused. Its access keys stay: millrace key disable.\n", c.Name, clockText(from))
+			fmt.Fprintf(std.out, "Temporary credentials that user %s got before %s are refused within ten seconds. Its access keys stay: millrace key disable.\n", c.Name, clockText(from))
 		}
 		return err
 	})
