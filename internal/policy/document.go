@@ -141,12 +141,17 @@ func (d *Document) Rename(to func(name string) (string, bool)) (*Document, error
 	return Parse(d.kind, []byte(text+d.text[from:]))
 }
 
-// Size counts the characters of a text that limits count: all but white space.
+// spacious is how many times longer a text may be than what limits count of it. A policy that
+// is laid out for people is up to four times longer.
+const spacious = 8
+
+// Size counts the characters of a text that limits count: all but white space, which counts
+// as well where it is nearly everything, as what is stored must be bounded.
 func Size(text []byte) (n int) {
 	for _, c := range string(text) {
 		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
 			n++
 		}
 	}
-	return n
+	return max(n, len(text)/spacious)
 }

@@ -106,6 +106,9 @@ func TestKeysOfADocument(t *testing.T) {
 	if d.ID() != "one" || d.Statements() != 1 {
 		t.Error(d.ID(), d.Statements())
 	}
+	if n := Size([]byte("{}" + strings.Repeat(" \n", 4000))); n != 1000 {
+		t.Errorf("of 8,002 bytes of white space count %d", n)
+	}
 	if n := Size([]byte(" {\"é\":\t1}\r\n")); n != 7 {
 		t.Errorf("size %d", n)
 	}
