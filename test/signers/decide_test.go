@@ -86,6 +86,7 @@ func BenchmarkDecide(b *testing.B) {
 type remembered struct{ *policy.Set }
 
 func (r remembered) Rights(context.Context, kvs.Principal) (*policy.Set, error) { return r.Set, nil }
+func (r remembered) Valid(context.Context, kvs.Principal) error                 { return nil }
 
 // BenchmarkAuthorize is the whole question of a call about the same policies: conditions
 // are asked of the request itself.
