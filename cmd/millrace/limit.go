@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/internal/api/admin"
 	"github.com/millrace/millrace/internal/client"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
 )
 
@@ -30,6 +31,7 @@ Examples:
   millrace limit list garden
   millrace limit set PutMedia.sessions 2 --stream garden
   millrace limit set GetMedia.bandwidth 100Mbit/s
+  millrace limit set stream.bytes 50GB --tenant 210987654321
   millrace limit set stream.bytes 200GB --stream garden    (says what that removes, and asks)
   millrace limit reset PutMedia.sessions --stream garden
   millrace limit reset stream.bytes --stream garden        (asks like set when another one holds then)
@@ -44,11 +46,15 @@ func onStream(stream string) (s admin.AnyStream) {
 	return s
 }
 
+// ofTenant makes the part of an input that names another account; "" is the caller's.
+func ofTenant(id string) admin.OfAccount { return admin.OfAccount{Account: kvs.AccountID(id)} }
+
 type limitListCmd struct {
 	Stream  string `arg:"" optional:"" help:"Name or ARN of the stream; without it those of the account are listed."`
 	Account bool   `help:"List those of the account, which is what happens without a stream."`
 	Changed bool   `help:"Only limits whose value is not that of the profile."`
 	All     bool   `help:"Also limits of operations that this server does not have."`
+	Tenant  string `placeholder:"ID" help:"List those of another account, as who may list accounts."`
 	JSON    bool   `name:"json" help:"One JSON object a line instead of a table."`
 
 	connection
@@ -64,7 +70,7 @@ func (c *limitListCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	var out admin.LimitsOutput
-	if err := cl.Admin(ctx, "ListLimits", admin.LimitsInput{AnyStream: onStream(c.Stream)}, &out); err != nil {
+	if err := cl.Admin(ctx, "ListLimits", admin.LimitsInput{AnyStream: onStream(c.Stream), OfAccount: ofTenant(c.Tenant)}, &out); err != nil {
 		return named(c.Stream, err)
 	}
 	var shown []admin.Limit
@@ -104,6 +110,7 @@ type limitSetCmd struct {
 	Name   string `arg:"" help:"Name of the limit, as millrace limit list shows it."`
 	Value  string `arg:"" help:"Its value, written like those of the list: 5/s, 50MB, 45m, on, none."`
 	Stream string `placeholder:"STREAM" help:"Set it for this stream; without it for the account."`
+	Tenant string `placeholder:"ID" help:"Set it for another account, as who may list accounts."`
 	Yes    bool   `help:"Do not ask, also when the limit removes stored fragments."`
 
 	connection
@@ -118,7 +125,7 @@ func (c *limitSetCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	in := admin.SetLimitInput{AnyStream: onStream(c.Stream), Name: c.Name, Value: c.Value}
+	in := admin.SetLimitInput{AnyStream: onStream(c.Stream), OfAccount: ofTenant(c.Tenant), Name: c.Name, Value: c.Value}
 	if c.Name == quota.StreamBytes.Name && !c.Yes {
 		if err := c.confirm(ctx, cl, std, in); err != nil {
 			return err
@@ -128,7 +135,7 @@ func (c *limitSetCmd) Run(ctx context.Context, std stdio) error {
 	if err := cl.Admin(ctx, "SetLimit", in, &now); err != nil {
 		return named(c.Stream, err)
 	}
-	fmt.Fprintf(std.out, "%s is %s for %s (profile: %s).\n", now.Name, now.Value, whose(c.Stream), now.Profile)
+	fmt.Fprintf(std.out, "%s is %s for %s (profile: %s).\n", now.Name, now.Value, whose(c.Stream, c.Tenant), now.Profile)
 	if !now.Served {
 		fmt.Fprintln(std.err, "millrace: this server does not have what the limit is about: it changes nothing yet")
 	}
@@ -143,24 +150,27 @@ func (c *limitSetCmd) confirm(ctx context.Context, cl *client.Client, std stdio,
 		return named(c.Stream, err)
 	}
 	would.Value = c.Value
-	return confirmLoss(std, c.Stream, "Set it?", would)
+	return confirmLoss(std, whose(c.Stream, c.Tenant), "Set it?", would)
 }
 
 // confirmLoss asks when a limit would remove something.
-func confirmLoss(std stdio, stream, question string, would admin.Limit) error {
+func confirmLoss(std stdio, of, question string, would admin.Limit) error {
 	if would.Removes == 0 {
 		return nil
 	}
 	return confirmed(std, fmt.Sprintf("With %s %s for %s, %s, %s, go now, the oldest, and cannot be brought back. %s",
-		would.Name, would.Value, whose(stream), count(int(would.Removes), "fragment"), size(would.RemovesBytes), question))
+		would.Name, would.Value, of, count(int(would.Removes), "fragment"), size(would.RemovesBytes), question))
 }
 
 // whose says what a limit is set for.
-func whose(stream string) string {
-	if stream == "" {
-		return "the account"
+func whose(stream, tenant string) string {
+	switch {
+	case stream != "":
+		return "the stream " + stream
+	case tenant != "":
+		return "the account " + tenant
 	}
-	return "the stream " + stream
+	return "the account"
 }
 
 // checkLimit refuses names that this program does not know before the server is asked.
@@ -175,6 +185,7 @@ func checkLimit(command, name string) error {
 type limitResetCmd struct {
 	Name   string `arg:"" optional:"" help:"Name of the limit; without it all that were set are taken back."`
 	Stream string `placeholder:"STREAM" help:"Take back what was set for this stream; without it for the account."`
+	Tenant string `placeholder:"ID" help:"Take back what was set for another account, as who may list accounts."`
 	Yes    bool   `help:"Do not ask, also when the limit that holds then removes stored fragments."`
 
 	connection
@@ -191,7 +202,7 @@ func (c *limitResetCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	in := admin.ResetLimitInput{AnyStream: onStream(c.Stream), Name: c.Name}
+	in := admin.ResetLimitInput{AnyStream: onStream(c.Stream), OfAccount: ofTenant(c.Tenant), Name: c.Name}
 	if (c.Name == "" || c.Name == quota.StreamBytes.Name) && !c.Yes {
 		if err := c.confirm(ctx, cl, std, in); err != nil {
 			return err
@@ -202,11 +213,11 @@ func (c *limitResetCmd) Run(ctx context.Context, std stdio) error {
 		return named(c.Stream, err)
 	}
 	if c.Name == "" || len(now.Limits) != 1 {
-		_, err = fmt.Fprintf(std.out, "Nothing is set for %s any more.\n", whose(c.Stream))
+		_, err = fmt.Fprintf(std.out, "Nothing is set for %s any more.\n", whose(c.Stream, c.Tenant))
 		return err
 	}
 	l := now.Limits[0]
-	_, err = fmt.Fprintf(std.out, "%s is %s for %s, from the %s.\n", l.Name, l.Value, whose(c.Stream), cmp.Or(l.From, "profile"))
+	_, err = fmt.Fprintf(std.out, "%s is %s for %s, from the %s.\n", l.Name, l.Value, whose(c.Stream, c.Tenant), cmp.Or(l.From, "profile"))
 	return err
 }
 
@@ -218,7 +229,7 @@ func (c *limitResetCmd) confirm(ctx context.Context, cl *client.Client, std stdi
 		return named(c.Stream, err)
 	}
 	for _, l := range would.Limits {
-		if err := confirmLoss(std, c.Stream, "Take back what is set?", l); err != nil {
+		if err := confirmLoss(std, whose(c.Stream, c.Tenant), "Take back what is set?", l); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/api/admin"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/sigv4"
 )
@@ -39,7 +40,9 @@ func TestAccounts(t *testing.T) {
 		admits(op, nil, nil, "NotAuthorized")
 	}
 	yard := p.create("yard", 1)
+	admits("ListLimits", admin.LimitsInput{OfAccount: admin.OfAccount{Account: "210987654321"}}, nil, "NotAuthorized")
 	p.Credentials = root
+	p.limitsOf(one.Account, admits)
 
 	var all admin.AccountsOutput
 	admits("ListAccounts", admin.AccountsInput{Max: 1}, &all, "")
@@ -78,4 +81,28 @@ func TestAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	admits("DeleteAccount", admin.AccountInput{Account: home}, nil, "home of the installation")
+}
+
+// limitsOf sets a limit of another account, which holds there and nowhere else.
+func (p *plant) limitsOf(tenant kvs.AccountID, admits func(operation string, in, out any, says string)) {
+	p.t.Helper()
+	const name = "DescribeStream.account-rate"
+	of := admin.OfAccount{Account: tenant}
+	var set admin.Limit
+	admits("SetLimit", admin.SetLimitInput{OfAccount: of, Name: name, Value: "3/s"}, &set, "")
+	for account, want := range map[kvs.AccountID]string{tenant: "3/s account", "": set.Profile + " profile"} {
+		var all admin.LimitsOutput
+		admits("ListLimits", admin.LimitsInput{OfAccount: admin.OfAccount{Account: account}}, &all, "")
+		for _, l := range all.Limits {
+			if got := l.Value + " " + l.From; l.Name == name && got != want {
+				p.t.Errorf("%q has the limit %s, want %s", account, got, want)
+			}
+		}
+	}
+	admits("SetLimit", admin.SetLimitInput{OfAccount: admin.OfAccount{Account: "210987654321"}, Name: name, Value: "3/s"}, nil, "there is no account")
+	admits("ResetLimit", admin.ResetLimitInput{OfAccount: of}, nil, "")
+	admits("SetLimit", admin.SetLimitInput{OfAccount: of, Name: name, Value: "4/s", DryRun: true}, &set, "")
+	if set.From != "profile" {
+		p.t.Errorf("after the reset: %+v", set)
+	}
 }

@@ -31,7 +31,7 @@ func (s *Server) adminRoutes() []admin.Route {
 		admin.OnStream("ListRejections", "Says which fragments and sessions of a stream were refused lately, why, and what helps; without a stream, which streams had refusals.", rejections{}, s.listRejections),
 	}, admin.Sessions(s.sessions, s.config.Real), admin.Usage(admin.UsageOptions{
 		Streams: s.catalog, Archive: s.archive, Sessions: s.sessions, Now: s.config.Now,
-	}), admin.Limits(s.book, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), admin.Accounts(s.keys, holdings{s.catalog}), admin.Emulator(s.emulator()))
+	}), admin.Limits(s.book, s.keys, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), admin.Accounts(s.keys, holdings{s.catalog}), admin.Emulator(s.emulator()))
 }
 
 // holdings tells which accounts have something that is not in the store of keys.

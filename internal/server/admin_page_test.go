@@ -21,7 +21,7 @@ func adminPage(routes []admin.Route) string {
 Beside the operations of the service models a server has some of its own, which the commands of
 ` + "`millrace`" + ` call. One is called by ` + "`POST /millrace/NAME`" + ` with a JSON object as its body, signed
 like every call (service ` + "`kinesisvideo`" + `), and allowed by the action ` + "`millrace:NAME`" + `
-([permissions](permissions.md)). One sees and changes only what belongs to the caller's account. A body with a member that the operation does
+([permissions](permissions.md)). One sees and changes only what belongs to the caller's account, but for what is about accounts. A body with a member that the operation does
 not have is refused. Errors look like those of the other operations: the exception's name in
 ` + "`x-amzn-ErrorType`" + `, a text in ` + "`Message`" + `, and the request id in ` + "`x-amzn-RequestId`" + `.
 

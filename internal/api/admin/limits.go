@@ -11,9 +11,15 @@ import (
 	"github.com/millrace/millrace/internal/quota"
 )
 
+// OfAccount is embedded by inputs that may be about another account than the caller's.
+type OfAccount struct {
+	Account kvs.AccountID `json:",omitempty" help:"Number of another account instead of the caller's, which takes the permission millrace:ListAccounts as well; without a stream."`
+}
+
 // LimitsInput is the input of ListLimits.
 type LimitsInput struct {
 	AnyStream
+	OfAccount
 }
 
 // LimitsOutput is the output of ListLimits.
@@ -42,6 +48,7 @@ type Limit struct {
 // SetLimitInput is the input of SetLimit.
 type SetLimitInput struct {
 	AnyStream
+	OfAccount
 	Name  string `help:"Name of the limit."`
 	Value string `help:"Its value: 5/s, 50MB, 45m, on, none."`
 
@@ -51,6 +58,7 @@ type SetLimitInput struct {
 // ResetLimitInput is the input of ResetLimit.
 type ResetLimitInput struct {
 	AnyStream
+	OfAccount
 	Name string `json:",omitempty" help:"Name of the limit; empty = all that were set."`
 
 	DryRun bool `json:",omitempty" help:"Take nothing back, only say which limit of stored bytes would hold then, and what it would remove now."`
@@ -66,9 +74,10 @@ const onlyGuardians = "Further keys of the home account itself may not; its root
 // Limits makes the routes that show and change the limits in force. changed is told of
 // every change before the call is answered.
 //
-// weigh says what a limit of stored bytes would remove from a stream, or from all of an account.
-func Limits(book *quota.Book, changed func(context.Context) error, weigh func(context.Context, quota.Target, int64) (archive.Toll, error)) []Route {
-	l := limits{book, changed, weigh}
+// weigh says what a limit of stored bytes would remove from a stream, or from all of an account;
+// tenants tell which accounts there are.
+func Limits(book *quota.Book, tenants Tenants, changed func(context.Context) error, weigh func(context.Context, quota.Target, int64) (archive.Toll, error)) []Route {
+	l := limits{book, tenants, changed, weigh}
 	return []Route{
 		OnStream("ListLimits", "Lists the limits in force for the account, or for one of its streams.", LimitsOutput{}, l.list),
 		OnStream("SetLimit", "Sets a limit for the account, or for one of its streams. It holds at once, open sessions included, and until it is reset. The answer is the limit that is in force then. "+onlyInstallation, Limit{}, l.set),
@@ -78,19 +87,24 @@ func Limits(book *quota.Book, changed func(context.Context) error, weigh func(co
 
 type limits struct {
 	book    *quota.Book
+	tenants Tenants
 	changed func(context.Context) error
 	weigh   func(context.Context, quota.Target, int64) (archive.Toll, error)
 }
 
-func (l limits) list(_ context.Context, c *api.Call, _ *LimitsInput) (any, error) {
-	return l.inForce(c, ""), nil
+func (l limits) list(ctx context.Context, c *api.Call, in *LimitsInput) (any, error) {
+	t, err := l.target(ctx, c, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	return l.inForce(t, ""), nil
 }
 
-// inForce is what holds for the call's stream or account: one limit, or all of them.
-func (l limits) inForce(c *api.Call, name string) LimitsOutput {
+// inForce is what holds for a stream or an account: one limit, or all of them.
+func (l limits) inForce(t quota.Target, name string) LimitsOutput {
 	profile := l.book.Profile()
 	out := LimitsOutput{Profile: string(profile), Limits: []Limit{}}
-	for _, v := range l.book.List(c.Principal.Account, c.Stream.ID) {
+	for _, v := range l.book.List(t.Account, t.Stream) {
 		if name != "" && v.Limit.Name != name {
 			continue
 		}
@@ -103,8 +117,22 @@ func (l limits) inForce(c *api.Call, name string) LimitsOutput {
 	return out
 }
 
-func target(c *api.Call) quota.Target {
-	return quota.Target{Account: c.Principal.Account, Stream: c.Stream.ID}
+// target is whose limits a call is about: the stream that it names, the account that it
+// names, or the caller's. Whoever may not know of other accounts learns nothing of them.
+func (l limits) target(ctx context.Context, c *api.Call, account kvs.AccountID) (quota.Target, error) {
+	t := quota.Target{Account: c.Principal.Account, Stream: c.Stream.ID}
+	if account == "" || account == t.Account {
+		return t, nil
+	}
+	if t.Stream != 0 {
+		return t, kvs.Errorf(kvs.InvalidArgument, "Give a stream or another account, not both.")
+	}
+	if err := c.Authorize(ctx, "millrace:ListAccounts", "", nil); err != nil {
+		return t, err
+	}
+	_, err := l.tenants.Tenant(ctx, account)
+	c.Note(slog.String("account", string(account)))
+	return quota.Target{Account: account}, err
 }
 
 // known refuses a name that no limit has, and suggests one.
@@ -119,36 +147,40 @@ func (l limits) set(ctx context.Context, c *api.Call, in *SetLimitInput) (any, e
 	if err := known(in.Name); err != nil {
 		return nil, err
 	}
-	if in.DryRun {
-		return l.dryRun(ctx, c, in)
-	}
-	c.Note(slog.String("limit", in.Name), slog.String("value", in.Value))
-	if err := l.book.Set(ctx, target(c), in.Name, in.Value); err != nil {
+	t, err := l.target(ctx, c, in.Account)
+	if err != nil {
 		return nil, err
 	}
-	return l.inForce(c, in.Name).Limits[0], l.changed(ctx)
+	if in.DryRun {
+		return l.dryRun(ctx, t, in)
+	}
+	c.Note(slog.String("limit", in.Name), slog.String("value", in.Value))
+	if err := l.book.Set(ctx, t, in.Name, in.Value); err != nil {
+		return nil, err
+	}
+	return l.inForce(t, in.Name).Limits[0], l.changed(ctx)
 }
 
 // dryRun says what a limit would remove: only that of stored bytes removes anything.
-func (l limits) dryRun(ctx context.Context, c *api.Call, in *SetLimitInput) (any, error) {
+func (l limits) dryRun(ctx context.Context, t quota.Target, in *SetLimitInput) (any, error) {
 	limit, _ := quota.Lookup(in.Name)
 	v, err := limit.Parse(in.Value)
 	if err != nil {
 		return nil, kvs.Errorf(kvs.InvalidArgument, "%s", err.Error())
 	}
-	now := l.inForce(c, in.Name).Limits[0]
+	now := l.inForce(t, in.Name).Limits[0]
 	if in.Name == quota.StreamBytes.Name {
-		err = l.tell(ctx, c, &now, v)
+		err = l.tell(ctx, t, &now, v)
 	}
 	return now, err
 }
 
 // tell adds what a limit of stored bytes would remove.
-func (l limits) tell(ctx context.Context, c *api.Call, now *Limit, v quota.Value) error {
+func (l limits) tell(ctx context.Context, t quota.Target, now *Limit, v quota.Value) error {
 	if v <= 0 {
 		return nil
 	}
-	toll, err := l.weigh(ctx, target(c), int64(v))
+	toll, err := l.weigh(ctx, t, int64(v))
 	now.Removes, now.RemovesBytes = toll.Fragments, toll.Bytes
 	return err
 }
@@ -159,25 +191,29 @@ func (l limits) reset(ctx context.Context, c *api.Call, in *ResetLimitInput) (an
 			return nil, err
 		}
 	}
-	if in.DryRun {
-		return l.dryReset(ctx, c, in)
-	}
-	c.Note(slog.String("limit", cmp.Or(in.Name, "all")))
-	if err := l.book.Reset(ctx, target(c), in.Name); err != nil {
+	t, err := l.target(ctx, c, in.Account)
+	if err != nil {
 		return nil, err
 	}
-	return l.inForce(c, in.Name), l.changed(ctx)
+	if in.DryRun {
+		return l.dryReset(ctx, t, in)
+	}
+	c.Note(slog.String("limit", cmp.Or(in.Name, "all")))
+	if err := l.book.Reset(ctx, t, in.Name); err != nil {
+		return nil, err
+	}
+	return l.inForce(t, in.Name), l.changed(ctx)
 }
 
 // dryReset says what would be removed without what was set: by the limit of stored bytes
 // that would hold then.
-func (l limits) dryReset(ctx context.Context, c *api.Call, in *ResetLimitInput) (any, error) {
+func (l limits) dryReset(ctx context.Context, t quota.Target, in *ResetLimitInput) (any, error) {
 	out := LimitsOutput{Profile: string(l.book.Profile()), Limits: []Limit{}}
 	if in.Name != "" && in.Name != quota.StreamBytes.Name {
 		return out, nil
 	}
-	out.Limits = l.inForce(c, quota.StreamBytes.Name).Limits
-	v := l.book.Without(target(c), quota.StreamBytes.Limit)
+	out.Limits = l.inForce(t, quota.StreamBytes.Name).Limits
+	v := l.book.Without(t, quota.StreamBytes.Limit)
 	out.Limits[0].Value = quota.StreamBytes.Format(v)
-	return out, l.tell(ctx, c, &out.Limits[0], v)
+	return out, l.tell(ctx, t, &out.Limits[0], v)
 }
