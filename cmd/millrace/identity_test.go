@@ -137,11 +137,19 @@ func TestPolicyTest(t *testing.T) {
 	o.refused("is denied", "policy", "test", "--user", "gate", "--action", "kinesisvideo:PutMedia", "--resource", "yard")
 	o.refused("is denied", "policy", "test", "--policy", camera, "--action", "kinesisvideo:PutMedia", "--resource", "gate")
 	o.says([]string{"allowed"}, "policy", "test", "--policy", camera, "--action", "kinesisvideo:PutMedia", "--resource", "gate", "--context", "aws:username=gate")
+	o.says([]string{"allowed", "asks about *"}, "policy", "test", "--policy", o.file("all.json", `{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}`),
+		"--action", "kinesisvideo:ListStreams", "--resource", "gate")
 	trust := o.file("trust.json", `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "210987654321"}}]}`)
 	o.does("role", "create", "watch", "--trust", trust, "--policy", "AmazonKinesisVideoStreamsReadOnlyAccess", "--max-session", "2h")
 	o.says([]string{"2h0m0s", "210987654321", "ReadOnlyAccess"}, "role", "show", "watch")
 	o.says([]string{"allowed"}, "policy", "test", "--role", "watch", "--action", "kinesisvideo:GetMedia", "--resource", "gate")
 	o.refused("explicit deny", "policy", "test", "--role", "watch", "--action", "kinesisvideo:GetMedia", "--resource", o.denied("watch"))
+	o.says([]string{"allowed"}, "policy", "test", "--role", "watch", "--action", "kinesisvideo:GetMedia", "--resource", "gate", "--context", "aws:username=x")
+	for words, action := range map[string]string{"was kinesisvideo:PutMedia meant?": "kinesisvideo:PutMdia", "has no service": "PutMedia", "name one": "kinesisvideo:Get*"} {
+		if code, _, errs := program(t, "policy", "test", "--user", "gate", "--action", action, "--data", o.dir); code != exitUsage || !strings.Contains(errs, words) {
+			t.Errorf("%s: code %d: %s", action, code, errs)
+		}
+	}
 	o.does("role", "trust", "watch", trust)
 	o.does("role", "revoke", "watch")
 	o.refused("--force", "role", "delete", "watch")

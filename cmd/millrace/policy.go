@@ -79,6 +79,15 @@ func warnOf(std stdio, file string, kind policy.Kind, text string) {
 	for _, w := range d.Warnings(actions()...) {
 		fmt.Fprintf(std.err, "millrace: warning: %s: %s\n", choose(file == "-", "standard input", file), w)
 	}
+	for _, w := range strayResources(d) {
+		fmt.Fprintf(std.err, "millrace: warning: %s: %s\n", choose(file == "-", "standard input", file), w)
+	}
+	for _, key := range d.Keys() {
+		if service, _, _ := strings.Cut(key, ":"); permission.KnownKey(key) || strings.ContainsRune(service, '.') {
+			continue // one with a dot is a claim of an identity provider
+		}
+		fmt.Fprintf(std.err, "millrace: warning: %s: no request has the key %s\n", choose(file == "-", "standard input", file), key)
+	}
 }
 
 // actions are all that a server knows.

@@ -115,9 +115,28 @@ func (c *policyCheckCmd) Run(std stdio) error {
 	kind := map[string]policy.Kind{"identity": policy.Identity, "trust": policy.Trust, "listener": policy.Listener}[c.Kind]
 	d, err := policy.Parse(kind, []byte(text))
 	if err != nil {
-		return fmt.Errorf("%s: %w", choose(c.File == "-", "standard input", c.File), err)
+		return fmt.Errorf("%s: %w%s", choose(c.File == "-", "standard input", c.File), err, otherKind(kind, text))
 	}
 	warnOf(std, c.File, kind, text)
-	_, err = fmt.Fprintf(std.out, "%s, %d characters without white space: can be stored.\n", count(d.Statements(), "statement"), policy.Size([]byte(text)))
+	size, most := policy.Size([]byte(text)), map[policy.Kind]int{policy.Identity: policy.MaxRole, policy.Trust: policy.MaxTrust, policy.Listener: policy.MaxListener}[kind]
+	if size > most {
+		return fmt.Errorf("%s: %d characters without white space are too many: %d at most", choose(c.File == "-", "standard input", c.File), size, most)
+	}
+	if kind == policy.Identity && size > policy.MaxUser {
+		fmt.Fprintf(std.err, "millrace: warning: %s: %d characters are too many for some uses: managed %d; inline of a user %d, of a group %d, of a role %d; of a session %d\n",
+			choose(c.File == "-", "standard input", c.File), size, policy.MaxManaged, policy.MaxUser, policy.MaxGroup, policy.MaxRole, policy.MaxSession)
+	}
+	_, err = fmt.Fprintf(std.out, "%s, %d characters without white space: can be stored.\n", count(d.Statements(), "statement"), size)
 	return err
+}
+
+// otherKind is a hint where a text is a policy of another kind than the one it was checked as.
+func otherKind(kind policy.Kind, text string) string {
+	names := map[policy.Kind]string{policy.Trust: "trust", policy.Listener: "listener", policy.Identity: "identity"}
+	for _, other := range []policy.Kind{policy.Trust, policy.Listener, policy.Identity} {
+		if _, err := policy.Parse(other, []byte(text)); err == nil && other != kind {
+			return "\n  hint: it can be a policy of another kind: --kind " + names[other]
+		}
+	}
+	return ""
 }

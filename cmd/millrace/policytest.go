@@ -27,7 +27,8 @@ type policyTestCmd struct {
 func (policyTestCmd) Help() string {
 	return `Decides as the server does and says for each statement whether it matched, and if not, which of
 its elements did not. Exit code 0: allowed, 1: denied. The policies of listeners are not
-part of it. Keys that stand for the time, the user and TLS are filled in.
+part of it. Keys that stand for the time, the user, TLS and the stream with its tags are filled in;
+others, such as aws:SourceIp or millrace:RangeStart, are given with --context.
 
 Examples:
   millrace policy test --user gate --action kinesisvideo:PutMedia --resource gate
@@ -41,12 +42,16 @@ func (c *policyTestCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	if err := c.one(std); err != nil {
+		return err
+	}
+	region := settings.Regions[0]
 	if len(c.Policy) > 0 {
 		set, err := c.fromFiles(std)
 		if err != nil {
 			return err
 		}
-		r := policy.Request{Action: c.Action, Resource: c.resource(settings.Regions[0], "*"), Keys: c.keys(kvs.Principal{}, nil)}
+		r := policy.Request{Action: c.Action, Resource: c.resource(region, "000000000000"), Keys: c.keys(kvs.Principal{}, nil)}
 		return tell(std, policy.Explain(&r, set))
 	}
 	return c.with(ctx, func(i identities) error {
@@ -62,9 +67,13 @@ func (c *policyTestCmd) Run(ctx context.Context, std stdio) error {
 		if err != nil {
 			return err
 		}
-		r := policy.Request{Principal: policy.Who{Account: string(p.Account), ARN: p.ARN, ID: p.ID},
-			Action: c.Action, Resource: c.resource(settings.Regions[0], string(i.account)), Keys: c.keys(p, tags)}
-		return tell(std, policy.Explain(&r, set))
+		keys := c.keys(p, tags)
+		resource, err := c.find(ctx, std, i, region, keys)
+		if err != nil {
+			return err
+		}
+		who := policy.Who{Account: string(p.Account), ARN: p.ARN, ID: p.ID}
+		return tell(std, policy.Explain(&policy.Request{Principal: who, Action: c.Action, Resource: resource, Keys: keys}, set))
 	})
 }
 
@@ -72,6 +81,9 @@ func (c *policyTestCmd) Run(ctx context.Context, std stdio) error {
 func tell(std stdio, x policy.Explanation) error {
 	if _, err := fmt.Fprint(std.out, x); err != nil {
 		return err
+	}
+	if !x.Decision.Allowed && len(x.Missing) > 0 {
+		return fmt.Errorf("%s on %s is denied\n  hint: what a request would have of these keys is given with --context KEY=VALUE", x.Action, x.Resource)
 	}
 	if !x.Decision.Allowed {
 		return fmt.Errorf("%s on %s is denied", x.Action, x.Resource)
@@ -115,9 +127,6 @@ func (c *policyTestCmd) resource(region, account string) string {
 	if c.Resource == "*" || strings.HasPrefix(c.Resource, "arn:") {
 		return c.Resource
 	}
-	if account == "*" {
-		account = "000000000000"
-	}
 	return kvs.ARN{Partition: "aws", Region: region, Account: kvs.AccountID(account), Kind: kvs.StreamResource, Name: c.Resource, Code: "0"}.String()
 }
 
@@ -129,7 +138,7 @@ func (c *policyTestCmd) keys(p kvs.Principal, tags map[string]string) policy.Map
 	keys.Add("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
 	keys.Add("aws:SecureTransport", "true")
 	if p.ID != "" {
-		keys.Add("aws:PrincipalArn", p.ARN)
+		keys.Add("aws:PrincipalArn", p.RoleARN())
 		keys.Add("aws:PrincipalAccount", string(p.Account))
 		keys.Add("aws:PrincipalType", choose(p.Kind == kvs.UserPrincipal, "User", "AssumedRole"))
 		keys.Add("aws:userid", choose(p.Session == "", p.ID, p.ID+":"+p.Session))
@@ -140,9 +149,14 @@ func (c *policyTestCmd) keys(p kvs.Principal, tags map[string]string) policy.Map
 	for key, value := range tags {
 		keys.Add("aws:PrincipalTag/"+key, value)
 	}
+	c.given(keys)
+	return keys
+}
+
+// given puts what --context says in the place of what was filled in.
+func (c *policyTestCmd) given(keys policy.MapKeys) {
 	for key, text := range c.Context {
 		delete(keys, strings.ToLower(key))
 		keys.Add(key, slices.DeleteFunc(strings.Split(text, ","), func(s string) bool { return s == "" })...)
 	}
-	return keys
 }

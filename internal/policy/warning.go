@@ -31,7 +31,7 @@ func (d *Document) Warnings(actions ...string) (found []Warning) {
 		reason := ""
 		switch s.kind {
 		case suspectAction:
-			reason = strayAction(s.text, actions)
+			reason = StrayAction(s.text, actions)
 		case suspectResource:
 			reason = strayResource(s.text)
 		case suspectText:
@@ -45,7 +45,9 @@ func (d *Document) Warnings(actions ...string) (found []Warning) {
 	return found
 }
 
-func strayAction(pattern string, actions []string) string {
+// StrayAction says why a pattern, such as kinesisvideo:Get*, or the name of an action matches
+// none of the actions that there are, "" if it does.
+func StrayAction(pattern string, actions []string) string {
 	compiled, _ := parsePattern(strings.ToLower(pattern), grammar{wildcards: true})
 	service, _, _ := strings.Cut(pattern, ":")
 	ofService, _ := parsePattern(strings.ToLower(service), grammar{wildcards: true})

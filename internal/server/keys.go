@@ -77,17 +77,31 @@ func (i *Identities) Close() error {
 }
 
 // DeleteAccount removes an account that has no streams, with all that belongs to it.
-func (i *Identities) DeleteAccount(ctx context.Context, account kvs.AccountID) (err error) {
+func (i *Identities) DeleteAccount(ctx context.Context, account kvs.AccountID) error {
+	return i.streams(ctx, "", func(c *catalog.Catalog) error { return i.Keys.DeleteAccount(ctx, account, c) })
+}
+
+// Stream returns the stream of that name, NotFound if the account has none in the region.
+func (i *Identities) Stream(ctx context.Context, account kvs.AccountID, region, name string) (s kvs.Stream, err error) {
+	err = i.streams(ctx, region, func(c *catalog.Catalog) error {
+		s, err = c.ByName(ctx, account, name)
+		return err
+	})
+	return s, err
+}
+
+// streams opens the catalog of a region and calls f.
+func (i *Identities) streams(ctx context.Context, region string, f func(*catalog.Catalog) error) (err error) {
 	rows, err := db.Open(ctx, db.Options{Path: i.data.path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	streams, err := catalog.Open(ctx, catalog.Options{DB: rows})
+	c, err := catalog.Open(ctx, catalog.Options{DB: rows, Region: region})
 	if err != nil {
 		return err
 	}
-	return i.Keys.DeleteAccount(ctx, account, streams)
+	return f(c)
 }
 
 // Init makes the data directory of a server that is to start later: CA, stores, account
