@@ -2,6 +2,7 @@ package archive
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -44,4 +45,28 @@ func TestACutThatNobodySyncedIsSyncedByTheNextStart(t *testing.T) {
 		}
 	}
 	a.stop()
+}
+
+// A file without even its head is forgotten and removed, whether the index knows it or not:
+// a process died while it made the file, and then the power failed.
+func TestASegmentWithoutHeadIsForgotten(t *testing.T) {
+	for _, length := range []int64{0, 20} {
+		p, _, recs := grown(t)
+		name := filepath.Join(p.o.Dir, "segments", segment.FileName(5))
+		if err := os.Truncate(name, length); err != nil {
+			t.Fatal(err)
+		}
+		look := func(a *Archive) {
+			wantStored(t, a, 1, recs[5:]...)
+			if rows, err := a.index.segments(t.Context()); rows[5] != (segmentRow{}) || err != nil {
+				t.Errorf("%d bytes: %+v, %v", length, rows[5], err)
+			}
+			if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%d bytes: the file is there: %v", length, err)
+			}
+		}
+		p.inOpen(look)
+		p.forgetIndex()
+		p.inOpen(look)
+	}
 }

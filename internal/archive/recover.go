@@ -20,6 +20,7 @@ type recovery struct {
 	rows    map[int64]segmentRow // of segments to look at, as the index had them
 	dead    dead
 	doubted bool
+	emptied []int64 // segments whose files had not even a head
 }
 
 // finding is a fragment that the index may lack.
@@ -97,6 +98,9 @@ func (a *Archive) recover(ctx context.Context) error {
 	}
 	if err := r.catchUp(ctx, behind); err != nil {
 		return err
+	}
+	for _, id := range r.emptied {
+		delete(places, id)
 	}
 	return r.missing(ctx, places)
 }
@@ -259,6 +263,11 @@ func (r *recovery) lookAt(ctx context.Context, id int64, p place) error {
 	case err != nil && !known:
 		return r.dropHeadless(dir, id, f, err)
 	case err != nil:
+		if !p.hot || !p.warm {
+			if gone, err := r.dropEmptied(dir, id, f); gone || err != nil {
+				return err
+			}
+		}
 		if h, err = r.headOf(id, err); err != nil {
 			return err
 		}
@@ -285,6 +294,21 @@ func (r *recovery) lookAt(ctx context.Context, id int64, p place) error {
 	return r.replay(ctx, f, row)
 }
 
+// dropEmptied removes a file of a row that has not even its head: the power failed before
+// it was synced. Its row goes with those of missing files; with no index the file would go
+// as well.
+func (r *recovery) dropEmptied(dir string, id int64, f disk.File) (bool, error) {
+	size, err := f.Size()
+	if err != nil || size > segment.HeadSize {
+		return false, err
+	}
+	if err := r.disk.Remove(filepath.Join(dir, segment.FileName(id))); err != nil {
+		return false, err
+	}
+	r.emptied = append(r.emptied, id)
+	return true, nil
+}
+
 // doubt forgets which erasures were carried out: what comes now may be older than they.
 func (r *recovery) doubt(ctx context.Context) error {
 	if r.doubted {
@@ -292,22 +316,6 @@ func (r *recovery) doubt(ctx context.Context) error {
 	}
 	r.doubted = true
 	return r.NoteErased(ctx, 0)
-}
-
-// settleMove ends a move to the warm folder that was begun: the file there has its name
-// only when it is whole. Without the folder the file there is still to be removed one day.
-func (r *recovery) settleMove(ctx context.Context, row segmentRow, p place) error {
-	if p.hot && p.warm {
-		if err := r.index.setPlace(ctx, row.ID, true, true); err != nil {
-			return err
-		}
-		return r.dropOldFile(ctx, row.ID)
-	}
-	both := r.warmDir == "" && (row.warm || row.both)
-	if row.warm == p.warm && row.both == both {
-		return nil
-	}
-	return r.index.setPlace(ctx, row.ID, p.warm, both)
 }
 
 // dropHeadless removes a file that was being made when the process ended. A longer one
@@ -418,11 +426,6 @@ func (r *recovery) shorten(ctx context.Context, f *markedFile, row segmentRow, s
 	}
 	if err := r.index.shorten(ctx, row.ID, s.Good, whole); err != nil {
 		return err
-	}
-	if size < segment.HeadSize { // nothing is left of it
-		if err := f.Write([][]byte{row.Encode()}, 0); err != nil {
-			return err
-		}
 	}
 	return r.conclude(ctx, f, row.Head, s.Good, size)
 }

@@ -449,3 +449,19 @@ func (a *Archive) tellLimited(victims []victim) {
 		*t = trimmed{told: now}
 	}
 }
+
+// settleMove ends a move to the warm folder that was begun: the file there has its name
+// only when it is whole. Without the folder the file there is still to be removed one day.
+func (r *recovery) settleMove(ctx context.Context, row segmentRow, p place) error {
+	if p.hot && p.warm {
+		if err := r.index.setPlace(ctx, row.ID, true, true); err != nil {
+			return err
+		}
+		return r.dropOldFile(ctx, row.ID)
+	}
+	both := r.warmDir == "" && (row.warm || row.both)
+	if row.warm == p.warm && row.both == both {
+		return nil
+	}
+	return r.index.setPlace(ctx, row.ID, p.warm, both)
+}
