@@ -174,6 +174,12 @@ func TestAccountsOfTheCommandLine(t *testing.T) {
 	o.does("user", "create", "gate")
 	o.does("user", "create", "gate", "--account", "210987654321")
 	o.says([]string{"arn:aws:iam::210987654321:user/gate"}, "user", "list", "--account", "210987654321")
+	for _, account := range []string{o.home, "210987654321"} { // policies grant what is of the installation at home only
+		o.does("user", "create", "boss", "--policy", "arn:aws:iam::aws:policy/AdministratorAccess", "--account", account)
+		o.says([]string{"allowed"}, "policy", "test", "--user", "boss", "--action", "millrace:ListLimits", "--account", account)
+	}
+	o.says([]string{"allowed"}, "policy", "test", "--user", "boss", "--action", "millrace:SetLimit")
+	o.refused("belongs to its home account", "policy", "test", "--user", "boss", "--action", "millrace:SetLimit", "--account", "210987654321")
 	o.does("account", "boundary", "210987654321", o.file("boundary.json", cameraPolicy))
 	o.says([]string{"Harbour", "tenant", "PutMedia"}, "account", "show", "210987654321")
 	o.does("account", "boundary", "210987654321", "--clear")

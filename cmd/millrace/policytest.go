@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/internal/iam/directory"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/permission"
 	"github.com/millrace/millrace/internal/policy"
 )
 
@@ -56,6 +57,9 @@ func (c *policyTestCmd) Run(ctx context.Context, std stdio) error {
 	}
 	return c.with(ctx, func(i identities) error {
 		p, err := c.principal(ctx, i)
+		if err == nil {
+			err = c.reserved(ctx, i)
+		}
 		if err != nil {
 			return err
 		}
@@ -75,6 +79,19 @@ func (c *policyTestCmd) Run(ctx context.Context, std stdio) error {
 		who := policy.Who{Account: string(p.Account), ARN: p.ARN, ID: p.ID}
 		return tell(std, policy.Explain(&policy.Request{Principal: who, Action: c.Action, Resource: resource, Keys: keys}, set))
 	})
+}
+
+// reserved refuses what policies cannot grant in the account.
+func (c *policyTestCmd) reserved(ctx context.Context, i identities) error {
+	row, _ := permission.Of(kvs.Action(c.Action))
+	if row.Holder != permission.Installation && row.Holder != permission.Household {
+		return nil
+	}
+	home, err := i.Keys.Account(ctx)
+	if err == nil && home != i.account {
+		err = fmt.Errorf("%s is denied, whatever policies say: it is an action of the installation, which belongs to its home account %s", c.Action, home)
+	}
+	return err
 }
 
 // tell prints the explanation; a denial is an error.
