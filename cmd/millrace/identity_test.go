@@ -85,7 +85,10 @@ func TestUsersOfTheCommandLine(t *testing.T) {
 	o.says([]string{"more"}, "user", "show", "gate")
 	o.does("policy", "remove", "more", "--user", "gate")
 	o.does("user", "boundary", "gate", "AdministratorAccess")
-	o.does("user", "boundary", "gate")
+	if code, _, errs := program(t, "user", "boundary", "gate", "--data", o.dir); code != exitUsage || !strings.Contains(errs, "--clear") {
+		t.Errorf("code %d: %s", code, errs)
+	}
+	o.does("user", "boundary", "gate", "--clear")
 	o.says([]string{"are refused"}, "user", "revoke", "gate")
 	o.says([]string{"gate"}, "group", "show", "viewers")
 

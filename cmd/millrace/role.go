@@ -164,11 +164,14 @@ func (c *roleTrustCmd) Run(ctx context.Context, std stdio) error {
 
 type roleBoundaryCmd struct {
 	oneRole
-	Policy string `arg:"" optional:"" help:"Name or ARN of the managed policy that bounds it; without it the boundary is taken away."`
+	boundaryFlags
 }
 
 // Run sets the boundary.
 func (c *roleBoundaryCmd) Run(ctx context.Context, std stdio) error {
+	if err := c.check("role boundary"); err != nil {
+		return err
+	}
 	return c.find(ctx, func(i identities, r directory.Role) error {
 		if err := i.bound(ctx, r.Owner(), c.Policy); err != nil {
 			return err

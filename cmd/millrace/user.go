@@ -176,12 +176,29 @@ func (i identities) policyTexts(ctx context.Context, o directory.Owner) (rows []
 
 type userBoundaryCmd struct {
 	Name   string `arg:"" help:"Name of the user."`
-	Policy string `arg:"" optional:"" help:"Name or ARN of the managed policy that bounds it; without it the boundary is taken away."`
+	boundaryFlags
 	accountFlags
+}
+
+// boundaryFlags say what bounds somebody. A boundary that is only forgotten must not go.
+type boundaryFlags struct {
+	Policy string `arg:"" optional:"" help:"Name or ARN of the managed policy that bounds it."`
+	Clear  bool   `help:"Take the boundary away."`
+}
+
+// check makes sure that one of the two was given.
+func (b boundaryFlags) check(command string) error {
+	if (b.Policy == "") != b.Clear {
+		return &usageError{command, "give a policy, or --clear"}
+	}
+	return nil
 }
 
 // Run sets the boundary.
 func (c *userBoundaryCmd) Run(ctx context.Context, std stdio) error {
+	if err := c.check("user boundary"); err != nil {
+		return err
+	}
 	return c.with(ctx, func(i identities) error {
 		u, err := i.Directory.User(ctx, i.account, c.Name)
 		if err == nil {

@@ -210,6 +210,9 @@ func some(texts []string) string {
 	more := ""
 	if len(texts) > most {
 		more = " or " + strconv.Itoa(len(texts)-most) + " others"
+		if len(texts) == most+1 {
+			more = " or another"
+		}
 		texts = texts[:most]
 	}
 	return strings.Join(texts, ", ") + more
