@@ -124,8 +124,16 @@ func (s *service) simulation(ctx context.Context, r *request, n naming.Name) (*s
 	if err != nil {
 		return nil, err
 	}
+	tags, err := s.Directory.PrincipalTags(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	keys := principalKeys(p)
+	for key, value := range tags {
+		keys.Add("aws:PrincipalTag/"+key, value)
+	}
 	own := *set // the one of the directory is shared
-	return &simulation{&own, who, principalKeys(p)}, nil
+	return &simulation{&own, who, keys}, nil
 }
 
 // principalKeys are the condition keys that follow from whom is asked about.
