@@ -83,6 +83,8 @@ func TestUsersOfTheCommandLine(t *testing.T) {
 	o.says([]string{`"Arn":"arn:aws:iam::123456789012:user/gate"`}, "user", "list", "--json")
 	o.does("policy", "put", "more", camera, "--user", "gate")
 	o.says([]string{"more"}, "user", "show", "gate")
+	o.says([]string{"kinesisvideo:PutMedia"}, "policy", "show", "more", "--user", "gate")
+	o.refused("more", "policy", "show", "more", "--group", "viewers")
 	o.does("policy", "remove", "more", "--user", "gate")
 	o.does("user", "boundary", "gate", "AdministratorAccess")
 	if code, _, errs := program(t, "user", "boundary", "gate", "--data", o.dir); code != exitUsage || !strings.Contains(errs, "--clear") {

@@ -70,7 +70,7 @@ func (d dataFlags) open(ctx context.Context, offline bool) (*server.Identities, 
 
 type keyCreateCmd struct {
 	accountFlags
-	User string `placeholder:"NAME" help:"The user whose key it is; without one it is a key of the account itself, which may do everything in it."`
+	User string `placeholder:"NAME" help:"The user whose key it is; without one it is a key of the account itself, which may do everything in it but, in the home account, change users, policies, keys and limits, hold and erase."`
 	Note string `placeholder:"TEXT" help:"What the key is for, such as 'camera at the gate'; key list shows it."`
 }
 

@@ -16,7 +16,7 @@ import (
 type policyCmd struct {
 	Create policyCreateCmd `cmd:"" help:"Make a managed policy, which can be attached to many."`
 	List   policyListCmd   `cmd:"" help:"List the managed policies."`
-	Show   policyShowCmd   `cmd:"" help:"Show a managed policy and who has it."`
+	Show   policyShowCmd   `cmd:"" help:"Show a managed policy and who has it, or an inline policy."`
 	Update policyUpdateCmd `cmd:"" help:"Give a managed policy a new text."`
 	Delete policyDeleteCmd `cmd:"" help:"Delete a managed policy."`
 	Attach policyAttachCmd `cmd:"" help:"Attach a managed policy to a user, group or role."`
@@ -161,11 +161,32 @@ func (c *onePolicy) find(ctx context.Context, f func(i identities, arn string) e
 
 type policyShowCmd struct {
 	onePolicy
-	Version string `help:"Another version than the one that decides, such as v1."`
+	Version string `xor:"owner" help:"Another version than the one that decides, such as v1."`
+	User    string `xor:"owner" placeholder:"NAME" help:"Show the inline policy of that name of this user."`
+	Group   string `xor:"owner" placeholder:"NAME" help:"Likewise, of this group."`
+	Role    string `xor:"owner" placeholder:"NAME" help:"Likewise, of this role."`
+}
+
+// inline shows an inline policy.
+func (c *policyShowCmd) inline(ctx context.Context, std stdio, of ownerFlags) error {
+	return c.with(ctx, func(i identities) error {
+		o, err := i.owner(ctx, of)
+		if err != nil {
+			return err
+		}
+		text, err := i.Directory.GetInline(ctx, i.account, o, c.Policy)
+		if err == nil {
+			_, err = fmt.Fprintln(std.out, pretty(text))
+		}
+		return err
+	})
 }
 
 // Run shows the policy.
 func (c *policyShowCmd) Run(ctx context.Context, std stdio) error {
+	if of := (ownerFlags{c.User, c.Group, c.Role}); of != (ownerFlags{}) {
+		return c.inline(ctx, std, of)
+	}
 	return c.find(ctx, func(i identities, arn string) error {
 		p, err := i.Directory.Policy(ctx, i.account, arn)
 		if err != nil {
