@@ -34,6 +34,7 @@ func (policyCmd) Help() string {
   millrace policy create gate-camera camera.json
   millrace policy attach gate-camera --user gate
   millrace policy put night-only night.json --user anna
+  millrace policy show night-only --user anna
   millrace policy update gate-camera camera.json
   millrace policy test --user gate --action kinesisvideo:PutMedia --resource gate
 A policy that lets a camera write to the streams that have its name:

@@ -175,7 +175,7 @@ func (i identities) policyTexts(ctx context.Context, o directory.Owner) (rows []
 }
 
 type userBoundaryCmd struct {
-	Name   string `arg:"" help:"Name of the user."`
+	Name string `arg:"" help:"Name of the user."`
 	boundaryFlags
 	accountFlags
 }
