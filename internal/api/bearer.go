@@ -143,7 +143,7 @@ func (c *Call) Trust(ctx context.Context, s kvs.Stream) error {
 	c.Principal = kvs.Principal{Account: s.Account} // anonymous
 	ask := c.question(videoAction(c.Operation.Name))
 	about(ask, &c.Stream)
-	ask.Shown = s.Name
+	ask.Shown = "the stream of the session" // its URL names nothing
 	return c.front.o.Authorizer.Authorize(ctx, ask)
 }
 

@@ -72,9 +72,18 @@ func TestAccounts(t *testing.T) {
 	as(tenant, "")
 	p.ask("DeleteStream", &wire.DeleteStreamInput{StreamARN: new(yard)}, nil)
 	p.Credentials = root
+	limit := admin.SetLimitInput{OfAccount: admin.OfAccount{Account: one.Account}, Name: "DescribeStream.account-rate", Value: "3/s"}
+	admits("SetLimit", limit, nil, "")
 	admits("DeleteAccount", one, nil, "")
 	as(tenant, "security token included in the request is invalid")
 	p.Credentials = root
+	admits("CreateAccount", admin.CreateAccountInput{Account: one.Account}, nil, "") // another one under the number
+	limit.DryRun = true
+	var left admin.Limit
+	if admits("SetLimit", limit, &left, ""); left.From != "profile" {
+		t.Errorf("the limit of an account that is gone: %+v", left)
+	}
+	admits("DeleteAccount", one, nil, "")
 	admits("DisableAccount", one, nil, "there is no account")
 	home, err := p.keys.Account(t.Context())
 	if err != nil {

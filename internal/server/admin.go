@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/catalog"
 	"github.com/millrace/millrace/internal/codec"
+	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/live"
 	"github.com/millrace/millrace/internal/playback"
@@ -31,7 +32,21 @@ func (s *Server) adminRoutes() []admin.Route {
 		admin.OnStream("ListRejections", "Says which fragments and sessions of a stream were refused lately, why, and what helps; without a stream, which streams had refusals.", rejections{}, s.listRejections),
 	}, admin.Sessions(s.sessions, s.config.Real), admin.Usage(admin.UsageOptions{
 		Streams: s.catalog, Archive: s.archive, Sessions: s.sessions, Now: s.config.Now,
-	}), admin.Limits(s.book, s.keys, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), admin.Accounts(s.keys, holdings{s.catalog}), admin.Emulator(s.emulator()))
+	}), admin.Limits(s.book, s.keys, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), admin.Accounts(accounts{s.keys, s.book}, holdings{s.catalog}), admin.Emulator(s.emulator()))
+}
+
+// accounts are those of the store with what is set for them elsewhere.
+type accounts struct {
+	*iam.Store
+	book *quota.Book
+}
+
+// DeleteAccount takes back the limits of an account as well: its number may be given again.
+func (t accounts) DeleteAccount(ctx context.Context, id kvs.AccountID, streams iam.Streams) error {
+	if err := t.Store.DeleteAccount(ctx, id, streams); err != nil {
+		return err
+	}
+	return t.book.Reset(ctx, quota.Target{Account: id}, "")
 }
 
 // holdings tells which accounts have something that is not in the store of keys.

@@ -237,7 +237,7 @@ func TestPoliciesOfListeners(t *testing.T) {
 		t.Fatalf("%d %s", first.status, first.body)
 	}
 	media := master[:strings.LastIndex(master, "/")+1] + lines[at]
-	if got := p.load("GET", media); got.status != http.StatusForbidden || !strings.Contains(got.body, "User: anonymous is not authorized to perform: kinesisvideo:GetHLSMediaPlaylist on resource: yard") {
+	if got := p.load("GET", media); got.status != http.StatusForbidden || !strings.Contains(got.body, "User: anonymous is not authorized to perform: kinesisvideo:GetHLSMediaPlaylist on resource: the stream of the session") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	next := p.config
