@@ -72,7 +72,7 @@ func TestAccounts(t *testing.T) {
 	as(tenant, "")
 	p.ask("DeleteStream", &wire.DeleteStreamInput{StreamARN: new(yard)}, nil)
 	p.Credentials = root
-	limit := admin.SetLimitInput{OfAccount: admin.OfAccount{Account: one.Account}, Name: "DescribeStream.account-rate", Value: "3/s"}
+	limit := admin.SetLimitInput{OfAccount: admin.OfAccount(one), Name: "DescribeStream.account-rate", Value: "3/s"}
 	admits("SetLimit", limit, nil, "")
 	admits("DeleteAccount", one, nil, "")
 	as(tenant, "security token included in the request is invalid")
