@@ -208,10 +208,18 @@ func (c *accountEnableCmd) Run(ctx context.Context, std stdio) error {
 	})
 }
 
-type accountDeleteCmd struct{ oneAccount }
+type accountDeleteCmd struct {
+	oneAccount
+	Yes bool `help:"Do not ask."`
+}
 
 // Run deletes the account.
 func (c *accountDeleteCmd) Run(ctx context.Context, std stdio) error {
+	if !c.Yes {
+		if err := confirmed(std, "All users, groups, roles, policies and keys of account "+c.ID+" go with it. Delete it?"); err != nil {
+			return err
+		}
+	}
 	return c.change(ctx, std, "is deleted, with its users, roles and keys", func(i *server.Identities, id kvs.AccountID) error {
 		return i.DeleteAccount(ctx, id)
 	})

@@ -194,7 +194,8 @@ func TestAccountsOfTheCommandLine(t *testing.T) {
 	o.does("account", "enable", "210987654321")
 	o.refused("home", "account", "disable", o.home)
 	o.refused("there is no account", "user", "list", "--account", "999999999999")
-	o.does("account", "delete", "210987654321")
+	o.refused("nothing was done", "account", "delete", "210987654321")
+	o.does("account", "delete", "210987654321", "--yes")
 	if out := o.does("account", "list", "--json"); strings.Contains(out, "210987654321") {
 		t.Errorf("it is still there:\n%s", out)
 	}
