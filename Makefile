@@ -126,7 +126,7 @@ bench-playback: build $(NODE_MODULES)
 	  -benchtime 1x -timeout 30m .
 
 bench-identity:
-	$(GO) test -run '^$$' -bench '^Benchmark(LookupAmong|LookupRights|Rights)$$' -benchmem ./internal/iam ./internal/iam/directory
+	$(GO) test -run '^$$' -bench '^Benchmark(LookupAmong|LookupPairs|LookupRights|Rights)$$' -benchmem ./internal/iam ./internal/iam/directory
 	cd test/signers && $(GO) test -count=1 -run '^$$' -bench '^Benchmark(Decide|Authorize)$$' -benchtime 3x .
 
 soak-memory: build

@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -38,6 +39,10 @@ type Options struct {
 	Migrations fs.FS
 
 	ReadConns int // connections of the query-only pool; 0 = 4
+
+	// ReadCache is how many KiB of pages each of them may remember, 0 = 2,000. It is for
+	// look-ups all over a large file; a small one takes only what it has.
+	ReadCache int
 
 	// OnCommit is called from the writer after every commit with the number of
 	// functions that shared it and the time the commit itself took. It must be quick.
@@ -110,7 +115,11 @@ func (d *DB) connect(ctx context.Context, o Options) (err error) {
 	if d.checkpoint, err = openPool(d.path, checkpointPragmas(o.Durable), 1); err != nil {
 		return err
 	}
-	if d.read, err = openPool(d.path, readerPragmas(), cmp.Or(o.ReadConns, 4)); err != nil {
+	v := readerPragmas()
+	if o.ReadCache > 0 {
+		v.Add("_pragma", "cache_size(-"+strconv.Itoa(o.ReadCache)+")")
+	}
+	if d.read, err = openPool(d.path, v, cmp.Or(o.ReadConns, 4)); err != nil {
 		return err
 	}
 	return d.read.PingContext(ctx)

@@ -31,6 +31,10 @@ var migrations embed.FS
 // should be durable: a key that was printed must exist after a power failure.
 func Migrations() fs.FS { return migrations }
 
+// ReadCache is what the reading connections of the store's database may remember, for
+// [db.Options]: with a hundred thousand users and keys a look-up then finds most pages there.
+const ReadCache = 32 << 10 // KiB
+
 // Options say what a store stands on. DB and KeyFile are needed.
 type Options struct {
 	DB      *db.DB           // opened with [Migrations]

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -206,10 +208,41 @@ func BenchmarkLookupAmong(b *testing.B) {
 	}
 }
 
+// BenchmarkLookupPairs is a look-up past the memory among 100,000 users and keys beside one
+// among 100. The two take turns, and the median of the turns' ratios counts: at most 1.3.
+func BenchmarkLookupPairs(b *testing.B) {
+	few, fewIDs := crowd(b, 100)
+	many, manyIDs := crowd(b, 100_000)
+	turn := func(s *Store, ids []string, from int) time.Duration {
+		start := time.Now()
+		for i := range 1000 {
+			if _, err := s.read(b.Context(), ids[(from+i)*7919%len(ids)]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return time.Since(start)
+	}
+	var ratios []float64
+	for b.Loop() {
+		ratios = ratios[:0]
+		for i := range 101 {
+			f, m := turn(few, fewIDs, i*1000), turn(many, manyIDs, i*1000)
+			ratios = append(ratios, m.Seconds()/f.Seconds())
+		}
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[50], "ratio")
+	b.ReportMetric(ratios[0], "ratio-min")
+	b.ReportMetric(ratios[100], "ratio-max")
+	if ratios[50] > 1.3 {
+		b.Errorf("GOAL MISSED: %.2f, at most 1.3", ratios[50])
+	}
+}
+
 // crowd is a store with n users of one key each.
 func crowd(b *testing.B, n int) (*Store, []string) {
 	b.Helper()
-	d, err := db.Open(b.Context(), db.Options{Path: b.TempDir() + "/keys.db", Migrations: Migrations()})
+	d, err := db.Open(b.Context(), db.Options{Path: b.TempDir() + "/keys.db", ReadCache: ReadCache, Migrations: Migrations()})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -138,7 +138,7 @@ func (s *Server) openStores(ctx context.Context) error {
 	if err := s.openCatalog(ctx); err != nil {
 		return err
 	}
-	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()})
+	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, ReadCache: iam.ReadCache, Migrations: iam.Migrations()})
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ type house struct {
 func newHouse(t testing.TB) *house {
 	h := &house{t: t, ctx: context.Background(), path: t.TempDir(), clock: &clock{now: time.Date(2026, 5, 17, 8, 30, 15, 0, time.UTC)}}
 	var err error
-	h.db, err = db.Open(h.ctx, db.Options{Path: filepath.Join(h.path, "keys.db"), Migrations: iam.Migrations()})
+	h.db, err = db.Open(h.ctx, db.Options{Path: filepath.Join(h.path, "keys.db"), ReadCache: iam.ReadCache, Migrations: iam.Migrations()})
 	ok(t, err)
 	t.Cleanup(func() { _ = h.db.Close() })
 	h.keys, err = iam.Open(h.ctx, iam.Options{DB: h.db, KeyFile: filepath.Join(h.path, "key-file"), Now: h.clock.time})
