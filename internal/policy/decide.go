@@ -169,28 +169,40 @@ func (e *evaluation) trusted(trust finding) bool {
 	return w.Service != "" || w.Federated != "" || w.Account == e.resource.parts[4]
 }
 
-// layer asks all policies of one layer.
-func (e *evaluation) layer(s *Set, l Layer) (f finding) {
-	sources := s.Identity
-	var one *Source
+// single is the policy of a layer that has one at most, nil for none and for the layers
+// of several.
+func (s *Set) single(l Layer) *Source {
 	switch l {
 	case ListenerLayer:
-		one = s.Listener
+		return s.Listener
 	case AccountLayer:
-		one = s.Account
+		return s.Account
 	case BoundaryLayer:
-		one = s.Boundary
+		return s.Boundary
 	case TrustLayer:
-		one = s.Trust
-	case SessionLayer:
-		sources = s.Session
+		return s.Trust
 	}
-	if l != SessionLayer && l != IdentityLayer {
-		if one != nil {
-			e.ask(one, &f)
-		}
+	return nil
+}
+
+// several are the policies of a layer that may have more than one.
+func (s *Set) several(l Layer) []Source {
+	switch l {
+	case IdentityLayer:
+		return s.Identity
+	case SessionLayer:
+		return s.Session
+	}
+	return nil
+}
+
+// layer asks all policies of one layer.
+func (e *evaluation) layer(s *Set, l Layer) (f finding) {
+	if one := s.single(l); one != nil {
+		e.ask(one, &f)
 		return f
 	}
+	sources := s.several(l)
 	for i := range sources {
 		if e.ask(&sources[i], &f); f.answer == denies {
 			break

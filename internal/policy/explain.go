@@ -78,25 +78,10 @@ func Explain(r *Request, s *Set) Explanation {
 
 // sources returns the policies of a layer.
 func (s *Set) sources(l Layer) []Source {
-	var one *Source
-	switch l {
-	case IdentityLayer:
-		return s.Identity
-	case SessionLayer:
-		return s.Session
-	case ListenerLayer:
-		one = s.Listener
-	case AccountLayer:
-		one = s.Account
-	case BoundaryLayer:
-		one = s.Boundary
-	case TrustLayer:
-		one = s.Trust
+	if one := s.single(l); one != nil {
+		return []Source{*one}
 	}
-	if one == nil {
-		return nil
-	}
-	return []Source{*one}
+	return s.several(l)
 }
 
 // String is the answer in the words of an explanation.
