@@ -4,8 +4,21 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/millrace/millrace/internal/iam/directory"
 	"github.com/millrace/millrace/internal/policy"
 )
+
+// change does something to a user, group or role and says what.
+func (i identities) change(ctx context.Context, std stdio, who ownerFlags, done string, f func(directory.Owner) error) error {
+	o, err := i.owner(ctx, who)
+	if err == nil {
+		err = f(o)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(std.out, done)
+	}
+	return err
+}
 
 type policyAttachCmd struct {
 	onePolicy
@@ -15,14 +28,9 @@ type policyAttachCmd struct {
 // Run attaches the policy.
 func (c *policyAttachCmd) Run(ctx context.Context, std stdio) error {
 	return c.find(ctx, func(i identities, arn string) error {
-		o, err := i.owner(ctx, c.ownerFlags)
-		if err == nil {
-			err = i.Directory.Attach(ctx, i.account, o, arn)
-		}
-		if err == nil {
-			_, err = fmt.Fprintf(std.out, "Policy %s is attached to %s.\n", c.Policy, c.ownerFlags)
-		}
-		return err
+		return i.change(ctx, std, c.ownerFlags, fmt.Sprintf("Policy %s is attached to %s.", c.Policy, c.ownerFlags), func(o directory.Owner) error {
+			return i.Directory.Attach(ctx, i.account, o, arn)
+		})
 	})
 }
 
@@ -34,14 +42,9 @@ type policyDetachCmd struct {
 // Run detaches the policy.
 func (c *policyDetachCmd) Run(ctx context.Context, std stdio) error {
 	return c.find(ctx, func(i identities, arn string) error {
-		o, err := i.owner(ctx, c.ownerFlags)
-		if err == nil {
-			err = i.Directory.Detach(ctx, i.account, o, arn)
-		}
-		if err == nil {
-			_, err = fmt.Fprintf(std.out, "Policy %s is detached from %s.\n", c.Policy, c.ownerFlags)
-		}
-		return err
+		return i.change(ctx, std, c.ownerFlags, fmt.Sprintf("Policy %s is detached from %s.", c.Policy, c.ownerFlags), func(o directory.Owner) error {
+			return i.Directory.Detach(ctx, i.account, o, arn)
+		})
 	})
 }
 
@@ -81,14 +84,9 @@ type policyRemoveCmd struct {
 // Run removes the inline policy.
 func (c *policyRemoveCmd) Run(ctx context.Context, std stdio) error {
 	return c.with(ctx, func(i identities) error {
-		o, err := i.owner(ctx, c.ownerFlags)
-		if err == nil {
-			err = i.Directory.DeleteInline(ctx, i.account, o, c.Name)
-		}
-		if err == nil {
-			_, err = fmt.Fprintf(std.out, "The %s has no inline policy %s any more.\n", c.ownerFlags, c.Name)
-		}
-		return err
+		return i.change(ctx, std, c.ownerFlags, fmt.Sprintf("The %s has no inline policy %s any more.", c.ownerFlags, c.Name), func(o directory.Owner) error {
+			return i.Directory.DeleteInline(ctx, i.account, o, c.Name)
+		})
 	})
 }
 
