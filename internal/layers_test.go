@@ -68,6 +68,7 @@ var floors = map[string]floor{
 	"internal/permission":          bytes0,
 
 	"internal/catalog":             state1,
+	"internal/catalog/channels":    state1,
 	"internal/live":                state1,
 	"internal/archive":             state1,
 	"internal/archive/crashtest":   state1,

@@ -25,6 +25,7 @@ var names = map[kvs.Kind][]string{
 	kvs.TooManyRequests:    {"ClientLimitExceededException"},
 	kvs.TooManyConnections: {"ConnectionLimitExceededException", "ClientLimitExceededException"},
 	kvs.TooManyStreams:     {"AccountStreamLimitExceededException"},
+	kvs.TooManyChannels:    {"AccountChannelLimitExceededException"},
 	kvs.TooManyTags:        {"TagsPerResourceExceededLimitException", "InvalidArgumentException"},
 	kvs.WrongEndpoint:      {"InvalidEndpointException", "InvalidArgumentException"},
 	kvs.NoRetention:        {"NoDataRetentionException", "InvalidArgumentException"},

@@ -16,7 +16,7 @@ func fill(b *testing.B, r *room, n int) {
 		err := r.db.Write(context.Background(), func(tx *sql.Tx) error {
 			for i := from; i < from+1000; i++ {
 				s := kvs.Stream{Account: account, Region: "eu-central-1", Name: fmt.Sprintf("cam-%06d", i),
-					Created: r.clock.now, Version: newVersion(), Tier: kvs.Hot, Tags: map[string]string{"site": "x"}}
+					Created: r.clock.now, Version: NewVersion(), Tier: kvs.Hot, Tags: map[string]string{"site": "x"}}
 				if _, err := insert(tx, s); err != nil {
 					return err
 				}

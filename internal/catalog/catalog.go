@@ -55,7 +55,7 @@ type Catalog struct {
 	maxTags    func(kvs.AccountID, kvs.StreamID) int
 	tagPage    int // tags per page of ListTags
 	tokens     sealer
-	names      nameCache
+	names      Names[kvs.Stream]
 
 	mu      sync.RWMutex
 	entries map[kvs.StreamID]*Entry
@@ -85,6 +85,15 @@ func Open(ctx context.Context, o Options) (*Catalog, error) {
 	c.tokens = sealer{key: key}
 	return c, nil
 }
+
+// DB is the catalog's database, in which its children have tables, too.
+func (c *Catalog) DB() *db.DB { return c.db }
+
+// Region is that of new streams and channels.
+func (c *Catalog) Region() string { return c.region }
+
+// Now is the time by the catalog's clock.
+func (c *Catalog) Now() kvs.Millis { return kvs.MillisOf(c.now()) }
 
 // tokenKey reads the key of page tokens. It is stored, so that a client may go on
 // with its list after a restart.

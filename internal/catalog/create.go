@@ -43,7 +43,7 @@ func (c *Catalog) Create(ctx context.Context, n NewStream) (kvs.Stream, error) {
 		return kvs.Stream{}, err
 	}
 	s := kvs.Stream{
-		Account: n.Account, Region: c.region, Name: n.Name, Version: newVersion(), Status: kvs.Active,
+		Account: n.Account, Region: c.region, Name: n.Name, Version: NewVersion(), Status: kvs.Active,
 		Retention: n.Retention, DeviceName: n.DeviceName, MediaType: n.MediaType, KmsKeyID: n.KmsKeyID,
 		Tier: n.Tier, Tags: merged(nil, n.Tags),
 	}
@@ -116,12 +116,12 @@ func creationTime(tx *sql.Tx, s kvs.Stream, now kvs.Millis) (kvs.Millis, error) 
 
 // insert stores a new stream under a new id.
 func insert(tx *sql.Tx, s kvs.Stream) (id kvs.StreamID, err error) {
-	n, err := nextID(tx, "stream")
+	n, err := NextID(tx, "stream")
 	if err != nil {
 		return 0, err
 	}
 	id = kvs.StreamID(n)
-	tags, err := encodeTags(s.Tags)
+	tags, err := EncodeTags(s.Tags)
 	if err != nil {
 		return 0, err
 	}
@@ -134,8 +134,8 @@ func insert(tx *sql.Tx, s kvs.Stream) (id kvs.StreamID, err error) {
 	return id, err
 }
 
-// newVersion returns 20 random letters and digits, the form of the service's versions.
-func newVersion() string { return rand.Text()[:20] }
+// NewVersion returns 20 random letters and digits, the form of the service's versions.
+func NewVersion() string { return rand.Text()[:20] }
 
 func errExists(name string) error {
 	return kvs.Errorf(kvs.InUse, "The stream %s already exists.", name)

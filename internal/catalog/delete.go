@@ -3,13 +3,14 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/millrace/millrace/internal/kvs"
 )
 
 // Delete removes a stream at once: its name is free, its sessions see Gone. With a
 // version other than "" it fails with VersionMismatch unless that is the current one, with
-// InUse while the stream has a hold.
+// InUse while the stream has a hold, or a channel stores to it.
 // The id stays in [Catalog.Deleted] until the archive says that the media are gone.
 func (c *Catalog) Delete(ctx context.Context, id kvs.StreamID, version string) error {
 	err := c.db.Write(ctx, func(tx *sql.Tx) error {
@@ -25,6 +26,9 @@ func (c *Catalog) Delete(ctx context.Context, id kvs.StreamID, version string) e
 		if r.Held {
 			return kvs.Errorf(kvs.InUse, "The stream %s is on hold: millrace hold list %s shows which holds keep it from being deleted.", r.Name, r.Name)
 		}
+		if err := checkUnmapped(tx, r.Stream); err != nil {
+			return err
+		}
 		_, err = tx.Exec("INSERT INTO deleted (id, account, region, name, created, purged) VALUES ($1, $2, $3, $4, $5, 0)",
 			r.ID, r.Account, r.Region, r.Name, r.Created)
 		if err != nil {
@@ -33,9 +37,22 @@ func (c *Catalog) Delete(ctx context.Context, id kvs.StreamID, version string) e
 		_, err = tx.Exec("DELETE FROM stream WHERE id = $1", id)
 		return err
 	})
-	c.names.changed(id)
+	c.names.Changed(int64(id))
 	if err == nil {
 		c.forget(id)
+	}
+	return err
+}
+
+// checkUnmapped fails when a channel stores to the stream.
+func checkUnmapped(tx *sql.Tx, s kvs.Stream) error {
+	var channel string
+	err := tx.QueryRow("SELECT name FROM channel WHERE storage = $1", s.ID).Scan(&channel)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		err = kvs.Errorf(kvs.InUse, "The signaling channel %s stores to the stream %s: turn that off with UpdateMediaStorageConfiguration, or delete the channel, before the stream.", channel, s.Name)
 	}
 	return err
 }

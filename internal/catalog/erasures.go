@@ -35,7 +35,7 @@ func (c *Catalog) BeginErasure(ctx context.Context, e Erasure) (Erasure, error) 
 		if err != nil {
 			return err
 		}
-		if e.ID, err = nextID(tx, "erasure"); err != nil {
+		if e.ID, err = NextID(tx, "erasure"); err != nil {
 			return err
 		}
 		e.Name = r.Name

@@ -57,7 +57,7 @@ func (c *Catalog) AddHold(ctx context.Context, h Hold) (Hold, error) {
 		if n >= maxHolds {
 			return kvs.Errorf(kvs.InvalidArgument, "The stream has %d holds, the most it may have. Remove one that is not needed.", n)
 		}
-		if h.ID, err = nextID(tx, "hold"); err != nil {
+		if h.ID, err = NextID(tx, "hold"); err != nil {
 			return err
 		}
 		_, err = tx.Exec("INSERT INTO hold (id, stream, clock, since, until, note, who, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -198,8 +198,8 @@ func (c *Catalog) keptStreams(ctx context.Context) (map[kvs.StreamID]Kept, error
 	return all, rows.Err()
 }
 
-// nextID gives an id of a kind, never the same twice.
-func nextID(tx *sql.Tx, kind string) (id int64, err error) {
+// NextID gives an id of a kind, of streams and channels "stream", never the same twice.
+func NextID(tx *sql.Tx, kind string) (id int64, err error) {
 	err = tx.QueryRow("UPDATE last_id SET value = value + 1 WHERE kind = $1 RETURNING value", kind).Scan(&id)
 	return id, err
 }

@@ -72,11 +72,12 @@ func (c *Catalog) page(ctx context.Context, account kvs.AccountID, prefix, after
 	return streams, rows.Err()
 }
 
-const anyStream = "SELECT COUNT(*) FROM (SELECT 1 FROM stream WHERE account = $1 LIMIT 1) AS one"
+const anyOne = `SELECT COUNT(*) FROM (SELECT 1 FROM stream WHERE account = $1 UNION ALL
+	SELECT 1 FROM channel WHERE account = $1 LIMIT 1) AS one`
 
-// Any reports whether an account has a stream, in whatever region.
+// Any reports whether an account has a stream or a channel, in whatever region.
 func (c *Catalog) Any(ctx context.Context, account kvs.AccountID) (bool, error) {
 	var n int
-	err := c.db.Read().QueryRowContext(ctx, anyStream, string(account)).Scan(&n)
+	err := c.db.Read().QueryRowContext(ctx, anyOne, string(account)).Scan(&n)
 	return n > 0, err
 }

@@ -47,22 +47,22 @@ func TestNobodyIsToldOfTheStreamBeforeTheChange(t *testing.T) {
 }
 
 func TestTheMemoryOfNamesIsBounded(t *testing.T) {
-	var n nameCache
+	var n Names[kvs.Stream]
 	for i := range maxNames + 100 {
-		n.remember(nameKey{"1", fmt.Sprint(i)}, kvs.Stream{ID: kvs.StreamID(i)}, 0)
+		n.Remember("1", fmt.Sprint(i), int64(i), kvs.Stream{ID: kvs.StreamID(i)}, 0)
 	}
-	if len(n.streams) != maxNames || len(n.keys) != maxNames {
-		t.Errorf("%d streams and %d keys, want %d", len(n.streams), len(n.keys), maxNames)
+	if len(n.values) != maxNames || len(n.keys) != maxNames {
+		t.Errorf("%d streams and %d keys, want %d", len(n.values), len(n.keys), maxNames)
 	}
-	if _, ok, _ := n.find(nameKey{"1", fmt.Sprint(maxNames + 99)}); !ok {
+	if _, ok, _ := n.Find("1", fmt.Sprint(maxNames+99)); !ok {
 		t.Error("the last one is not there")
 	}
-	n.changed(maxNames + 99)
-	if _, ok, _ := n.find(nameKey{"1", fmt.Sprint(maxNames + 99)}); ok {
+	n.Changed(maxNames + 99)
+	if _, ok, _ := n.Find("1", fmt.Sprint(maxNames+99)); ok {
 		t.Error("it is there after a change")
 	}
-	n.remember(nameKey{"1", "late"}, kvs.Stream{}, 0)
-	if _, ok, _ := n.find(nameKey{"1", "late"}); ok {
+	n.Remember("1", "late", 0, kvs.Stream{}, 0)
+	if _, ok, _ := n.Find("1", "late"); ok {
 		t.Error("a stream read before a change was kept")
 	}
 }

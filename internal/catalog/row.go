@@ -32,19 +32,27 @@ func scan(s scanner) (row, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, errNotFound()
 	}
-	if err == nil && tags != "{}" {
-		err = json.Unmarshal([]byte(tags), &r.Tags)
+	if err == nil {
+		r.Tags, err = DecodeTags(tags)
 	}
 	return r, err
 }
 
-// encodeTags writes tags as they are stored.
-func encodeTags(tags map[string]string) (string, error) {
+// EncodeTags writes tags as they are stored.
+func EncodeTags(tags map[string]string) (string, error) {
 	if len(tags) == 0 {
 		return "{}", nil
 	}
 	text, err := json.Marshal(tags)
 	return string(text), err
+}
+
+// DecodeTags reads tags as they are stored; nil when there are none.
+func DecodeTags(text string) (tags map[string]string, err error) {
+	if text != "{}" {
+		err = json.Unmarshal([]byte(text), &tags)
+	}
+	return tags, err
 }
 
 // querier is a *sql.DB or *sql.Tx.
@@ -57,10 +65,15 @@ func byID(ctx context.Context, q querier, id kvs.StreamID) (row, error) {
 	return scan(q.QueryRowContext(ctx, "SELECT "+columns+" FROM stream WHERE id = $1", id))
 }
 
+// ByID returns the stream of that id, of any account, NotFound if there is none.
+func (c *Catalog) ByID(ctx context.Context, id kvs.StreamID) (kvs.Stream, error) {
+	r, err := byID(ctx, c.db.Read(), id)
+	return r.Stream, err
+}
+
 // ByName returns the stream of that name, NotFound if there is none.
 func (c *Catalog) ByName(ctx context.Context, account kvs.AccountID, name string) (kvs.Stream, error) {
-	key := nameKey{account, name}
-	s, ok, changes := c.names.find(key)
+	s, ok, changes := c.names.Find(account, name)
 	if ok {
 		return s, nil
 	}
@@ -69,7 +82,7 @@ func (c *Catalog) ByName(ctx context.Context, account kvs.AccountID, name string
 	if err != nil {
 		return kvs.Stream{}, err
 	}
-	c.names.remember(key, r.Stream, changes)
+	c.names.Remember(account, name, int64(r.ID), r.Stream, changes)
 	return r.Stream, nil
 }
 

@@ -57,7 +57,17 @@ func placeOf(key string) place {
 // ListTags returns a page of tags and the token of the next page, "" at the end. A
 // token that was not given for this stream is an InvalidArgument.
 func (c *Catalog) ListTags(ctx context.Context, id kvs.StreamID, token string) (tags map[string]string, next string, err error) {
-	list := []string{"tags", strconv.FormatInt(int64(id), 10)}
+	r, err := byID(ctx, c.db.Read(), id)
+	if err != nil {
+		return nil, "", err
+	}
+	return c.TagsPage(int64(id), r.Tags, token)
+}
+
+// TagsPage returns a page of the tags of the stream or channel with that id, and the token
+// of the next page, "" at the end. A token that was not given for it is an InvalidArgument.
+func (c *Catalog) TagsPage(id int64, tags map[string]string, token string) (page map[string]string, next string, err error) {
+	list := []string{"tags", strconv.FormatInt(id, 10)}
 	var after place
 	if token != "" {
 		position, err := c.tokens.open(token, list...)
@@ -66,11 +76,7 @@ func (c *Catalog) ListTags(ctx context.Context, id kvs.StreamID, token string) (
 		}
 		copy(after[:], position)
 	}
-	r, err := byID(ctx, c.db.Read(), id)
-	if err != nil {
-		return nil, "", err
-	}
-	page, last, more := tagPage(r.Tags, after, token != "", c.tagPage)
+	page, last, more := tagPage(tags, after, token != "", c.tagPage)
 	if more {
 		next = c.tokens.seal(last[:], list...)
 	}

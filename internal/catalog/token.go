@@ -35,6 +35,18 @@ func (s sealer) open(token string, context ...string) ([]byte, error) {
 	return raw[macSize:], nil
 }
 
+// SealToken makes the token for a position in a list of the catalog's children, which the
+// rest describes.
+func (c *Catalog) SealToken(position []byte, list ...string) string {
+	return c.tokens.seal(position, list...)
+}
+
+// OpenToken returns the position of a token that [Catalog.SealToken] made for the same list,
+// else an InvalidArgument.
+func (c *Catalog) OpenToken(token string, list ...string) ([]byte, error) {
+	return c.tokens.open(token, list...)
+}
+
 // mac hashes every part behind its length, so that no two contexts look alike.
 func (s sealer) mac(position []byte, context []string) []byte {
 	h := hmac.New(sha256.New, s.key)

@@ -51,7 +51,7 @@ func renew(s *kvs.Stream, seen string) error {
 	if err := checkVersion(s, seen); err != nil {
 		return err
 	}
-	s.Version = newVersion()
+	s.Version = NewVersion()
 	return nil
 }
 
@@ -82,7 +82,7 @@ func (c *Catalog) changeRow(ctx context.Context, id kvs.StreamID, f func(*sql.Tx
 		r.revision++
 		return store(tx, r)
 	})
-	c.names.changed(id)
+	c.names.Changed(int64(id))
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (c *Catalog) changeRow(ctx context.Context, id kvs.StreamID, f func(*sql.Tx
 
 // store writes everything of a stream that can change.
 func store(tx *sql.Tx, r row) error {
-	tags, err := encodeTags(r.Tags)
+	tags, err := EncodeTags(r.Tags)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ var belongings = []string{
 }
 
 // DeleteAccount removes an account with its keys, users, groups, roles and policies.
-// Conflict while it has streams, InvalidArgument for the home account. It is disabled
+// Conflict while it has streams or channels, InvalidArgument for the home account. It is disabled
 // before its streams are counted, so that no new one comes in between.
 func (s *Store) DeleteAccount(ctx context.Context, id kvs.AccountID, streams Streams) error {
 	if err := s.checkGuest(ctx, id, "deleted"); err != nil {
@@ -41,7 +41,7 @@ func (s *Store) DeleteAccount(ctx context.Context, id kvs.AccountID, streams Str
 	}
 	left, err := streams.Any(ctx, id)
 	if err == nil && left {
-		err = kvs.Errorf(kvs.Conflict, "account %s has streams; delete them first", id)
+		err = kvs.Errorf(kvs.Conflict, "account %s has streams or channels; delete them first", id)
 	}
 	if err == nil {
 		err = s.vacate(ctx, id)

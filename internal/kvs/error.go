@@ -38,6 +38,8 @@ const (
 	Unmodifiable    // belongs to the system
 	Validation      // a parameter that does not fit, in the words of IAM and STS
 	Expired         // credentials that were good
+
+	TooManyChannels
 )
 
 // Error is an error made once, where it is understood, with a message that says what

@@ -32,7 +32,7 @@ func (s *Server) adminRoutes() []admin.Route {
 		admin.OnStream("ListRejections", "Says which fragments and sessions of a stream were refused lately, why, and what helps; without a stream, which streams had refusals.", rejections{}, s.listRejections),
 	}, admin.Sessions(s.sessions, s.config.Real), admin.Usage(admin.UsageOptions{
 		Streams: s.catalog, Archive: s.archive, Sessions: s.sessions, Now: s.config.Now,
-	}), admin.Limits(s.book, s.keys, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), admin.Accounts(accounts{s.keys, s.book}, holdings{s.catalog}), admin.Emulator(s.emulator()))
+	}), admin.Limits(s.book, s.keys, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), admin.Accounts(accounts{s.keys, s.book}, s.catalog), admin.Emulator(s.emulator()))
 }
 
 // accounts are those of the store with what is set for them elsewhere.
@@ -47,15 +47,6 @@ func (t accounts) DeleteAccount(ctx context.Context, id kvs.AccountID, streams i
 		return err
 	}
 	return t.book.Reset(ctx, quota.Target{Account: id}, "")
-}
-
-// holdings tells which accounts have something that is not in the store of keys.
-type holdings struct{ *catalog.Catalog }
-
-// Any implements [iam.Streams].
-func (h holdings) Any(ctx context.Context, account kvs.AccountID) (bool, error) {
-	all, _, err := h.List(ctx, account, catalog.ListQuery{Max: 1})
-	return len(all) > 0, err
 }
 
 // weighLimit says what a limit of stored bytes would remove now, of a stream or of those of

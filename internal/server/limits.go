@@ -190,3 +190,18 @@ func (s *Server) watchMemory(ctx context.Context) error {
 		}
 	}
 }
+
+// maxChannels is the number of channels an account may have.
+func (s *Server) maxChannels(a kvs.AccountID) int {
+	return s.book.View(a, 0).Int(quota.AccountChannels)
+}
+
+// maxChannelTags is the number of tags a channel may have, a new one when id is 0.
+func (s *Server) maxChannelTags(a kvs.AccountID, id kvs.ChannelID) int {
+	return s.book.View(a, kvs.StreamID(id)).Int(quota.ChannelTags)
+}
+
+// maxStoring is the number of channels of an account that may store to streams.
+func (s *Server) maxStoring(a kvs.AccountID) int {
+	return s.book.View(a, 0).Int(quota.StorageChannels)
+}

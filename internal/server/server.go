@@ -22,6 +22,7 @@ import (
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/catalog/channels"
 	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/config"
@@ -58,6 +59,7 @@ type Server struct {
 	rows      []*db.DB // closed in reverse
 	book      *quota.Book
 	catalog   *catalog.Catalog
+	channels  *channels.Channels
 	keyRows   *db.DB
 	keys      *iam.Store
 	directory *directory.Directory
@@ -157,6 +159,9 @@ func (s *Server) openCatalog(ctx context.Context) error {
 	}
 	s.catalog, err = catalog.Open(ctx, catalog.Options{DB: rows, Region: s.config.Regions[0], Now: s.config.Now, Logger: s.log,
 		MaxStreams: s.maxStreams, MaxTags: s.maxTags})
+	if err == nil {
+		s.channels = channels.Open(channels.Options{Catalog: s.catalog, MaxChannels: s.maxChannels, MaxTags: s.maxChannelTags, MaxStoring: s.maxStoring})
+	}
 	return err
 }
 
