@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -63,9 +64,9 @@ func (c *Call) Authorize(ctx context.Context, a kvs.Action, resource string, key
 	return c.front.o.Authorizer.Authorize(ctx, ask)
 }
 
-// authorize finds the stream that the call is about and asks whether the caller may. The
-// policies are asked about a stream that is not there as well, so that who may not ask
-// learns nothing; who may is told that it is not there.
+// authorize finds what the call is about and asks whether the caller may. The policies are
+// asked about what is not there as well, so that who may not ask learns nothing; who may is
+// told that it is not there.
 func (f *Front) authorize(ctx context.Context, c *Call, route Route) error {
 	ask := c.question(route.action())
 	if route.Target == nil {
@@ -76,14 +77,13 @@ func (f *Front) authorize(ctx context.Context, c *Call, route Route) error {
 	if err != nil {
 		return err
 	}
-	if route.Own && t == (Target{}) { // our own may be about one stream or all
+	if route.Own && t.unnamed() { // our own may be about one stream or all
 		return f.o.Authorizer.Authorize(ctx, ask)
 	}
-	found, missing := f.resolve(ctx, c.Principal.Account, t)
+	missing := f.resolve(ctx, c, t)
 	switch {
 	case missing == nil:
-		c.Stream = found
-		about(ask, &c.Stream)
+		about(ask, c)
 	case kvs.KindOf(missing) == kvs.NotFound:
 		c.Note(slog.String("asked", t.String()))
 		ask.Resource = f.wouldBe(c.Principal.Account, t)
@@ -98,18 +98,24 @@ func (f *Front) authorize(ctx context.Context, c *Call, route Route) error {
 	return missing
 }
 
-// about fills in the stream.
-func about(ask *authority.Ask, s *kvs.Stream) {
+// about fills in what the call is about.
+func about(ask *authority.Ask, c *Call) {
+	if ch := &c.Channel; ch.ID != 0 {
+		ask.Resource, ask.Owner, ask.Tags = ch.ARN().String(), ch.Account, ch.Tags
+		return
+	}
+	s := &c.Stream
 	ask.Resource, ask.Owner, ask.Tags = s.ARN().String(), s.Account, s.Tags
 }
 
-// wouldBe is the resource of a stream that is not there: its ARN as given, or the one that
-// a stream of the name would have.
+// wouldBe is the resource of what is not there: its ARN as given, or the one that a thing of
+// the kind and name would have.
 func (f *Front) wouldBe(account kvs.AccountID, t Target) string {
 	if t.ARN != nil {
 		return *t.ARN
 	}
-	return kvs.ARN{Partition: "aws", Region: f.o.Region, Account: account, Kind: kvs.StreamResource, Name: *t.Name, Code: "0"}.String()
+	kind := cmp.Or(t.Kind, kvs.StreamResource)
+	return kvs.ARN{Partition: "aws", Region: f.o.Region, Account: account, Kind: kind, Name: *t.Name, Code: "0"}.String()
 }
 
 type listenerKey struct{}
@@ -169,7 +175,7 @@ func hopAddr(text string) (netip.Addr, bool) {
 	return a.Unmap().WithZone(""), err == nil
 }
 
-// callKeys are the condition keys that a call on streams has of its own.
+// callKeys are the condition keys that a call of the video services has of its own.
 type callKeys Call
 
 // Lookup implements [authority.Keys].

@@ -193,7 +193,7 @@ func TestLongCallsAreAskedAboutAgain(t *testing.T) {
 				r := &rooms{}
 				f := New(Options{Streams: r, Identifier: r, Authorizer: r})
 				call := &Call{front: f, Stream: yard, Principal: kvs.Principal{Account: account, AccessKey: caller.AccessKey}, Request: &http.Request{}}
-				about(call.question("kinesisvideo:PutMedia"), &call.Stream)
+				about(call.question("kinesisvideo:PutMedia"), call)
 				ctx, stop := call.Watch(t.Context())
 				defer stop()
 				began := time.Now()

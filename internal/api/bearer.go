@@ -93,12 +93,8 @@ func (f *Front) bear(c *Call, a bearer) error {
 		c.Writer.Header().Set("Allow", "GET, HEAD, OPTIONS")
 		return &methodError{a.Name, r.Method}
 	}
-	if f.o.Faults != nil {
-		if c.fault = f.o.Faults.Call(a.Name); c.fault != nil {
-			if err := c.suffer(r.Context()); err != nil {
-				return err
-			}
-		}
+	if err := f.befall(r.Context(), c); err != nil {
+		return err
 	}
 	out := &answer{ResponseWriter: c.Writer, call: c, ctrl: http.NewResponseController(c.Writer)}
 	c.Writer = out
@@ -142,7 +138,7 @@ func (c *Call) Trust(ctx context.Context, s kvs.Stream) error {
 	}
 	c.Principal = kvs.Principal{Account: s.Account} // anonymous
 	ask := c.question(videoAction(c.Operation.Name))
-	about(ask, &c.Stream)
+	about(ask, c)
 	ask.Shown = "the stream of the session" // its URL names nothing
 	return c.front.o.Authorizer.Authorize(ctx, ask)
 }

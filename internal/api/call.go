@@ -26,8 +26,9 @@ type Call struct {
 	Writer    http.ResponseWriter
 	Operation *wire.Operation
 	Principal kvs.Principal
-	Input     wire.Input // nil for PutMedia
-	Stream    kvs.Stream // what the route's target names
+	Input     wire.Input  // nil for PutMedia
+	Stream    kvs.Stream  // what the route's target names, if it is a stream
+	Channel   kvs.Channel // likewise a signaling channel
 
 	front    *Front
 	region   string // of the signature's scope, "" = not signed
@@ -62,6 +63,16 @@ func newRequestID() string {
 // Points takes what the call costs that asks for n archived fragments of its stream. It
 // returns an error of kind TooManyRequests when they are not there.
 func (c *Call) Points(n int) error { return c.limits.Points(c.limit, c.Stream, n) }
+
+// allow takes one of the calls that the caller's account, and what the call is about, may
+// make in a second.
+func (c *Call) allow() error {
+	id, name := c.Stream.ID, c.Stream.Name
+	if c.Channel.ID != 0 { // no stream has its number
+		id, name = kvs.StreamID(c.Channel.ID), c.Channel.Name
+	}
+	return c.limits.Allow(c.limit, c.Principal.Account, id, name)
+}
 
 // Note adds attributes to the call's log line.
 func (c *Call) Note(attrs ...slog.Attr) { c.attrs = append(c.attrs, attrs...) }
@@ -163,7 +174,10 @@ func (f *Front) record(c *Call) {
 	if c.Principal.AccessKey != "" {
 		attrs = append(attrs, slog.String("key", c.Principal.AccessKey))
 	}
-	if c.Stream.Name != "" {
+	switch {
+	case c.Channel.ID != 0:
+		attrs = append(attrs, slog.String("channel", c.Channel.Name))
+	case c.Stream.Name != "":
 		attrs = append(attrs, slog.String("stream", c.Stream.Name))
 	}
 	level := slog.LevelInfo

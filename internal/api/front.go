@@ -36,11 +36,18 @@ type Streams interface {
 	ByARN(ctx context.Context, account kvs.AccountID, arn kvs.ARN) (kvs.Stream, error)
 }
 
+// Channels finds the signaling channel a call is about.
+type Channels interface {
+	ByName(ctx context.Context, account kvs.AccountID, name string) (kvs.Channel, error)
+	ByARN(ctx context.Context, account kvs.AccountID, arn kvs.ARN) (kvs.Channel, error)
+}
+
 // Options are what a Front is made of. All fields are needed but Now, Sessions and those
 // that say what nil means.
 type Options struct {
 	Streams    Streams
-	Region     string // of the ARNs of new streams
+	Channels   Channels // nil = no route is about one
+	Region     string   // of the ARNs of new streams
 	Identifier Identifier
 	Authorizer Authorizer
 	Rules      func() sigv4.Rules // asked for each call; the front names the services
@@ -182,14 +189,12 @@ func (f *Front) handle(ctx context.Context, c *Call) error {
 		return err
 	}
 	c.limits, c.limit = f.o.Limits, f.limits[c.Operation]
-	if err := c.limits.Allow(c.limit, c.Principal.Account, c.Stream.ID, c.Stream.Name); err != nil {
+	if err := c.allow(); err != nil {
 		return err
 	}
-	if f.o.Faults != nil && !route.Own {
-		if c.fault = f.o.Faults.Call(c.Operation.Name); c.fault != nil {
-			if err := c.suffer(ctx); err != nil {
-				return err
-			}
+	if !route.Own {
+		if err := f.befall(ctx, c); err != nil {
+			return err
 		}
 	}
 	out, err := route.Call(ctx, c)

@@ -119,15 +119,11 @@ func (f *Front) serveQuery(ctx context.Context, c *Call) error {
 	if err := f.authorizeQuery(ctx, c, a, form); err != nil {
 		return err
 	}
-	if err := c.limits.Allow(c.limit, c.Principal.Account, 0, ""); err != nil {
+	if err := c.allow(); err != nil {
 		return err
 	}
-	if f.o.Faults != nil {
-		if c.fault = f.o.Faults.Call(c.Operation.Name); c.fault != nil {
-			if err := c.suffer(ctx); err != nil {
-				return err
-			}
-		}
+	if err := f.befall(ctx, c); err != nil {
+		return err
 	}
 	result, err := a.Call(ctx, c, form)
 	if err != nil {

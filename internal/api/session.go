@@ -38,8 +38,12 @@ const (
 // called when the call ends.
 func (c *Call) Watch(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watch{front: c.front, principal: c.Principal, ask: c.ask, stream: c.Stream, ctx: ctx, revoke: func() { cancel(ErrRevoked) }}
+	w := &watch{front: c.front, principal: c.Principal, ask: c.ask, stream: c.Stream, channel: c.Channel, ctx: ctx, revoke: func() { cancel(ErrRevoked) }}
 	w.ask.Principal = &w.principal
+	if _, own := w.ask.Keys.(*callKeys); own && c.Input == nil && c.span == nil {
+		// The call says nothing about itself, and need not be kept for it.
+		w.ask.Keys = nil
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer = time.AfterFunc(askAgain, w.again) // costs no goroutine while it waits
@@ -52,6 +56,7 @@ type watch struct {
 	principal kvs.Principal
 	ask       authority.Ask
 	stream    kvs.Stream
+	channel   kvs.Channel
 	ctx       context.Context // of the call
 	revoke    func()
 
@@ -88,7 +93,7 @@ func (w *watch) again() {
 }
 
 // may asks for the caller first, then the policies, about the resource as it is now. Who
-// deletes the stream ends its calls in another way.
+// deletes it ends its calls in another way.
 func (w *watch) may() bool {
 	ctx, cancel := context.WithTimeout(w.ctx, askWithin)
 	defer cancel()
@@ -96,9 +101,20 @@ func (w *watch) may() bool {
 		return false
 	}
 	w.ask.Request.Time = w.front.o.Now()
+	w.look(ctx)
+	err := w.front.o.Authorizer.Authorize(ctx, &w.ask)
+	return err == nil || kvs.KindOf(err) != kvs.Denied
+}
+
+// look reads the tags of what the call is about.
+func (w *watch) look(ctx context.Context) {
+	if w.channel.ID != 0 {
+		if c, err := w.front.o.Channels.ByARN(ctx, w.channel.Account, w.channel.ARN()); err == nil {
+			w.ask.Tags = c.Tags
+		}
+		return
+	}
 	if s, err := w.front.o.Streams.ByARN(ctx, w.stream.Account, w.stream.ARN()); err == nil {
 		w.ask.Tags = s.Tags
 	}
-	err := w.front.o.Authorizer.Authorize(ctx, &w.ask)
-	return err == nil || kvs.KindOf(err) != kvs.Denied
 }

@@ -15,6 +15,17 @@ import (
 // chooses anything.
 func (c *Call) Fault() *fault.Call { return c.fault }
 
+// befall chooses whether something befalls the call, and lets it.
+func (f *Front) befall(ctx context.Context, c *Call) error {
+	if f.o.Faults == nil {
+		return nil
+	}
+	if c.fault = f.o.Faults.Call(c.Operation.Name); c.fault == nil {
+		return nil
+	}
+	return c.suffer(ctx)
+}
+
 // suffer lets the call meet what was chosen for it.
 func (c *Call) suffer(ctx context.Context) error {
 	f := c.fault
