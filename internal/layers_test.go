@@ -63,6 +63,7 @@ var floors = map[string]floor{
 	"internal/db/dbtest":           bytes0,
 	"internal/mediatest":           bytes0,
 	"internal/pagetest":            bytes0,
+	"internal/devicetest":          bytes0,
 	"internal/spelling":            bytes0,
 	"internal/iam/naming":          bytes0,
 	"internal/permission":          bytes0,
