@@ -67,6 +67,7 @@ var floors = map[string]floor{
 	"internal/spelling":            bytes0,
 	"internal/iam/naming":          bytes0,
 	"internal/permission":          bytes0,
+	"internal/signal":              bytes0,
 
 	"internal/catalog":             state1,
 	"internal/catalog/channels":    state1,
@@ -84,6 +85,7 @@ var floors = map[string]floor{
 	"internal/seal":                state1,
 
 	"internal/authority":     work2,
+	"internal/hub":           work2,
 	"internal/ingest":        work2,
 	"internal/ingest/lint":   work2,
 	"internal/keep":          work2,

@@ -55,6 +55,13 @@ type Set struct {
 
 	Evicted      *prometheus.CounterVec // by reason
 	EvictedBytes *prometheus.CounterVec
+
+	SignalingConnections  *prometheus.GaugeVec // by role
+	SignalingMasters      prometheus.Gauge
+	SignalingMessages     *prometheus.CounterVec // by type and fate
+	SignalingEndings      *prometheus.CounterVec // by role and reason
+	SignalingWaiting      prometheus.Gauge
+	SignalingWaitingBytes prometheus.Gauge
 }
 
 // latencyBuckets run from 100 microseconds to 13 seconds.
@@ -70,6 +77,7 @@ func New() *Set {
 	s.addArchive()
 	s.addLimits()
 	s.addLive()
+	s.addSignaling()
 	return s
 }
 
@@ -112,6 +120,15 @@ func (s *Set) addLimits() {
 func (s *Set) addLive() {
 	s.Evicted = s.counterVec("millrace_live_evicted_total", "Fragments that left the live buffer: by age, under pressure (others needed the memory), by the bound of a stream without retention, or deleted with their stream.", "reason")
 	s.EvictedBytes = s.counterVec("millrace_live_evicted_bytes_total", "Memory that fragments gave back when they left the live buffer.", "reason")
+}
+
+func (s *Set) addSignaling() {
+	s.SignalingConnections = s.gaugeVec("millrace_signaling_connections", "Connections to signaling channels open now, by role: master or viewer.", "role")
+	s.SignalingMasters = s.gauge("millrace_signaling_channels_with_master", "Signaling channels whose master is connected now.")
+	s.SignalingMessages = s.counterVec("millrace_signaling_messages_total", "Signaling messages whose life has ended, by type and by what became of them: delivered, expired (nobody came in time), replaced (by newer ones), refused (they broke a rule), limited (too many), dropped (the connection failed while they were written), forgotten (with their channel or the server).", "type", "fate")
+	s.SignalingEndings = s.counterVec("millrace_signaling_endings_total", "Ended connections to signaling channels, by role and by the reason that the log has, too.", "role", "reason")
+	s.SignalingWaiting = s.gauge("millrace_signaling_waiting_messages", "Signaling messages that wait for somebody to connect.")
+	s.SignalingWaitingBytes = s.gauge("millrace_signaling_waiting_bytes", "Memory of signaling messages that wait for somebody to connect.")
 }
 
 // Func registers a gauge that is read when it is asked for.

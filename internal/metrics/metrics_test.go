@@ -28,6 +28,9 @@ func used() *Set {
 	s.ExpiredFragments.WithLabelValues("expired").Inc()
 	s.ExpiredBytes.WithLabelValues("limit").Inc()
 	s.KeyErrors.WithLabelValues("disabled").Inc()
+	s.SignalingConnections.WithLabelValues("viewer").Inc()
+	s.SignalingMessages.WithLabelValues("SDP_OFFER", "delivered").Inc()
+	s.SignalingEndings.WithLabelValues("master", "left").Inc()
 	s.PlaybackBytes.WithLabelValues("GetTSFragment").Add(1)
 	return s
 }
