@@ -1,25 +1,7 @@
 // Plays a session URL with one of the players and notes which frames are shown and when.
-// player.mjs calls window.play in a browser; the frames carry their index as film_test.go
-// draws it.
+// player.mjs calls window.play in a browser; the frames carry their index.
 
-const blocks = 20;
-const canvas = document.createElement('canvas');
-canvas.width = 320;
-canvas.height = 1;
-const context = canvas.getContext('2d', { willReadFrequently: true });
-
-// indexOf reads the index from a frame, -1 if there is none.
-function indexOf(frame) {
-  context.drawImage(frame, 0, 16 * frame.displayHeight / 180, frame.displayWidth, 1, 0, 0, 320, 1);
-  const row = context.getImageData(0, 0, 320, 1).data;
-  const bit = (n) => (row[4 * Math.floor((n + 0.5) * 320 / blocks)] > 127 ? 1 : 0);
-  let index = 0, parity = 0;
-  for (let n = 2; n < 18; n++) {
-    index = index * 2 + bit(n);
-    parity ^= bit(n);
-  }
-  return bit(0) && !bit(1) && bit(19) && bit(18) === parity ? index : -1;
-}
+import { indexOf } from '/barcode.js';
 
 const script = (src) => new Promise((resolve, reject) => {
   const s = document.createElement('script');

@@ -1,0 +1,126 @@
+// One call between two peers of webrtc.js: an RTCPeerConnection with what is sent and seen.
+
+import { Screen } from '/webrtc_media.js';
+
+// only keeps the codecs of a kind that are asked for, and what repairs losses.
+function only(transceiver, kind, wanted) {
+  if (!wanted) return;
+  const { codecs } = RTCRtpReceiver.getCapabilities(kind);
+  transceiver.setCodecPreferences(codecs.filter((c) => c.mimeType === wanted || c.mimeType === `${kind}/rtx`));
+}
+
+export class Call {
+  screen = new Screen();
+  said = []; // texts that came by the data channel
+  states = [];
+  candidates = { sent: 0, received: 0, failed: [] };
+
+  // ask is that of the peer; send tells the other side: an offer, an answer or a candidate.
+  constructor(ask, iceServers, camera, send, lost) {
+    Object.assign(this, { ask, send });
+    this.connection = new RTCPeerConnection({ iceServers, iceTransportPolicy: ask.nat === 'relay' ? 'relay' : 'all' });
+    this.connection.onicecandidate = ({ candidate }) => {
+      if (!ask.trickle || !candidate?.candidate) return;
+      this.candidates.sent++;
+      send('iceCandidate', candidate);
+    };
+    this.connection.ontrack = ({ track }) => this.screen.add(track);
+    this.connection.ondatachannel = ({ channel }) => this.talk(channel);
+    this.connection.onconnectionstatechange = () => {
+      const state = this.connection.connectionState;
+      this.states.push(state);
+      if (state === 'disconnected' || state === 'failed') lost();
+    };
+    if (camera && ask.send.includes('video')) this.video = camera.video;
+    if (camera && ask.send.includes('audio')) this.audio = camera.audio;
+  }
+
+  // offer asks for what there is, as a viewer does.
+  async offer() {
+    for (const kind of ['video', 'audio']) {
+      const transceiver = this.connection.addTransceiver(this[kind] ?? kind, { direction: this[kind] ? 'sendrecv' : 'recvonly' });
+      only(transceiver, kind, this.ask[`${kind}Codec`]);
+    }
+    if (this.ask.data) this.talk(this.connection.createDataChannel('kvsDataChannel'));
+    await this.describe('sdpOffer');
+  }
+
+  // answer answers an offer with what is sent, as a master does.
+  async answer(offer) {
+    await this.connection.setRemoteDescription(offer);
+    for (const transceiver of this.connection.getTransceivers()) {
+      const { kind } = transceiver.receiver.track;
+      if (this[kind]) {
+        await transceiver.sender.replaceTrack(this[kind]);
+        transceiver.direction = 'sendrecv';
+      }
+      only(transceiver, kind, this.ask[`${kind}Codec`]);
+    }
+    await this.describe('sdpAnswer');
+  }
+
+  async describe(type) {
+    await this.connection.setLocalDescription();
+    if (!this.ask.trickle) await this.gathered();
+    this.send(type, this.connection.localDescription);
+  }
+
+  gathered() {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (this.connection.iceGatheringState === 'complete') resolve();
+      };
+      this.connection.onicegatheringstatechange = look;
+      look();
+    });
+  }
+
+  async add(candidate) {
+    this.candidates.received++;
+    try {
+      await this.connection.addIceCandidate(candidate);
+    } catch (e) {
+      this.candidates.failed.push(`${e.message}: ${JSON.stringify(candidate)}`);
+    }
+  }
+
+  // talk says who is there and repeats what is said, once.
+  talk(channel) {
+    let greeted = false;
+    const hello = () => {
+      if (!greeted) channel.send(`hello from ${this.ask.clientId || 'the master'}`);
+      greeted = true;
+    };
+    if (channel.readyState === 'open') hello();
+    channel.onopen = hello;
+    channel.onmessage = ({ data }) => {
+      this.said.push(data);
+      if (data.startsWith('hello')) channel.send(`heard: ${data}`);
+    };
+  }
+
+  // pair is how the media go, and what they are: the chosen candidates and the codecs.
+  async pair() {
+    const stats = await this.connection.getStats();
+    const all = [...stats.values()];
+    const chosen = stats.get(all.find((s) => s.type === 'transport')?.selectedCandidatePairId);
+    const candidate = (id) => (({ candidateType, protocol, address, port }) => ({ type: candidateType, protocol, address, port }))(stats.get(id) ?? {});
+    const codec = (type, kind) => stats.get(all.find((s) => s.type === type && s.kind === kind)?.codecId)?.mimeType ?? '';
+    return {
+      pair: chosen && { state: chosen.state, local: candidate(chosen.localCandidateId), remote: candidate(chosen.remoteCandidateId) },
+      received: { video: codec('inbound-rtp', 'video'), audio: codec('inbound-rtp', 'audio') },
+      sent: { video: codec('outbound-rtp', 'video'), audio: codec('outbound-rtp', 'audio') },
+    };
+  }
+
+  async report() {
+    const { screen: { frames, unreadable, tones }, said, states, candidates } = this;
+    return { state: this.connection.connectionState, states, frames, unreadable, tones, said, candidates, ...await this.pair() };
+  }
+
+  close() {
+    this.connection.onconnectionstatechange = null;
+    this.connection.close();
+    this.screen.close();
+  }
+}
