@@ -20,7 +20,7 @@ type accountCmd struct {
 	Boundary accountBoundaryCmd `cmd:"" help:"Bound what anybody in an account may do, its root included."`
 	Disable  accountDisableCmd  `cmd:"" help:"Refuse all calls of an account until it is enabled again."`
 	Enable   accountEnableCmd   `cmd:"" help:"Take the calls of a disabled account again."`
-	Delete   accountDeleteCmd   `cmd:"" help:"Delete an account that has no streams, with its users and keys."`
+	Delete   accountDeleteCmd   `cmd:"" help:"Delete an account that has no streams or channels, with its users and keys."`
 }
 
 // Help shows examples.

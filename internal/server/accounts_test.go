@@ -71,6 +71,12 @@ func TestAccounts(t *testing.T) {
 	admits("DeleteAccount", one, nil, "has streams")
 	as(tenant, "")
 	p.ask("DeleteStream", &wire.DeleteStreamInput{StreamARN: new(yard)}, nil)
+	var door wire.CreateSignalingChannelOutput
+	p.ask("CreateSignalingChannel", &wire.CreateSignalingChannelInput{ChannelName: new("door")}, &door)
+	p.Credentials = root
+	admits("DeleteAccount", one, nil, "has streams or channels")
+	as(tenant, "")
+	p.ask("DeleteSignalingChannel", &wire.DeleteSignalingChannelInput{ChannelARN: door.ChannelARN}, nil)
 	p.Credentials = root
 	limit := admin.SetLimitInput{OfAccount: admin.OfAccount(one), Name: "DescribeStream.account-rate", Value: "3/s"}
 	admits("SetLimit", limit, nil, "")

@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace/millrace/internal/api/watch"
 	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/catalog/channels"
 	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/demo"
@@ -95,11 +96,14 @@ func (s *Server) moved(ctx context.Context) error {
 // that it shares with the others.
 const resetting = 64
 
-// reset deletes all streams of the account, takes back what was set for its limits, and
+// reset deletes all channels and streams of the account, takes back what was set for its limits, and
 // begins the clock and the sequence of faults again. It returns how many streams there
 // were.
 func (s *Server) reset(ctx context.Context, a kvs.AccountID) (int, error) {
 	s.config.Emulate.Faults.Restart()
+	if err := s.resetChannels(ctx, a); err != nil { // first: a stream stays while one stores to it
+		return 0, err
+	}
 	deleted := 0
 	for {
 		page, _, err := s.catalog.List(ctx, a, catalog.ListQuery{Max: 1000})
@@ -133,6 +137,30 @@ func (s *Server) reset(ctx context.Context, a kvs.AccountID) (int, error) {
 	}
 	s.config.Emulate.Clock.Restart()
 	return deleted, errors.Join(s.moved(ctx), s.book.Reset(ctx, quota.Target{Account: a}, ""))
+}
+
+// resetChannels deletes all signaling channels of the account.
+func (s *Server) resetChannels(ctx context.Context, a kvs.AccountID) error {
+	for {
+		page, _, err := s.channels.List(ctx, a, channels.Query{Max: 1000})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		var g errgroup.Group
+		g.SetLimit(resetting)
+		for _, ch := range page {
+			g.Go(func() error {
+				err := s.channels.Delete(ctx, ch.ID, "")
+				if kvs.KindOf(err) == kvs.NotFound { // somebody else was faster
+					err = nil
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+	}
 }
 
 // release removes the holds of a stream.

@@ -74,6 +74,7 @@ func TestReset(t *testing.T) {
 			p.create(name, 1)
 		}
 		p.send("a", documentOf(), clusterOf(0))
+		p.store("door", "b")
 		if err := p.Admin(t.Context(), "SetClock", admin.ClockInput{To: "+30m@2"}, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -85,11 +86,26 @@ func TestReset(t *testing.T) {
 		if p.ask("ListStreams", &wire.ListStreamsInput{}, &left); len(left.StreamInfoList) != 0 {
 			t.Errorf("%d streams are left", len(left.StreamInfoList))
 		}
+		var silent wire.ListSignalingChannelsOutput
+		if p.ask("ListSignalingChannels", &wire.ListSignalingChannelsInput{}, &silent); len(silent.ChannelInfoList) != 0 {
+			t.Errorf("%d channels are left", len(silent.ChannelInfoList))
+		}
 		var shows admin.ClockOutput
 		if err := p.Admin(t.Context(), "DescribeClock", nil, &shows); err != nil || shows.Now.Format(time.RFC3339) != "2030-01-01T00:00:00Z" || shows.Speed != 0 {
 			t.Errorf("the clock shows %+v, %v", shows, err)
 		}
 	}
+}
+
+// store makes a channel that stores to a stream.
+func (p *plant) store(channel, stream string) {
+	p.t.Helper()
+	var ch wire.CreateSignalingChannelOutput
+	p.ask("CreateSignalingChannel", &wire.CreateSignalingChannelInput{ChannelName: &channel}, &ch)
+	var s wire.DescribeStreamOutput
+	p.ask("DescribeStream", &wire.DescribeStreamInput{StreamName: &stream}, &s)
+	p.ask("UpdateMediaStorageConfiguration", &wire.UpdateMediaStorageConfigurationInput{ChannelARN: ch.ChannelARN,
+		MediaStorageConfiguration: &wire.MediaStorageConfiguration{Status: new(wire.MediaStorageConfigurationStatusEnabled), StreamARN: s.StreamInfo.StreamARN}}, nil)
 }
 
 // A server that is none for development keeps its streams and its time.

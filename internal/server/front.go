@@ -31,7 +31,7 @@ func (s *Server) openFront(context.Context) error {
 	var routes []api.Route
 	endpoint := video.Endpoint{Configured: s.config.Endpoint, Names: s.names}
 	routes = append(routes, video.Routes(video.Options{
-		Catalog: s.catalog, Deleted: s.deleted, Kept: s.keeper.Changed, Endpoint: endpoint,
+		Catalog: s.catalog, Deleted: s.deleted, Kept: s.keeper.Changed, Endpoint: endpoint, Channels: s.channels, Streams: s.catalog,
 	})...)
 	routes = append(routes, s.sessionRoutes(endpoint)...)
 	routes = append(routes, media.Routes(media.Options{
@@ -54,7 +54,7 @@ func (s *Server) openFront(context.Context) error {
 		logins = s.login
 	}
 	s.front = api.New(api.Options{
-		Streams: s.catalog, Region: s.config.Regions[0], Identifier: s.issuer, Authorizer: s.authority, Rules: s.rules, Proxies: s.proxies, Logins: logins,
+		Streams: s.catalog, Channels: s.channels, Region: s.config.Regions[0], Identifier: s.issuer, Authorizer: s.authority, Rules: s.rules, Proxies: s.proxies, Logins: logins,
 		Queries: s.queries(tokenKey), Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
 	s.play = s.front.Bearer(s.playActions()...)

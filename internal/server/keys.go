@@ -76,7 +76,7 @@ func (i *Identities) Close() error {
 	return errors.Join(err, i.unlock())
 }
 
-// DeleteAccount removes an account that has no streams, with all that belongs to it.
+// DeleteAccount removes an account that has no streams or channels, with all that belongs to it.
 func (i *Identities) DeleteAccount(ctx context.Context, account kvs.AccountID) error {
 	return i.streams(ctx, "", func(c *catalog.Catalog) error { return i.Keys.DeleteAccount(ctx, account, c) })
 }

@@ -27,6 +27,9 @@ type proof func(h *hall, l *quota.Limit)
 var proofs = map[string]proof{
 	"account.streams":                   tooManyStreams,
 	"stream.tags":                       tooManyTags,
+	"account.channels":                  tooManyChannels,
+	"channel.tags":                      tooManyChannelTags,
+	"account.storage-channels":          tooManyStoring,
 	"stream.bytes":                      tooMuchStored,
 	"PutMedia.sessions":                 newestWins,
 	"PutMedia.bandwidth":                slowIn,
@@ -169,7 +172,7 @@ func newHall(t *testing.T, settings ...string) *hall {
 	h.second = h.clientOf("https")
 	h.second.Credentials = sigv4.Credentials{AccessKey: key, Secret: secret}
 	for _, l := range quota.Table() {
-		if isRequestRate(l) && l.Scope == quota.Stream {
+		if isRequestRate(l) && (l.Scope == quota.Stream || l.Scope == quota.Channel) {
 			if err := h.book.Set(t.Context(), quota.Target{Account: crowd}, l.Name, quota.None); err != nil {
 				t.Fatal(err)
 			}
@@ -239,26 +242,34 @@ func (h *hall) call(c *client.Client, operation, in string) error {
 }
 
 // calls are one call of each operation whose rate is limited. $NAME and $ARN are the
-// stream's; a stale version makes the call change nothing.
+// stream's, $CHANNEL is the channel's ARN; a stale version makes the call change nothing.
 var calls = map[string]string{
-	"CreateStream":                       `{"StreamName":"$NAME"}`,
-	"ListStreams":                        `{"MaxResults":1}`,
-	"DescribeStream":                     `{"StreamName":"$NAME"}`,
-	"DeleteStream":                       `{"StreamARN":"$ARN","CurrentVersion":"stale"}`,
-	"UpdateStream":                       `{"StreamName":"$NAME","CurrentVersion":"stale","DeviceName":"cam"}`,
-	"UpdateDataRetention":                `{"StreamName":"$NAME","CurrentVersion":"stale","Operation":"INCREASE_DATA_RETENTION","DataRetentionChangeInHours":1}`,
-	"DescribeStreamStorageConfiguration": `{"StreamName":"$NAME"}`,
-	"UpdateStreamStorageConfiguration":   `{"StreamName":"$NAME","CurrentVersion":"stale","StreamStorageConfiguration":{"DefaultStorageTier":"WARM"}}`,
-	"TagStream":                          `{"StreamName":"$NAME","Tags":{"a":"b"}}`,
-	"UntagStream":                        `{"StreamName":"$NAME","TagKeyList":["a"]}`,
-	"ListTagsForStream":                  `{"StreamName":"$NAME"}`,
-	"TagResource":                        `{"ResourceARN":"$ARN","Tags":[{"Key":"a","Value":"b"}]}`,
-	"UntagResource":                      `{"ResourceARN":"$ARN","TagKeyList":["a"]}`,
-	"ListTagsForResource":                `{"ResourceARN":"$ARN"}`,
-	"GetDataEndpoint":                    `{"StreamName":"$NAME","APIName":"GET_MEDIA"}`,
-	"GetHLSStreamingSessionURL":          `{"StreamName":"$NAME"}`,
-	"GetDASHStreamingSessionURL":         `{"StreamName":"$NAME"}`,
-	"GetMedia":                           `{"StreamName":"$NAME","StartSelector":{"StartSelectorType":"FRAGMENT_NUMBER"}}`,
+	"CreateStream":                        `{"StreamName":"$NAME"}`,
+	"ListStreams":                         `{"MaxResults":1}`,
+	"DescribeStream":                      `{"StreamName":"$NAME"}`,
+	"DeleteStream":                        `{"StreamARN":"$ARN","CurrentVersion":"stale"}`,
+	"UpdateStream":                        `{"StreamName":"$NAME","CurrentVersion":"stale","DeviceName":"cam"}`,
+	"UpdateDataRetention":                 `{"StreamName":"$NAME","CurrentVersion":"stale","Operation":"INCREASE_DATA_RETENTION","DataRetentionChangeInHours":1}`,
+	"DescribeStreamStorageConfiguration":  `{"StreamName":"$NAME"}`,
+	"UpdateStreamStorageConfiguration":    `{"StreamName":"$NAME","CurrentVersion":"stale","StreamStorageConfiguration":{"DefaultStorageTier":"WARM"}}`,
+	"TagStream":                           `{"StreamName":"$NAME","Tags":{"a":"b"}}`,
+	"UntagStream":                         `{"StreamName":"$NAME","TagKeyList":["a"]}`,
+	"ListTagsForStream":                   `{"StreamName":"$NAME"}`,
+	"TagResource":                         `{"ResourceARN":"$ARN","Tags":[{"Key":"a","Value":"b"}]}`,
+	"UntagResource":                       `{"ResourceARN":"$ARN","TagKeyList":["a"]}`,
+	"ListTagsForResource":                 `{"ResourceARN":"$ARN"}`,
+	"GetDataEndpoint":                     `{"StreamName":"$NAME","APIName":"GET_MEDIA"}`,
+	"GetHLSStreamingSessionURL":           `{"StreamName":"$NAME"}`,
+	"GetDASHStreamingSessionURL":          `{"StreamName":"$NAME"}`,
+	"CreateSignalingChannel":              `{"ChannelName":"$NAME"}`,
+	"ListSignalingChannels":               `{"MaxResults":1}`,
+	"DescribeSignalingChannel":            `{"ChannelARN":"$CHANNEL"}`,
+	"UpdateSignalingChannel":              `{"ChannelARN":"$CHANNEL","CurrentVersion":"stale","SingleMasterConfiguration":{"MessageTtlSeconds":5}}`,
+	"DeleteSignalingChannel":              `{"ChannelARN":"$CHANNEL","CurrentVersion":"stale"}`,
+	"DescribeMediaStorageConfiguration":   `{"ChannelARN":"$CHANNEL"}`,
+	"UpdateMediaStorageConfiguration":     `{"ChannelARN":"$CHANNEL","MediaStorageConfiguration":{"Status":"DISABLED"}}`,
+	"DescribeMappedResourceConfiguration": `{"StreamName":"$NAME"}`,
+	"GetMedia":                            `{"StreamName":"$NAME","StartSelector":{"StartSelectorType":"FRAGMENT_NUMBER"}}`,
 }
 
 // floods calls as often as the limit allows, and once more.
@@ -268,6 +279,7 @@ func floods(h *hall, l *quota.Limit) {
 		a, who = crowd, h.second
 	}
 	s := h.stream(a, strings.ReplaceAll(l.Name, ".", "-"), 24)
+	ch := h.channel(a, s.Name)
 	once := func() error {
 		if l.Operation == "PutMedia" {
 			u, err := who.PutMedia(h.test.Context(), client.PutMediaRequest{StreamName: s.Name, Body: strings.NewReader("")})
@@ -276,7 +288,7 @@ func floods(h *hall, l *quota.Limit) {
 			}
 			return err
 		}
-		return h.call(who, l.Operation, strings.NewReplacer("$NAME", s.Name, "$ARN", s.ARN().String()).Replace(calls[l.Operation]))
+		return h.call(who, l.Operation, strings.NewReplacer("$NAME", s.Name, "$ARN", s.ARN().String(), "$CHANNEL", ch.ARN().String()).Replace(calls[l.Operation]))
 	}
 	const exception = "ClientLimitExceededException"
 	for i := range int(l.AWS) {
@@ -286,7 +298,7 @@ func floods(h *hall, l *quota.Limit) {
 	}
 	err := once()
 	h.refused(err, exception)
-	subject := map[quota.Scope]string{quota.Account: "account '" + string(crowd), quota.Stream: "resource '" + s.Name}[l.Scope]
+	subject := map[quota.Scope]string{quota.Account: "account '" + string(crowd), quota.Stream: "resource '" + s.Name, quota.Channel: "resource '" + ch.Name}[l.Scope]
 	if want := "Limit exceeded on number of requests for " + l.Operation + " API for " + subject + "'"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		h.test.Errorf("got %v, want %s", err, want)
 	}

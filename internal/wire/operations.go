@@ -5,7 +5,7 @@ package wire
 // Operations are all operations of the five services.
 var Operations = []Operation{
 	{
-		Name: "CreateSignalingChannel", Service: Video, Method: "POST", Path: "/createSignalingChannel", Served: false,
+		Name: "CreateSignalingChannel", Service: Video, Method: "POST", Path: "/createSignalingChannel", Served: true,
 		Exceptions: []Exception{
 			{"AccessDeniedException", 401, "Message"},
 			{"AccountChannelLimitExceededException", 400, "Message"},
@@ -44,7 +44,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(DeleteEdgeConfigurationOutput) },
 	},
 	{
-		Name: "DeleteSignalingChannel", Service: Video, Method: "POST", Path: "/deleteSignalingChannel", Served: false,
+		Name: "DeleteSignalingChannel", Service: Video, Method: "POST", Path: "/deleteSignalingChannel", Served: true,
 		Exceptions: []Exception{
 			{"AccessDeniedException", 401, "Message"},
 			{"ClientLimitExceededException", 400, "Message"},
@@ -93,7 +93,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(DescribeImageGenerationConfigurationOutput) },
 	},
 	{
-		Name: "DescribeMappedResourceConfiguration", Service: Video, Method: "POST", Path: "/describeMappedResourceConfiguration", Served: false,
+		Name: "DescribeMappedResourceConfiguration", Service: Video, Method: "POST", Path: "/describeMappedResourceConfiguration", Served: true,
 		Exceptions: []Exception{
 			{"AccessDeniedException", 401, "Message"},
 			{"ClientLimitExceededException", 400, "Message"},
@@ -104,7 +104,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(DescribeMappedResourceConfigurationOutput) },
 	},
 	{
-		Name: "DescribeMediaStorageConfiguration", Service: Video, Method: "POST", Path: "/describeMediaStorageConfiguration", Served: false,
+		Name: "DescribeMediaStorageConfiguration", Service: Video, Method: "POST", Path: "/describeMediaStorageConfiguration", Served: true,
 		Exceptions: []Exception{
 			{"AccessDeniedException", 401, "Message"},
 			{"ClientLimitExceededException", 400, "Message"},
@@ -126,7 +126,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(DescribeNotificationConfigurationOutput) },
 	},
 	{
-		Name: "DescribeSignalingChannel", Service: Video, Method: "POST", Path: "/describeSignalingChannel", Served: false,
+		Name: "DescribeSignalingChannel", Service: Video, Method: "POST", Path: "/describeSignalingChannel", Served: true,
 		Exceptions: []Exception{
 			{"AccessDeniedException", 401, "Message"},
 			{"ClientLimitExceededException", 400, "Message"},
@@ -192,7 +192,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(ListEdgeAgentConfigurationsOutput) },
 	},
 	{
-		Name: "ListSignalingChannels", Service: Video, Method: "POST", Path: "/listSignalingChannels", Served: false,
+		Name: "ListSignalingChannels", Service: Video, Method: "POST", Path: "/listSignalingChannels", Served: true,
 		Exceptions: []Exception{
 			{"AccessDeniedException", 401, "Message"},
 			{"ClientLimitExceededException", 400, "Message"},
@@ -321,7 +321,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(UpdateImageGenerationConfigurationOutput) },
 	},
 	{
-		Name: "UpdateMediaStorageConfiguration", Service: Video, Method: "POST", Path: "/updateMediaStorageConfiguration", Served: false,
+		Name: "UpdateMediaStorageConfiguration", Service: Video, Method: "POST", Path: "/updateMediaStorageConfiguration", Served: true,
 		Exceptions: []Exception{
 			{"AccessDeniedException", 401, "Message"},
 			{"ClientLimitExceededException", 400, "Message"},
@@ -347,7 +347,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(UpdateNotificationConfigurationOutput) },
 	},
 	{
-		Name: "UpdateSignalingChannel", Service: Video, Method: "POST", Path: "/updateSignalingChannel", Served: false,
+		Name: "UpdateSignalingChannel", Service: Video, Method: "POST", Path: "/updateSignalingChannel", Served: true,
 		Exceptions: []Exception{
 			{"AccessDeniedException", 401, "Message"},
 			{"ClientLimitExceededException", 400, "Message"},

@@ -80,7 +80,7 @@ func Accounts(t Tenants, streams iam.Streams) []Route {
 		JSON("ListAccounts", "Lists the accounts. "+onlyInstallation, AccountsOutput{}, a.list),
 		JSON("DisableAccount", "Has the calls of an account refused within seconds; its streams stay. The home account cannot be disabled. "+onlyInstallation, Account{}, a.change(t.DisableAccount)),
 		JSON("EnableAccount", "Takes the calls of an account again. "+onlyInstallation, Account{}, a.change(t.EnableAccount)),
-		JSON("DeleteAccount", "Deletes an account with its keys, users, groups, roles and policies. While it has streams the answer is ResourceInUseException. "+onlyInstallation, struct{}{}, a.remove),
+		JSON("DeleteAccount", "Deletes an account with its keys, users, groups, roles and policies. While it has streams or channels the answer is ResourceInUseException. "+onlyInstallation, struct{}{}, a.remove),
 		JSON("SetAccountBoundary", "Gives an account a policy that bounds everybody in it, its root included, or takes it away. "+onlyInstallation, Account{}, a.bound),
 	}
 }

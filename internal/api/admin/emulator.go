@@ -51,7 +51,7 @@ func Emulator(o EmulatorOptions) []Route {
 				}
 				return shown(), o.Moved(ctx)
 			})),
-		onDev(o, JSON("Reset", "Deletes all streams of the account on a development server, takes back the limits that were set for it, and begins the clock and the sequence of faults again.", ResetOutput{},
+		onDev(o, JSON("Reset", "Deletes all streams and signaling channels of the account on a development server, takes back the limits that were set for it, and begins the clock and the sequence of faults again.", ResetOutput{},
 			func(ctx context.Context, c *api.Call, _ *struct{}) (any, error) {
 				n, err := o.Reset(ctx, c.Principal.Account)
 				return ResetOutput{Streams: n}, err

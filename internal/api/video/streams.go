@@ -13,7 +13,7 @@ import (
 // defaultPage is the page size of ListStreams (control sheet, section 6).
 const defaultPage = 10_000
 
-func (r room) streamRoutes() []api.Route {
+func (r *room) streamRoutes() []api.Route {
 	return []api.Route{
 		api.JSON("CreateStream", r.create),
 		api.JSON("ListStreams", r.list),
@@ -27,7 +27,7 @@ func (r room) streamRoutes() []api.Route {
 	}
 }
 
-func (r room) create(ctx context.Context, c *api.Call, in *wire.CreateStreamInput) (any, error) {
+func (r *room) create(ctx context.Context, c *api.Call, in *wire.CreateStreamInput) (any, error) {
 	n := catalog.NewStream{
 		Account: c.Principal.Account, Name: *in.StreamName, DeviceName: wire.Value(in.DeviceName), MediaType: wire.Value(in.MediaType),
 		KmsKeyID: wire.Value(in.KmsKeyId), Retention: int(min(wire.Value(in.DataRetentionInHours), 1<<30)), Tier: kvs.Hot, Tags: in.Tags,
@@ -43,7 +43,7 @@ func (r room) create(ctx context.Context, c *api.Call, in *wire.CreateStreamInpu
 	return &wire.CreateStreamOutput{StreamARN: new(s.ARN().String())}, nil
 }
 
-func (r room) list(ctx context.Context, c *api.Call, in *wire.ListStreamsInput) (any, error) {
+func (r *room) list(ctx context.Context, c *api.Call, in *wire.ListStreamsInput) (any, error) {
 	q := catalog.ListQuery{Token: wire.Value(in.NextToken), Max: defaultPage}
 	if in.MaxResults != nil {
 		q.Max = int(*in.MaxResults)
@@ -62,7 +62,7 @@ func (r room) list(ctx context.Context, c *api.Call, in *wire.ListStreamsInput) 
 	return out, nil
 }
 
-func (r room) describe(_ context.Context, c *api.Call, _ *wire.DescribeStreamInput) (any, error) {
+func (r *room) describe(_ context.Context, c *api.Call, _ *wire.DescribeStreamInput) (any, error) {
 	i := info(c.Stream)
 	return &wire.DescribeStreamOutput{StreamInfo: &i}, nil
 }
@@ -80,11 +80,11 @@ func info(s kvs.Stream) wire.StreamInfo {
 	}
 }
 
-func (r room) update(ctx context.Context, c *api.Call, in *wire.UpdateStreamInput) (any, error) {
+func (r *room) update(ctx context.Context, c *api.Call, in *wire.UpdateStreamInput) (any, error) {
 	return nil, r.Catalog.Update(ctx, c.Stream.ID, *in.CurrentVersion, in.DeviceName, in.MediaType)
 }
 
-func (r room) remove(ctx context.Context, c *api.Call, in *wire.DeleteStreamInput) (any, error) {
+func (r *room) remove(ctx context.Context, c *api.Call, in *wire.DeleteStreamInput) (any, error) {
 	if err := r.Catalog.Delete(ctx, c.Stream.ID, wire.Value(in.CurrentVersion)); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (r room) remove(ctx context.Context, c *api.Call, in *wire.DeleteStreamInpu
 	return nil, nil
 }
 
-func (r room) updateRetention(ctx context.Context, c *api.Call, in *wire.UpdateDataRetentionInput) (any, error) {
+func (r *room) updateRetention(ctx context.Context, c *api.Call, in *wire.UpdateDataRetentionInput) (any, error) {
 	delta := int(min(*in.DataRetentionChangeInHours, 1<<30))
 	if *in.Operation == wire.UpdateDataRetentionOperationDecreaseDataRetention {
 		delta = -delta
@@ -103,14 +103,14 @@ func (r room) updateRetention(ctx context.Context, c *api.Call, in *wire.UpdateD
 	return nil, r.Kept(ctx)
 }
 
-func (r room) describeStorage(_ context.Context, c *api.Call, _ *wire.DescribeStreamStorageConfigurationInput) (any, error) {
+func (r *room) describeStorage(_ context.Context, c *api.Call, _ *wire.DescribeStreamStorageConfigurationInput) (any, error) {
 	return &wire.DescribeStreamStorageConfigurationOutput{
 		StreamName: &c.Stream.Name, StreamARN: new(c.Stream.ARN().String()),
 		StreamStorageConfiguration: &wire.StreamStorageConfiguration{DefaultStorageTier: new(string(c.Stream.Tier))},
 	}, nil
 }
 
-func (r room) updateStorage(ctx context.Context, c *api.Call, in *wire.UpdateStreamStorageConfigurationInput) (any, error) {
+func (r *room) updateStorage(ctx context.Context, c *api.Call, in *wire.UpdateStreamStorageConfigurationInput) (any, error) {
 	tier := kvs.StorageTier(*in.StreamStorageConfiguration.DefaultStorageTier)
 	if err := r.Catalog.UpdateTier(ctx, c.Stream.ID, *in.CurrentVersion, tier); err != nil {
 		return nil, err
@@ -118,6 +118,6 @@ func (r room) updateStorage(ctx context.Context, c *api.Call, in *wire.UpdateStr
 	return nil, r.Kept(ctx)
 }
 
-func (r room) endpoint(_ context.Context, c *api.Call, _ *wire.GetDataEndpointInput) (any, error) {
+func (r *room) endpoint(_ context.Context, c *api.Call, _ *wire.GetDataEndpointInput) (any, error) {
 	return &wire.GetDataEndpointOutput{DataEndpoint: new(r.Endpoint.For(c.Request))}, nil
 }

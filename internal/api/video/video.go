@@ -1,12 +1,16 @@
-// Package video serves the control plane of streams: create, describe, list, change,
-// tag and delete them, and say where their media can be sent and read (control sheet).
+// Package video serves the control plane: create, describe, list, change, tag and delete
+// streams and signaling channels, say where media can be sent and read, and which channel
+// stores to which stream (control sheet).
 package video
 
 import (
 	"context"
+	"slices"
+	"sync"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/catalog/channels"
 	"github.com/millrace/millrace/internal/kvs"
 )
 
@@ -31,17 +35,25 @@ type Options struct {
 	Deleted func(kvs.StreamID)
 	// Kept is told of every change of what streams keep, before the call is answered.
 	Kept func(context.Context) error
+
+	Channels *channels.Channels
+	Streams  Streams
+	Hub      Hub // nil = nobody is connected to a channel
 }
 
 // room holds the handlers.
 type room struct {
 	Options
+	announcing sync.Mutex // keeps the hub's news of channels in order
 }
 
 // Routes returns the operations served here.
 func Routes(o Options) []api.Route {
-	r := room{o}
-	return append(r.streamRoutes(), r.tagRoutes()...)
+	r := &room{Options: o}
+	if r.Hub == nil {
+		r.Hub = nobody{}
+	}
+	return slices.Concat(r.streamRoutes(), r.channelRoutes(), r.tagRoutes())
 }
 
 // absent is nil for an empty text, the wire's way to say that there is none.
