@@ -52,7 +52,8 @@ func Append(dst []byte, m Message) []byte {
 	return append(dst, `"}`...)
 }
 
-// MaxDescription is how many characters a status may say.
+// MaxDescription is how many bytes the description of a status has at most as it is written:
+// the C client copies it with its escapes.
 const MaxDescription = 1024
 
 // Status says why a message was refused.
@@ -60,31 +61,20 @@ type Status struct {
 	CorrelationID string // that of the message
 	ErrorType     string // such as InvalidArgumentException
 	StatusCode    string // such as 400
-	Description   string // cut after [MaxDescription] bytes
+	Description   string // cut where it would be longer than [MaxDescription]
 }
 
 // AppendStatus appends a STATUS_RESPONSE.
 func AppendStatus(dst []byte, s Status) []byte {
 	dst = append(dst, `{"messagePayload":"`+noPayload+`","messageType":"STATUS_RESPONSE","statusResponse":{"correlationId":`...)
-	dst = appendString(dst, s.CorrelationID)
+	dst = appendString(dst, s.CorrelationID, MaxID)
 	dst = append(dst, `,"errorType":`...)
-	dst = appendString(dst, s.ErrorType)
+	dst = appendString(dst, s.ErrorType, MaxID)
 	dst = append(dst, `,"statusCode":`...)
-	dst = appendString(dst, s.StatusCode)
+	dst = appendString(dst, s.StatusCode, MaxID)
 	dst = append(dst, `,"description":`...)
-	dst = appendString(dst, cut(s.Description, MaxDescription))
+	dst = appendString(dst, s.Description, MaxDescription)
 	return append(dst, `,"success":false}}`...)
-}
-
-// cut returns at most n bytes of s, and no half character.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }
 
 // AppendControl appends a message of the server that has nothing to say but its type:
@@ -93,10 +83,12 @@ func AppendControl(dst []byte, t Type) []byte {
 	return append(append(append(dst, `{"messagePayload":"`+noPayload+`","messageType":"`...), t.String()...), `"}`...)
 }
 
-// appendString appends a JSON string.
-func appendString(dst []byte, s string) []byte {
+// appendString appends a JSON string, as much of it as most bytes between the quotes can say.
+func appendString(dst []byte, s string, most int) []byte {
 	dst = append(dst, '"')
+	start := len(dst)
 	for _, r := range s {
+		before := len(dst)
 		switch {
 		case r == '"' || r == '\\':
 			dst = append(dst, '\\', byte(r))
@@ -104,6 +96,10 @@ func appendString(dst []byte, s string) []byte {
 			dst = fmt.Appendf(dst, `\u%04x`, r)
 		default:
 			dst = utf8.AppendRune(dst, r)
+		}
+		if len(dst)-start > most {
+			dst = dst[:before]
+			break
 		}
 	}
 	return append(dst, '"')
