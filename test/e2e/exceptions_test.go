@@ -22,21 +22,23 @@ import (
 // never lists the modelled exceptions that this server does not throw, with the reason.
 // A test fails when one is thrown after all, or when another cannot be provoked.
 var never = map[string]string{
-	"CreateStream DeviceStreamLimitExceededException":         "declared, not implemented by the original either (errors sheet, section 2)",
-	"CreateStream InvalidDeviceException":                     "declared, not implemented by the original either (errors sheet, section 2)",
-	"CreateStream TagsPerResourceExceededLimitException":      "the model bounds Tags to 50, so 51 are an InvalidArgumentException",
-	"PutMedia ConnectionLimitExceededException":               "the newest session wins over the oldest one (limits sheet, section 3)",
-	"DeleteStream ResourceInUseException":                     unfinished,
-	"UpdateDataRetention ResourceInUseException":              unfinished,
-	"UpdateStream ResourceInUseException":                     unfinished,
-	"UpdateStreamStorageConfiguration ResourceInUseException": unfinished,
-	"GetClip ClientLimitExceededException":                    provedBelow,
-	"GetHLSStreamingSessionURL ClientLimitExceededException":  provedBelow,
-	"GetDASHStreamingSessionURL ClientLimitExceededException": provedBelow,
+	"CreateStream DeviceStreamLimitExceededException":              "declared, not implemented by the original either (errors sheet, section 2)",
+	"CreateStream InvalidDeviceException":                          "declared, not implemented by the original either (errors sheet, section 2)",
+	"CreateStream TagsPerResourceExceededLimitException":           "the model bounds Tags to 50, so 51 are an InvalidArgumentException",
+	"PutMedia ConnectionLimitExceededException":                    "the newest session wins over the oldest one (limits sheet, section 3)",
+	"UpdateDataRetention ResourceInUseException":                   unfinished,
+	"UpdateStream ResourceInUseException":                          unfinished,
+	"UpdateStreamStorageConfiguration ResourceInUseException":      unfinished,
+	"UpdateSignalingChannel ResourceInUseException":                unfinished,
+	"DeleteSignalingChannel ResourceInUseException":                unfinished,
+	"CreateSignalingChannel TagsPerResourceExceededLimitException": "the model bounds Tags to 50, so 51 are an InvalidArgumentException",
+	"GetClip ClientLimitExceededException":                         provedBelow,
+	"GetHLSStreamingSessionURL ClientLimitExceededException":       provedBelow,
+	"GetDASHStreamingSessionURL ClientLimitExceededException":      provedBelow,
 }
 
 const (
-	unfinished  = "changes are complete before they are answered, so no stream is ever in between (decisions sheet, row 9)"
+	unfinished  = "changes are complete before they are answered, so no stream or channel is ever in between (decisions sheet, row 9)"
 	provedBelow = "thrown in internal/server's TestEveryLimit, which breaks every limit"
 )
 
@@ -47,6 +49,7 @@ type provocation struct {
 	asked  map[string]object
 	number string // of a stored fragment of 100 kB
 	arn    string // of the stream one
+	door   string // ARN of the channel door
 }
 
 // expect makes a call that has to throw.
@@ -95,6 +98,7 @@ func TestEveryModelledException(t *testing.T) {
 	p := &provocation{T: t, thrown: map[string]answer{}, asked: map[string]object{}}
 	s := serve(t)
 	p.wrongInput(s)
+	p.wrongChannels(s)
 	p.denied(s)
 	p.unplayable(s)
 	p.fill(s)
@@ -176,6 +180,9 @@ func input(operation, stream, arn, version string) object {
 	case "GetClip":
 		return playing(operation, stream)
 	}
+	if about := channelInput(operation, stream, arn, version); about != nil {
+		return about
+	}
 	return in
 }
 
@@ -245,7 +252,11 @@ func (p *provocation) denied(s *server) {
 		case op.Name == "PutMedia":
 			p.put(nobody, op.Exceptions[j].Name, client.PutMediaRequest{StreamName: "one"})
 		default:
-			p.expect(who, op.Name, op.Exceptions[j].Name, input(op.Name, "one", p.arn, "v1"))
+			arn := p.arn
+			if onChannel(op) {
+				arn = p.door
+			}
+			p.expect(who, op.Name, op.Exceptions[j].Name, input(op.Name, "one", arn, "v1"))
 		}
 	}
 }
@@ -324,7 +335,7 @@ func (p *provocation) fill(s *server) {
 	c, create := s.client(p), wire.ByName("CreateStream")
 	c.HTTP.Transport.(*http.Transport).MaxIdleConnsPerHost = 64
 	start := time.Now()
-	err := parallel(64, streamLimit-6, func(i int) error { // there are some already
+	err := parallel(64, streamLimit-7, func(i int) error { // there are some already
 		name := fmt.Sprintf("stream-%05d", i)
 		return c.Call(p.Context(), create, &wire.CreateStreamInput{StreamName: &name}, nil)
 	})
@@ -351,6 +362,7 @@ func (p *provocation) limits(s *server) {
 	list := input("ListFragments", "one", arn, "")
 	list["MaxResults"] = 1000 // of 10,000 quota points a second
 	p.flood(who, "ListFragments", list, 30)
+	p.limitsOfChannels(s)
 	p.floodPut(s)
 	p.connections(s)
 }

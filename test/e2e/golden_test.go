@@ -16,7 +16,7 @@ var volatile = []struct {
 	pattern *regexp.Regexp
 	instead string
 }{
-	{regexp.MustCompile(`(:(?:stream)/[\w.-]+/)\d{13}\b`), "${1}<epoch ms>"},
+	{regexp.MustCompile(`(:(?:stream|channel)/[\w.-]+/)\d{13}\b`), "${1}<epoch ms>"},
 	{regexp.MustCompile(`"(Version|CurrentVersion)":"[A-Za-z0-9]{20}"`), `"$1":"<20 characters>"`},
 	{regexp.MustCompile(`"(CreationTime|ServerTimestamp)":1\.\d{1,12}E9\b`), `"$1":<seconds E9>`},
 	{regexp.MustCompile(`"(CreationTime|ServerTimestamp)":\{"\$date":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\}`), `"$1":<Date>`},

@@ -28,7 +28,8 @@ func spoilt(text string) string {
 
 // triesTokens brings tokens that another account was given.
 func (n neighbour) triesTokens(t *testing.T, whose neighbour) {
-	var streams, fragments struct{ NextToken string }
+	var streams, fragments, channels struct{ NextToken string }
+	whose.caller(t).must(t, "ListSignalingChannels", object{"MaxResults": 1}, &channels)
 	whose.caller(t).must(t, "ListStreams", object{"MaxResults": 1}, &streams)
 	whose.caller(t).must(t, "ListFragments", object{"StreamName": "yard", "MaxResults": 1, "FragmentSelector": always()}, &fragments)
 	var usage struct{ NextToken string }
@@ -41,6 +42,10 @@ func (n neighbour) triesTokens(t *testing.T, whose neighbour) {
 		token string
 	}{
 		{"ListStreams", object{"MaxResults": 1}, streams.NextToken},
+		{"ListSignalingChannels", object{"MaxResults": 1}, channels.NextToken},
+		{"ListSignalingChannels", object{"MaxResults": 1}, streams.NextToken},
+		{"ListStreams", object{"MaxResults": 1}, channels.NextToken},
+		{"ListTagsForResource", object{"ResourceARN": n.channelARN(t, "door")}, channels.NextToken},
 		{"ListTagsForStream", object{"StreamName": "yard"}, streams.NextToken},
 		{"ListTagsForResource", object{"ResourceARN": n.arn(t, "yard")}, streams.NextToken},
 		{"ListFragments", object{"StreamName": "yard", "MaxResults": 1}, fragments.NextToken},

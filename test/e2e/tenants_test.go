@@ -146,8 +146,9 @@ func ways(t *testing.T, op *wire.Operation, x thing) (all []question) {
 	}
 	for _, way := range []string{"name", "ARN", "both"} {
 		in := input(op.Name, x.name, x.arn, "v1")
-		delete(in, "StreamName")
-		delete(in, "StreamARN")
+		for _, name := range []string{"StreamName", "StreamARN", "ChannelName", "ChannelARN", "channelArn"} {
+			delete(in, name)
+		}
 		named := false
 		members := reflect.TypeOf(op.Input()).Elem()
 		for i := range members.NumField() {
@@ -203,13 +204,14 @@ func always() object {
 // neighbour is an account with streams and media that another one should learn nothing of.
 type neighbour struct {
 	*server
-	hidden thing // a stream that nobody else has the name of
-	number []string
+	hidden  thing // a stream that nobody else has the name of
+	channel thing // likewise a signaling channel
+	number  []string
 }
 
 func (s *server) settle(t *testing.T, hidden string) neighbour {
 	t.Helper()
-	n := neighbour{server: s, hidden: thing{name: hidden}}
+	n := neighbour{server: s, hidden: thing{name: hidden}, channel: s.channels(t, "door", hidden+"-door")}
 	for _, name := range []string{"yard", "gate", hidden} { // yard and gate have both
 		s.create(t, name)
 	}
@@ -240,25 +242,22 @@ func TestTwoAccounts(t *testing.T) {
 	}
 }
 
-// triesOperations asks every operation of the models about another account's stream.
+// triesOperations asks every operation of the models about another account's stream or
+// channel, those that serve both about either.
 func (n neighbour) triesOperations(t *testing.T, whose neighbour) {
-	x := whose.hidden
 	asked := map[string]bool{}
 	for i := range wire.Operations {
 		op := &wire.Operations[i]
-		if slices.Contains(unnamed, op.Name) {
+		switch {
+		case slices.Contains(unnamed, op.Name):
 			continue
-		}
-		never, elsewhere := ways(t, op, x.instead()), ways(t, op, x.elsewhere(whose.account))
-		for i, q := range ways(t, op, x) {
-			asked[op.Name] = true
-			got := n.ask(t, q, x.said()...)
-			equal(t, q.title, got, n.ask(t, never[i], x.instead().said()...))
-			equal(t, q.title+" of an account that never was", got, n.ask(t, elsewhere[i], x.elsewhere(whose.account).said()...))
-			want := map[bool]int{true: http.StatusNotFound, false: http.StatusNotImplemented}[op.Served]
-			if got.Status != want && q.title != "PutMedia by both" { // which nobody may
-				t.Errorf("%s: %+v, want %d", q.title, got, want)
+		case onChannel(op):
+			n.triesOperation(t, whose, op, whose.channel, asked)
+		default:
+			if strings.HasSuffix(op.Name, "Resource") {
+				n.triesOperation(t, whose, op, whose.channel, asked)
 			}
+			n.triesOperation(t, whose, op, whose.hidden, asked)
 		}
 	}
 	for i := range wire.Operations {
@@ -266,7 +265,23 @@ func (n neighbour) triesOperations(t *testing.T, whose neighbour) {
 			t.Errorf("%s was not asked: which member names what it is about?", name)
 		}
 	}
+	n.triesStorage(t, whose)
 	n.triesNames(t, whose)
+}
+
+// triesOperation asks an operation about a thing of another account, in all ways.
+func (n neighbour) triesOperation(t *testing.T, whose neighbour, op *wire.Operation, x thing, asked map[string]bool) {
+	never, elsewhere := ways(t, op, x.instead()), ways(t, op, x.elsewhere(whose.account))
+	for i, q := range ways(t, op, x) {
+		asked[op.Name] = true
+		got := n.ask(t, q, x.said()...)
+		equal(t, q.title, got, n.ask(t, never[i], x.instead().said()...))
+		equal(t, q.title+" of an account that never was", got, n.ask(t, elsewhere[i], x.elsewhere(whose.account).said()...))
+		want := map[bool]int{true: http.StatusNotFound, false: http.StatusNotImplemented}[op.Served]
+		if got.Status != want && q.title != "PutMedia by both" { // which nobody may
+			t.Errorf("%s: %+v, want %d", q.title, got, want)
+		}
+	}
 }
 
 // triesNames asks the operations that name nothing that must be there.
@@ -291,9 +306,13 @@ func (n neighbour) triesNames(t *testing.T, whose neighbour) {
 			return question{title: op, path: o.Path, body: plainJSON(t, in), header: map[string]string{"Content-Type": "application/json"}}
 		}
 		got, gone := n.ask(t, q(x), x.said()...), n.ask(t, q(never), never.said()...)
-		if op == "CreateStream" { // a name is free whoever else has it
+		if strings.HasPrefix(op, "Create") { // a name is free whoever else has it
 			for _, made := range []thing{x, never} {
-				n.caller(t).must(t, "DeleteStream", object{"StreamARN": n.arn(t, made.name)}, nil)
+				if op == "CreateStream" {
+					n.caller(t).must(t, "DeleteStream", object{"StreamARN": n.arn(t, made.name)}, nil)
+				} else {
+					n.caller(t).must(t, "DeleteSignalingChannel", object{"ChannelARN": n.channelARN(t, made.name)}, nil)
+				}
 			}
 			got.Body, gone.Body = digits.ReplaceAllString(got.Body, "0"), digits.ReplaceAllString(gone.Body, "0")
 		}
