@@ -70,6 +70,7 @@ var floors = map[string]floor{
 	"internal/iam/naming":          bytes0,
 	"internal/permission":          bytes0,
 	"internal/signal":              bytes0,
+	"internal/sdp":                 bytes0,
 
 	"internal/catalog":             state1,
 	"internal/catalog/channels":    state1,

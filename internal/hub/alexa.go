@@ -43,6 +43,7 @@ func (h *Hub) Offer(ctx context.Context, ch kvs.Channel, sender, payload string)
 	a := &ask{answer: make(chan string, 1), failed: make(chan error, 1)}
 	a.offer = &message{kind: signal.Offer, from: sender, alexa: true, payload: payload,
 		frame: signal.AppendDelivery(nil, signal.Offer, sender, payload)}
+	r.look(a.offer)
 	r.do(func() { r.ask(a) })
 	defer r.last(func() { r.withdraw(a) })
 	select {
@@ -51,7 +52,7 @@ func (h *Hub) Offer(ctx context.Context, ch kvs.Channel, sender, payload string)
 	case err := <-a.failed:
 		return "", err
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", context.Cause(ctx)
 	}
 }
 

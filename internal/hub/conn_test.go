@@ -8,23 +8,22 @@ import (
 
 // fakeConn is a websocket whose other side is the test.
 type fakeConn struct {
-	toHub  chan []byte   // what the client sends
-	toMe   chan []byte   // what the client reads; writing waits while it is full
-	leave  chan error    // what Read says next
-	stuck  chan struct{} // closed: pings are answered; nil: never
+	toHub  chan []byte // what the client sends
+	leave  chan error  // what Read says next
 	closed chan struct{}
-	once   sync.Once
-	mu     sync.Mutex
-	code   int
+
+	mu     sync.Mutex    // over the following
+	got    []string      // what the client was sent
+	asleep chan struct{} // the client does not read until it is closed; nil = it reads
+	deaf   bool          // it does not answer pings
+	broken error         // what Write says
+	code   int           // of the closing
 	reason string
 	pings  int
-	broken error // what Write says
 }
 
-func newFakeConn(room int) *fakeConn {
-	answered := make(chan struct{})
-	close(answered)
-	return &fakeConn{toHub: make(chan []byte), toMe: make(chan []byte, room), leave: make(chan error, 1), stuck: answered, closed: make(chan struct{})}
+func newFakeConn() *fakeConn {
+	return &fakeConn{toHub: make(chan []byte), leave: make(chan error, 1), closed: make(chan struct{})}
 }
 
 var errClosed = errors.New("use of a closed connection")
@@ -44,13 +43,26 @@ func (c *fakeConn) Read(ctx context.Context) ([]byte, error) {
 
 func (c *fakeConn) Write(ctx context.Context, text []byte) error {
 	c.mu.Lock()
-	err := c.broken
-	c.mu.Unlock()
-	if err != nil {
-		return err
+	defer c.mu.Unlock()
+	for c.asleep != nil {
+		wake := c.asleep
+		c.mu.Unlock()
+		err := c.wait(ctx, wake)
+		c.mu.Lock()
+		if err != nil {
+			return err
+		}
 	}
+	if c.broken != nil {
+		return c.broken
+	}
+	c.got = append(c.got, string(text))
+	return nil
+}
+
+func (c *fakeConn) wait(ctx context.Context, wake <-chan struct{}) error {
 	select {
-	case c.toMe <- text:
+	case <-wake:
 		return nil
 	case <-c.closed:
 		return errClosed
@@ -62,23 +74,48 @@ func (c *fakeConn) Write(ctx context.Context, text []byte) error {
 func (c *fakeConn) Ping(ctx context.Context) error {
 	c.mu.Lock()
 	c.pings++
+	deaf := c.deaf
 	c.mu.Unlock()
-	select {
-	case <-c.stuck:
-		return nil
-	case <-c.closed:
-		return errClosed
-	case <-ctx.Done():
-		return ctx.Err()
+	if deaf {
+		return c.wait(ctx, nil)
 	}
+	return nil
 }
 
 func (c *fakeConn) Close(code int, reason string) error {
-	c.once.Do(func() {
-		c.mu.Lock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.code == 0 {
 		c.code, c.reason = code, reason
-		c.mu.Unlock()
 		close(c.closed)
-	})
+	}
 	return nil
+}
+
+// sleep makes the client stop reading.
+func (c *fakeConn) sleep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asleep == nil {
+		c.asleep = make(chan struct{})
+	}
+}
+
+// wake makes it go on.
+func (c *fakeConn) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asleep != nil {
+		close(c.asleep)
+		c.asleep = nil
+	}
+}
+
+// take returns what the client was sent since the last time.
+func (c *fakeConn) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	got := c.got
+	c.got = nil
+	return got
 }

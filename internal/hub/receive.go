@@ -134,8 +134,8 @@ func (m *member) pass(in signal.Message, now time.Time) {
 		m.refuse(in.CorrelationID, kvs.Errorf(kvs.TooManyRequests, "Too many messages wait on this server; send again later."))
 		return
 	}
+	m.room.look(msg) // before it is delivered: the answer must not overtake it
 	m.room.do(func() { m.room.accept(m, msg, in.CorrelationID) })
-	m.hub.look(m, msg)
 }
 
 func (l *Limits) rate(t signal.Type) float64 {
