@@ -16,7 +16,7 @@ import (
 )
 
 // recording is what a real signer made with fixed keys and a fixed clock
-// (test/signers writes the files).
+// (test/signers writes the files), or what a device sent over the wire (devices.json).
 type recording struct {
 	Signer    string
 	AccessKey string `json:"access_key"`
