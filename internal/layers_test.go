@@ -97,6 +97,7 @@ var floors = map[string]floor{
 	"internal/playback/clip": work2,
 	"internal/demo":          work2,
 	"internal/backup":        work2,
+	"internal/rtc":           work2,
 	"internal/rekey":         work2,
 	"internal/inspect":       work2,
 	"internal/playback/hls":  work2,

@@ -75,9 +75,10 @@ func (p *Peer) connect(ctx context.Context) (*websocket.Conn, error) {
 		return nil, err
 	}
 	head := http.Header{"User-Agent": {cmp.Or(p.o.UserAgent, "millrace")}}
-	conn, resp, err := websocket.Dial(ctx, target, &websocket.DialOptions{HTTPClient: p.o.HTTP, HTTPHeader: head})
+	conn, resp, err := websocket.Dial( //nolint:bodyclose // it holds nothing open
+		ctx, target, &websocket.DialOptions{HTTPClient: p.o.HTTP, HTTPHeader: head})
 	if err != nil {
-		err = p.refusal(resp, err)
+		err = p.refusal(resp, err) // the library has the body in memory
 		p.directory.learn(err)
 		p.directory.forget() // it may have moved
 		return nil, err
