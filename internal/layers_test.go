@@ -119,6 +119,8 @@ var floors = map[string]floor{
 	"internal/config": frame4,
 	"internal/server": frame4,
 
+	"internal/server/datadir": frame4,
+
 	"cmd/millrace": command,
 
 	"deploy/release": command,

@@ -112,7 +112,7 @@ func version() string {
 
 // openRejections takes up what was refused before the server was started.
 func (s *Server) openRejections(ctx context.Context) error {
-	s.rejected = rejection.NewBook(rejection.Options{Path: s.data.path("rejections"), Logger: s.log})
+	s.rejected = rejection.NewBook(rejection.Options{Path: s.data.Path("rejections"), Logger: s.log})
 	var streams map[kvs.StreamID]catalog.Kept
 	err := s.rejected.Load(func(id kvs.StreamID) bool {
 		if streams == nil { // none may have been refused anything

@@ -24,6 +24,7 @@ import (
 	"github.com/millrace/millrace/internal/ingest"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/server/datadir"
 	"github.com/millrace/millrace/internal/sessions"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/sigv4"
@@ -179,7 +180,7 @@ func (s *Server) release(ctx context.Context, st kvs.Stream) error {
 // limits and keys. The CA stays, so that clients need not be told another one. It
 // refuses a directory that another kind of server had, or that is in use now.
 func Empty(root string) error {
-	d := &dataDir{root: root}
+	d := &datadir.Dir{Root: root}
 	entries, err := os.ReadDir(root)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return nil
@@ -187,17 +188,17 @@ func Empty(root string) error {
 	if err != nil {
 		return err
 	}
-	if !d.forDev() {
+	if !d.ForDev() {
 		return fmt.Errorf("%s is not a directory that only servers with --dev had, so it is not emptied: remove it yourself, or give another --data", root)
 	}
-	f, err := lock(d.path(lockFile))
+	f, err := datadir.Lock(d.Path(datadir.LockFile))
 	if err != nil {
 		return err
 	}
 	// Mark and format stay: what is half emptied is emptied by the next try.
 	for _, e := range entries {
-		if n := e.Name(); n != lockFile && n != devMark && n != "format" && n != "ca.pem" && n != "ca.key" {
-			err = errors.Join(err, os.RemoveAll(d.path(n)))
+		if n := e.Name(); n != datadir.LockFile && n != datadir.DevMark && n != "format" && n != "ca.pem" && n != "ca.key" {
+			err = errors.Join(err, os.RemoveAll(d.Path(n)))
 		}
 	}
 	return errors.Join(err, f.Close())

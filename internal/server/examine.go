@@ -28,6 +28,7 @@ import (
 	"github.com/millrace/millrace/internal/keyring"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
+	"github.com/millrace/millrace/internal/server/datadir"
 )
 
 // Examine looks at everything on this machine that a start with the settings would
@@ -149,7 +150,7 @@ func addressError(addr string, err error) error {
 
 // running reports whether a server has the data directory, as far as this user can tell.
 func running(data string) bool {
-	f, err := os.Open(filepath.Join(data, lockFile))
+	f, err := os.Open(filepath.Join(data, datadir.LockFile))
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist)
 	}
@@ -180,11 +181,11 @@ func examineData(root string, dev bool) error {
 	if err := writable(root); err != nil {
 		return err
 	}
-	d := &dataDir{root: root}
-	if err := d.examineFormat(); err != nil {
+	d := &datadir.Dir{Root: root}
+	if err := d.ExamineFormat(); err != nil {
 		return err
 	}
-	return d.examineOwner(dev)
+	return d.ExamineOwner(dev)
 }
 
 // writable makes and removes a file.
@@ -252,14 +253,14 @@ type Inspection struct {
 // could be checked.
 func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Repaired, err error) {
 	setClocks(&c)
-	d := &dataDir{root: c.Data}
-	if _, err := os.Stat(d.path("catalog.db")); err != nil {
+	d := &datadir.Dir{Root: c.Data}
+	if _, err := os.Stat(d.Path("catalog.db")); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%s holds no streams: it is not a data directory, or its server was never started (%w)", c.Data, err)
 		}
 		return nil, err
 	}
-	if err := d.examineFormat(); err != nil {
+	if err := d.ExamineFormat(); err != nil {
 		return nil, err
 	}
 	unmoved, err := keep.Unmoved(c.Data)
@@ -274,13 +275,13 @@ func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Rep
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	streams, err := db.OpenReader(d.path("catalog.db"))
+	streams, err := db.OpenReader(d.Path("catalog.db"))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, streams.Close()) }()
 	known := &tenants{pool: streams}
-	o := inspect.Options{Dir: d.path("archive"), Warm: c.Archive.WarmDir, Unmoved: unmoved, Live: !alone, Deep: i.Deep, Progress: i.Progress, Streams: known.exist, Names: known.names}
+	o := inspect.Options{Dir: d.Path("archive"), Warm: c.Archive.WarmDir, Unmoved: unmoved, Live: !alone, Deep: i.Deep, Progress: i.Progress, Streams: known.exist, Names: known.names}
 	if i.Deep {
 		wrapping, err := provider(d, &c)
 		if err != nil {
@@ -307,8 +308,8 @@ func Inspect(ctx context.Context, c config.Config, i Inspection) (_ *inspect.Rep
 }
 
 // mendKeys does what is asked for with the file of data keys, and says what was done.
-func (i Inspection) mendKeys(d *dataDir) (done []string, err error) {
-	path := d.path(keysPath)
+func (i Inspection) mendKeys(d *datadir.Dir) (done []string, err error) {
+	path := d.Path(keysPath)
 	switch _, err := os.Lstat(path); {
 	case i.Keys != "":
 		n, err := keyring.Merge(disk.System{}, path, i.Keys)
@@ -327,15 +328,15 @@ func (i Inspection) mendKeys(d *dataDir) (done []string, err error) {
 
 // reserve makes sure that nobody else changes what a repair changes. A check may go on
 // beside a server that serves; without one it keeps servers out.
-func (i Inspection) reserve(ctx context.Context, d *dataDir) (alone bool, release func() error, err error) {
+func (i Inspection) reserve(ctx context.Context, d *datadir.Dir) (alone bool, release func() error, err error) {
 	if !i.Repair {
-		alone, release, err := backup.Quiet(ctx, d.root)
+		alone, release, err := backup.Quiet(ctx, d.Root)
 		if errors.Is(err, syscall.EROFS) { // nobody can change anything
 			return true, func() error { return nil }, nil
 		}
 		return alone, release, err
 	}
-	f, err := lock(d.path(lockFile))
+	f, err := datadir.Lock(d.Path(datadir.LockFile))
 	if err != nil {
 		return false, nil, err
 	}
@@ -344,7 +345,7 @@ func (i Inspection) reserve(ctx context.Context, d *dataDir) (alone bool, releas
 
 // scrubber reads what is stored again in the background.
 func (s *Server) scrubber() *inspect.Scrubber {
-	return inspect.NewScrubber(inspect.ScrubOptions{Dir: s.data.path("archive"), Warm: s.config.Archive.WarmDir, Rate: int64(s.config.Archive.ScrubRate),
+	return inspect.NewScrubber(inspect.ScrubOptions{Dir: s.data.Path("archive"), Warm: s.config.Archive.WarmDir, Rate: int64(s.config.Archive.ScrubRate),
 		Name: owners{s.catalog}.name, Observer: scrubObserver{s.metrics}, Logger: s.log, Now: s.config.Real})
 }
 
@@ -391,7 +392,7 @@ func (t *tenants) unwrap(ctx context.Context, stream kvs.StreamID, wrapped []byt
 }
 
 // reopen opens keys and archive as a start does, and closes them. The caller holds the lock.
-func reopen(ctx context.Context, d *dataDir, c config.Config) (err error) {
+func reopen(ctx context.Context, d *datadir.Dir, c config.Config) (err error) {
 	s := &Server{config: c, log: slog.New(slog.DiscardHandler), metrics: metrics.New(), data: d}
 	defer func() {
 		if s.archive != nil {

@@ -24,7 +24,7 @@ import (
 
 // openFront puts the doors together.
 func (s *Server) openFront(context.Context) error {
-	tokenKey, err := s.data.secret("token-key")
+	tokenKey, err := s.data.Secret("token-key")
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ var (
 
 // openIdentity opens what knows callers and what they may do.
 func (s *Server) openIdentity(context.Context) error {
-	root, err := s.data.secret("token-key")
+	root, err := s.data.Secret("token-key")
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/rekey"
+	"github.com/millrace/millrace/internal/server/datadir"
 )
 
 // Identities are the accounts, keys, users, groups, roles and policies of a data directory,
@@ -29,7 +30,7 @@ type Identities struct {
 	Keys      *iam.Store
 	Directory *directory.Directory
 
-	data   *dataDir
+	data   *datadir.Dir
 	rows   *db.DB
 	unlock func() error
 }
@@ -38,12 +39,12 @@ type Identities struct {
 // running server, which notices changes within seconds; with offline true it fails while
 // one runs.
 func OpenIdentities(ctx context.Context, root string, offline bool) (i *Identities, err error) {
-	i = &Identities{data: &dataDir{root: root}, unlock: func() error { return nil }}
-	if _, err := os.Stat(i.data.path("keys.db")); err != nil {
+	i = &Identities{data: &datadir.Dir{Root: root}, unlock: func() error { return nil }}
+	if _, err := os.Stat(i.data.Path("keys.db")); err != nil {
 		return nil, fmt.Errorf("%s holds no keys: it is not a data directory, or its server was never started (%w)", root, err)
 	}
 	if offline {
-		f, err := lock(i.data.path(lockFile))
+		f, err := datadir.Lock(i.data.Path(datadir.LockFile))
 		if err != nil {
 			return nil, err
 		}
@@ -57,10 +58,10 @@ func OpenIdentities(ctx context.Context, root string, offline bool) (i *Identiti
 	if err := rekey.Finished(root); err != nil {
 		return i, err
 	}
-	if i.rows, err = db.Open(ctx, db.Options{Path: i.data.path("keys.db"), Durable: true, Migrations: iam.Migrations()}); err != nil {
+	if i.rows, err = db.Open(ctx, db.Options{Path: i.data.Path("keys.db"), Durable: true, Migrations: iam.Migrations()}); err != nil {
 		return i, err
 	}
-	if i.Keys, err = iam.Open(ctx, iam.Options{DB: i.rows, KeyFile: i.data.path(KeyFile)}); err != nil {
+	if i.Keys, err = iam.Open(ctx, iam.Options{DB: i.rows, KeyFile: i.data.Path(KeyFile)}); err != nil {
 		return i, err
 	}
 	i.Directory = directory.Open(directory.Options{DB: i.rows, Keys: i.Keys})
@@ -92,7 +93,7 @@ func (i *Identities) Stream(ctx context.Context, account kvs.AccountID, region, 
 
 // streams opens the catalog of a region and calls f.
 func (i *Identities) streams(ctx context.Context, region string, f func(*catalog.Catalog) error) (err error) {
-	rows, err := db.Open(ctx, db.Options{Path: i.data.path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
+	rows, err := db.Open(ctx, db.Options{Path: i.data.Path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
 	if err != nil {
 		return err
 	}
@@ -135,14 +136,14 @@ func (s *Server) openRing(context.Context) (err error) {
 	if s.wrapping != nil {
 		s.tellMissingKeys(&s.config)
 	}
-	if err := disk.MakeDir(s.data.path("archive")); err != nil {
+	if err := disk.MakeDir(s.data.Path("archive")); err != nil {
 		return err
 	}
-	if err := keep.ExamineKeys(s.data.root, s.config.Archive.WarmDir); err != nil {
+	if err := keep.ExamineKeys(s.data.Root, s.config.Archive.WarmDir); err != nil {
 		return err
 	}
 	s.ring, err = keyring.Open(keyring.Options{
-		Path: s.data.path(keysPath), Provider: wrapping, Timeout: s.config.Keys.Timeout, Owner: owners{s.catalog}.of,
+		Path: s.data.Path(keysPath), Provider: wrapping, Timeout: s.config.Keys.Timeout, Owner: owners{s.catalog}.of,
 		Observer: keyObserver{s.metrics}, Now: s.config.Now, Logger: s.log,
 	})
 	return err
@@ -157,7 +158,7 @@ func (s *Server) tellMissingKeys(c *config.Config) {
 }
 
 // provider is who wraps data keys: the one that a test brings, or key files.
-func provider(d *dataDir, c *config.Config) (keyring.Provider, error) {
+func provider(d *datadir.Dir, c *config.Config) (keyring.Provider, error) {
 	if c.Keys.Provider != nil {
 		return c.Keys.Provider, nil
 	}
@@ -168,8 +169,8 @@ func provider(d *dataDir, c *config.Config) (keyring.Provider, error) {
 const keysPath = "archive/keys"
 
 // openWrapping reads the wrapping keys: the data directory's own and those of the settings.
-func openWrapping(d *dataDir, c *config.Config) (*keyring.Local, error) {
-	own, err := keyfile.Read(d.path(KeyFile))
+func openWrapping(d *datadir.Dir, c *config.Config) (*keyring.Local, error) {
+	own, err := keyfile.Read(d.Path(KeyFile))
 	if err != nil {
 		return nil, err
 	}
@@ -210,25 +211,25 @@ func readKeys(c *config.Config) (map[string]keyring.LocalKey, error) {
 // everything under the new one. keep is given the text of the old file first; an error
 // ends the rotation before it began.
 func Rotate(ctx context.Context, root string, keep func(old []byte) error, log *slog.Logger) (err error) {
-	d := &dataDir{root: root}
+	d := &datadir.Dir{Root: root}
 	for _, name := range []string{"catalog.db", "keys.db"} {
-		if _, err := os.Stat(d.path(name)); err != nil {
+		if _, err := os.Stat(d.Path(name)); err != nil {
 			return fmt.Errorf("%s is not a data directory, or its server was never started (%w)", root, err)
 		}
 	}
-	held, err := lock(d.path(lockFile))
+	held, err := datadir.Lock(d.Path(datadir.LockFile))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, held.Close()) }()
-	text, err := os.ReadFile(d.path(KeyFile))
+	text, err := os.ReadFile(d.Path(KeyFile))
 	if err == nil {
 		err = keep(text)
 	}
 	if err != nil {
 		return err
 	}
-	streams, err := db.Open(ctx, db.Options{Path: d.path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
+	streams, err := db.Open(ctx, db.Options{Path: d.Path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
 	if err != nil {
 		return err
 	}
@@ -237,7 +238,7 @@ func Rotate(ctx context.Context, root string, keep func(old []byte) error, log *
 	if err != nil {
 		return err
 	}
-	keys, err := db.Open(ctx, db.Options{Path: d.path("keys.db"), Durable: true, Migrations: iam.Migrations()})
+	keys, err := db.Open(ctx, db.Options{Path: d.Path("keys.db"), Durable: true, Migrations: iam.Migrations()})
 	if err != nil {
 		return err
 	}
@@ -247,12 +248,12 @@ func Rotate(ctx context.Context, root string, keep func(old []byte) error, log *
 
 // finishRotation goes on with a rotation that was interrupted.
 func (s *Server) finishRotation(ctx context.Context, keys *db.DB) error {
-	pending, err := rekey.Pending(s.data.root)
+	pending, err := rekey.Pending(s.data.Root)
 	if !pending {
 		return err
 	}
 	s.log.Warn("a rotation of the key file was interrupted; it goes on now")
-	return rekey.Run(ctx, rekey.Options{Dir: s.data.root, Keys: keys, Owner: owners{s.catalog}.of, Logger: s.log})
+	return rekey.Run(ctx, rekey.Options{Dir: s.data.Root, Keys: keys, Owner: owners{s.catalog}.of, Logger: s.log})
 }
 
 // owners tells the ring whose keys a stream's are.

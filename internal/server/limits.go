@@ -22,7 +22,7 @@ import (
 
 // openLimits opens the limits in force.
 func (s *Server) openLimits(ctx context.Context) error {
-	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("limits.db"), Durable: true, Migrations: quota.Migrations()})
+	rows, err := s.openRows(ctx, db.Options{Path: s.data.Path("limits.db"), Durable: true, Migrations: quota.Migrations()})
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func (s *Server) measure() {
 	})
 	s.metrics.Func("millrace_live_streams", "Streams with live fragments, readers or writers.", func() float64 { return float64(s.live.Streams()) })
 	s.metrics.Func("millrace_backup_last_success_timestamp_seconds", "The moment that the last backup of this data directory is of; 0 = there is none.", func() float64 {
-		last, err := backup.Last(s.data.root)
+		last, err := backup.Last(s.data.Root)
 		if err != nil {
 			return 0
 		}
@@ -199,7 +199,7 @@ func (s *Server) measureHost() {
 		return one(ready)
 	})
 	s.metrics.Func("millrace_disk_free_bytes", "Room that is left on the disk of the data directory.", func() float64 {
-		free, _, _ := room(s.data.root)
+		free, _, _ := room(s.data.Root)
 		return float64(free)
 	})
 	s.metrics.Func("millrace_warm_disk_free_bytes", "Room that is left on the disk of archive.warm_dir; 0 without one.", func() float64 {
@@ -209,7 +209,7 @@ func (s *Server) measureHost() {
 		return s.warmDisk(func(_, size uint64) uint64 { return size })
 	})
 	s.metrics.Func("millrace_disk_size_bytes", "Size of the disk of the data directory.", func() float64 {
-		_, size, _ := room(s.data.root)
+		_, size, _ := room(s.data.Root)
 		return float64(size)
 	})
 }

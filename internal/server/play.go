@@ -31,11 +31,11 @@ var sessionPurpose = seal.Purpose{Name: "playback session", Max: 200}
 
 // openSeal opens the keys that session tokens are sealed under.
 func (s *Server) openSeal(ctx context.Context) error {
-	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("seal.db"), Durable: true, Migrations: seal.Migrations()})
+	rows, err := s.openRows(ctx, db.Options{Path: s.data.Path("seal.db"), Durable: true, Migrations: seal.Migrations()})
 	if err != nil {
 		return err
 	}
-	wrapping, err := keyfile.Read(s.data.path(KeyFile))
+	wrapping, err := keyfile.Read(s.data.Path(KeyFile))
 	if err != nil {
 		return err
 	}

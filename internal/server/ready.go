@@ -131,7 +131,7 @@ func (s *Server) checkArchive(ctx context.Context) error {
 }
 
 func (s *Server) checkDisk(context.Context) error {
-	free, _, err := room(s.data.root)
+	free, _, err := room(s.data.Root)
 	if err == nil && free < tooLittle {
 		err = fmt.Errorf("%d bytes are free where the data directory is", free)
 	}

@@ -41,12 +41,12 @@ func TestReady(t *testing.T) {
 	if status, _ := asked(p.Server); status != http.StatusOK {
 		t.Errorf("long after a failed append: %d", status)
 	}
-	root := p.data.root
-	p.data.root += "/gone"
+	root := p.data.Root
+	p.data.Root += "/gone"
 	if status, text := asked(p.Server); status != http.StatusServiceUnavailable || !strings.Contains(text, "failed disk") || strings.Contains(text, "gone") {
 		t.Errorf("without the disk: %d %s", status, text)
 	}
-	p.data.root = root
+	p.data.Root = root
 	if err := p.rows[0].Close(); err != nil {
 		t.Fatal(err)
 	}

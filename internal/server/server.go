@@ -42,9 +42,18 @@ import (
 	"github.com/millrace/millrace/internal/policy"
 	"github.com/millrace/millrace/internal/quota"
 	"github.com/millrace/millrace/internal/rejection"
+	"github.com/millrace/millrace/internal/rekey"
 	"github.com/millrace/millrace/internal/seal"
+	"github.com/millrace/millrace/internal/server/datadir"
 	"github.com/millrace/millrace/internal/sessions"
 )
+
+// KeyFile is the file of the data directory that secrets and media are sealed under:
+// losing it loses them.
+const KeyFile = rekey.Current
+
+// RootKeyFile is where a first start leaves the root key when its output is kept by others.
+const RootKeyFile = "root-key"
 
 // Server is one running installation.
 type Server struct {
@@ -55,7 +64,7 @@ type Server struct {
 	log          *slog.Logger
 	metrics      *metrics.Set
 
-	data      *dataDir
+	data      *datadir.Dir
 	rows      []*db.DB // closed in reverse
 	book      *quota.Book
 	catalog   *catalog.Catalog
@@ -131,7 +140,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 }
 
 func (s *Server) openData(context.Context) (err error) {
-	s.data, err = openDataDir(s.config.Data, s.config.Dev)
+	s.data, err = datadir.Open(s.config.Data, s.config.Dev)
 	return err
 }
 
@@ -140,7 +149,7 @@ func (s *Server) openStores(ctx context.Context) error {
 	if err := s.openCatalog(ctx); err != nil {
 		return err
 	}
-	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("keys.db"), Durable: true, ReadCache: iam.ReadCache, Migrations: iam.Migrations()})
+	rows, err := s.openRows(ctx, db.Options{Path: s.data.Path("keys.db"), Durable: true, ReadCache: iam.ReadCache, Migrations: iam.Migrations()})
 	if err != nil {
 		return err
 	}
@@ -148,12 +157,12 @@ func (s *Server) openStores(ctx context.Context) error {
 		return err
 	}
 	s.keyRows = rows
-	s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.path(KeyFile), Now: s.config.Real, Logger: s.log})
+	s.keys, err = iam.Open(ctx, iam.Options{DB: rows, KeyFile: s.data.Path(KeyFile), Now: s.config.Real, Logger: s.log})
 	return err
 }
 
 func (s *Server) openCatalog(ctx context.Context) error {
-	rows, err := s.openRows(ctx, db.Options{Path: s.data.path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
+	rows, err := s.openRows(ctx, db.Options{Path: s.data.Path("catalog.db"), Durable: true, Migrations: catalog.Migrations()})
 	if err != nil {
 		return err
 	}
@@ -208,7 +217,7 @@ func (s *Server) openMedia(ctx context.Context) (err error) {
 	if err := s.keeper.Renew(ctx); err != nil {
 		return err
 	}
-	if err := s.data.serving(); err != nil {
+	if err := s.data.Serving(); err != nil {
 		return err
 	}
 	s.ingest = ingest.New(ingest.Options{Live: s.live, Archive: s.archive, Keys: s.ring, Book: s.book, Metrics: s.metrics, Logger: s.log, Now: s.config.Real, Clock: s.config.Now, Newest: s.newest, Pressed: s.pressed, Reject: s.rejected.Add})
@@ -223,14 +232,14 @@ func (s *Server) openArchive(ctx context.Context, policies *keep.Policies) (err 
 	if err != nil {
 		return err
 	}
-	if s.warm, err = keep.OpenFolder(s.data.root, s.config.Archive.WarmDir, id); err != nil {
+	if s.warm, err = keep.OpenFolder(s.data.Root, s.config.Archive.WarmDir, id); err != nil {
 		return err
 	}
 	for _, m := range diskConcerns(&s.config) {
 		s.log.Warn("a setting may do what nobody wants", "setting", m.Setting, "because", m.Text)
 	}
 	s.archive, err = archive.Open(ctx, archive.Options{
-		Dir: s.data.path("archive"), Keys: s.ring, Policy: policies.Policy, ExpireEvery: s.config.Archive.ExpireEvery,
+		Dir: s.data.Path("archive"), Keys: s.ring, Policy: policies.Policy, ExpireEvery: s.config.Archive.ExpireEvery,
 		WarmDir: s.config.Archive.WarmDir, FreeDisk: freeDisk(&s.config),
 		SegmentBytes: int64(s.config.Archive.SegmentBytes), Reserve: int64(s.config.Archive.Reserve), Observer: observer{s.metrics, &s.appends}, Now: s.config.Now, Logger: s.log,
 	})
@@ -249,7 +258,7 @@ func (s *Server) openCertificates(context.Context) (err error) {
 func (s *Server) certificates(c *config.Config) certs.Options {
 	a := c.TLS.ACME
 	return certs.Options{
-		Dir: s.data.root, Cert: c.TLS.Cert, Key: c.TLS.Key, Names: append(certs.HostNames(c.Dev), c.TLS.Names...),
+		Dir: s.data.Root, Cert: c.TLS.Cert, Key: c.TLS.Key, Names: append(certs.HostNames(c.Dev), c.TLS.Names...),
 		ACME: certs.ACME{Domains: a.Domains, Email: a.Email, Directory: a.Directory, CA: a.CA,
 			OverTLS: a.Challenge == config.TLSALPN01, KeyID: a.KeyID, MACKey: a.MACKey},
 		Now: s.config.Real, Log: s.log,
@@ -345,7 +354,7 @@ func (s *Server) shut() error {
 		errs = append(errs, s.rows[i].Close())
 	}
 	if s.data != nil {
-		errs = append(errs, s.data.close())
+		errs = append(errs, s.data.Close())
 	}
 	return errors.Join(errs...)
 }
