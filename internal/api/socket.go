@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -24,9 +26,9 @@ type Socket struct {
 	Target func(c *Call) (Target, error)
 
 	// Open upgrades the connection and returns what serves it, which blocks until the
-	// connection is closed. An error is one from before the upgrade. What is returned runs on a
-	// goroutine of its own, so that it must not use the request, nor its context: an idle
-	// connection would hold them.
+	// connection is closed. An error is one from before the upgrade, where the call ends for the
+	// log and the measurements. What is returned runs on a goroutine of its own and must hold
+	// neither the call nor its context: an idle connection would keep them.
 	Open func(ctx context.Context, c *Call) (serve func(ctx context.Context), err error)
 }
 
@@ -75,13 +77,8 @@ func (s *Sockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		preflight(c, "GET, OPTIONS")
 		return
 	}
-	upgraded := false
 	defer c.sever()
-	defer func() {
-		if !upgraded {
-			f.record(c)
-		}
-	}()
+	defer f.record(c)
 	defer c.caught()
 	one := s.all[s.pick(r)]
 	c.Operation, c.limits, c.limit = one.operation, f.o.Limits, one.limit
@@ -90,8 +87,8 @@ func (s *Sockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.fail(err)
 		return
 	}
-	upgraded = true
-	s.serve(c.detach(), serve)
+	c.Answered(http.StatusSwitchingProtocols)
+	s.serve(c.ID, serve)
 }
 
 // upgrade takes the call through its steps.
@@ -120,23 +117,17 @@ func (f *Front) upgrade(ctx context.Context, c *Call, s socket) (func(context.Co
 	return s.Open(ctx, c)
 }
 
-// detach lets go of everything that only the request needs, and says that the call was
-// answered with an upgrade.
-func (c *Call) detach() *Call {
-	c.Answered(http.StatusSwitchingProtocols)
-	c.Request = &http.Request{RemoteAddr: c.Request.RemoteAddr}
-	c.Writer, c.cut, c.body = nil, nil, nil
-	return c
-}
-
 // serve serves a connection on a goroutine of its own, as net/http does. That of the
 // request ends, and frees several times as much as the connection takes.
-func (s *Sockets) serve(c *Call, serve func(context.Context)) {
+func (s *Sockets) serve(id string, serve func(context.Context)) {
 	s.count(1)
 	go func() {
 		defer s.count(-1)
-		defer s.front.record(c)
-		defer c.caught()
+		defer func() {
+			if cause := recover(); cause != nil { // a mistake of ours, which ends this connection alone
+				s.front.o.Logger.Error("serving a connection failed", "id", id, "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			}
+		}()
 		serve(context.Background())
 	}()
 }
