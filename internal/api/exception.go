@@ -42,6 +42,10 @@ var names = map[kvs.Kind][]string{
 	kvs.TooLarge:        {"InvalidArgumentException"},
 	kvs.Unmodifiable:    {"InvalidArgumentException"},
 	kvs.Validation:      {"InvalidArgumentException"},
+
+	// Kinds of signaling.
+	kvs.InvalidClient:  {"InvalidClientException", "InvalidArgumentException"},
+	kvs.SessionExpired: {"SessionExpiredException", "InvalidArgumentException"},
 }
 
 // unmodelled are the answers of kinds that no model declares.

@@ -19,7 +19,7 @@ var kinds = []kvs.Kind{kvs.Internal, kvs.InvalidArgument, kvs.InvalidFormat, kvs
 	kvs.Denied, kvs.TooManyRequests, kvs.TooManyConnections, kvs.TooManyStreams, kvs.TooManyTags, kvs.WrongEndpoint,
 	kvs.NoRetention, kvs.UnsupportedMedia, kvs.MissingPrivateData, kvs.InvalidPrivateData, kvs.InvalidFrame,
 	kvs.NotImplemented, kvs.Unavailable, kvs.Conflict, kvs.MalformedPolicy, kvs.LimitExceeded, kvs.TooLarge, kvs.Unmodifiable,
-	kvs.Validation, kvs.Expired, kvs.TooManyChannels}
+	kvs.Validation, kvs.Expired, kvs.TooManyChannels, kvs.InvalidClient, kvs.SessionExpired}
 
 // Every operation answers every kind of error with an exception of its own model, with
 // the status and the message's key that the model gives it; the golden file is the table

@@ -40,6 +40,8 @@ const (
 	Expired         // credentials that were good
 
 	TooManyChannels
+	InvalidClient  // a client id that cannot be one
+	SessionExpired // of a client that was connected for too long
 )
 
 // Error is an error made once, where it is understood, with a message that says what
