@@ -115,6 +115,7 @@ var floors = map[string]floor{
 	"internal/api/token":      doors3,
 	"internal/api/identity":   doors3,
 	"internal/api/login":      doors3,
+	"internal/api/signaling":  doors3,
 
 	"internal/config": frame4,
 	"internal/server": frame4,

@@ -40,6 +40,7 @@ type Config struct {
 	GetMedia       GetMedia      `yaml:"get_media"`
 	Playback       Playback      `yaml:"playback"`
 	Login          Login         `yaml:"login"`
+	Signaling      Signaling     `yaml:"signaling"`
 	Shutdown       time.Duration `yaml:"shutdown"` // how long sessions may take to end
 	Clock          time.Duration `yaml:"clock"`    // allowed distance of a signature's time
 

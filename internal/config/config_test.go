@@ -31,6 +31,7 @@ func TestFileShowsEveryDefault(t *testing.T) {
 	want.Limits, want.TrustedProxies = map[string]string{}, []string{}
 	want.Keys = Keys{Files: map[string]string{}, Disabled: []string{}}
 	want.Login.OIDC.Roles = []string{}
+	want.Signaling.ICEServers = []string{}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("millrace.yml differs from the defaults (-default +file):\n%s", d)
 	}

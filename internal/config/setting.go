@@ -16,7 +16,7 @@ import (
 // setting is one value of a [Config] with its name, such as tls.cert.
 type setting struct {
 	name   string
-	secret bool // never shown
+	secret bool // never shown, or the secret words of its lines
 	value  reflect.Value
 }
 

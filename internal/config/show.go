@@ -53,6 +53,9 @@ func (l *Loaded) lines() (list []shown) {
 func (s setting) show() any {
 	switch v := s.value.Interface().(type) {
 	case []string:
+		if s.secret {
+			return withoutSecrets(v)
+		}
 		return v
 	case time.Duration:
 		return spelling.Duration(v)

@@ -49,6 +49,9 @@ func TestShownSettingsAreSettings(t *testing.T) {
 		if len(c.Login.OIDC.Roles) == 0 {
 			c.Login.OIDC.Roles = nil
 		}
+		if len(c.Signaling.ICEServers) == 0 {
+			c.Signaling.ICEServers = nil
+		}
 		if len(c.TrustedProxies) == 0 {
 			c.TrustedProxies = nil
 		}

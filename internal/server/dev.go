@@ -152,6 +152,9 @@ func (s *Server) resetChannels(ctx context.Context, a kvs.AccountID) error {
 		for _, ch := range page {
 			g.Go(func() error {
 				err := s.channels.Delete(ctx, ch.ID, "")
+				if err == nil {
+					s.hub.Deleted(ch.ID)
+				}
 				if kvs.KindOf(err) == kvs.NotFound { // somebody else was faster
 					err = nil
 				}

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/api/clips"
 	"github.com/millrace/millrace/internal/api/login"
 	"github.com/millrace/millrace/internal/api/media"
+	"github.com/millrace/millrace/internal/api/signaling"
 	"github.com/millrace/millrace/internal/api/video"
 	"github.com/millrace/millrace/internal/api/watch"
 	"github.com/millrace/millrace/internal/certs"
@@ -31,8 +32,10 @@ func (s *Server) openFront(context.Context) error {
 	var routes []api.Route
 	endpoint := video.Endpoint{Configured: s.config.Endpoint, Names: s.names}
 	routes = append(routes, video.Routes(video.Options{
-		Catalog: s.catalog, Deleted: s.deleted, Kept: s.keeper.Changed, Endpoint: endpoint, Channels: s.channels, Streams: s.catalog,
+		Catalog: s.catalog, Deleted: s.deleted, Kept: s.keeper.Changed, Endpoint: endpoint, Channels: s.channels, Hub: s.hub, Streams: s.catalog,
 	})...)
+	channels := s.signalingOptions(endpoint)
+	routes = append(routes, signaling.Routes(channels)...)
 	routes = append(routes, s.sessionRoutes(endpoint)...)
 	routes = append(routes, media.Routes(media.Options{
 		Catalog: s.catalog, Ingest: s.ingest, Player: s.player, Metrics: s.metrics,
@@ -58,6 +61,8 @@ func (s *Server) openFront(context.Context) error {
 		Queries: s.queries(tokenKey), Limits: s.book, Sessions: s.sessions, Metrics: s.metrics, Logger: s.log, Trusted: trusted, Refused: s.refused, Now: s.config.Real, Faults: s.config.Emulate.Faults,
 	}, routes...)
 	s.play = s.front.Bearer(s.playActions()...)
+	s.addresses = channels.Addresses
+	s.sockets = s.front.Sockets(s.addresses.Operation, signaling.Sockets(channels)...)
 	return nil
 }
 
@@ -133,6 +138,8 @@ func (s *Server) Handler() http.Handler {
 			s.readyz(w, r)
 		case path == "/metrics":
 			measurements.ServeHTTP(w, r)
+		case s.addresses.Wants(r):
+			s.sockets.ServeHTTP(w, r)
 		default:
 			s.front.ServeHTTP(w, r)
 		}

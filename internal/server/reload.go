@@ -60,6 +60,8 @@ func (s *Server) reloads(setting string, next *config.Config) bool {
 		return true
 	case section == "keys":
 		return s.wrapping != nil
+	case setting == "signaling.ice_servers":
+		return true
 	case setting == "log.level":
 		return s.config.Log.Var != nil
 	case setting == "tls.acme.http" || section == "tls" && s.certs == nil:
@@ -116,6 +118,6 @@ func (s *Server) apply(c *config.Config) error {
 	if v := s.config.Log.Var; v != nil {
 		v.Set(level)
 	}
-	s.settings.Store(c)
+	s.iceChanged(s.settings.Swap(c), c)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/api/login"
+	"github.com/millrace/millrace/internal/api/signaling"
 	"github.com/millrace/millrace/internal/archive"
 	"github.com/millrace/millrace/internal/authority"
 	"github.com/millrace/millrace/internal/catalog"
@@ -27,6 +29,7 @@ import (
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
+	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/iam"
 	"github.com/millrace/millrace/internal/iam/directory"
 	"github.com/millrace/millrace/internal/iam/temporary"
@@ -69,6 +72,7 @@ type Server struct {
 	book      *quota.Book
 	catalog   *catalog.Catalog
 	channels  *channels.Channels
+	hub       *hub.Hub
 	keyRows   *db.DB
 	keys      *iam.Store
 	directory *directory.Directory
@@ -95,6 +99,8 @@ type Server struct {
 	play      http.Handler // what is behind session URLs
 	certs     *certs.Store
 	front     *api.Front
+	addresses signaling.Addresses
+	sockets   *api.Sockets
 	login     *login.Door             // nil = browsers cannot log in
 	bound     map[string]net.Listener // by name
 	listeners []listener
@@ -131,7 +137,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
 	s.settings.Store(&c)
 	s.closing, s.close = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openRejections, s.openRing, s.openSeal, s.openIdentity, s.openMedia, s.openFront, s.listen, s.openAccount} {
+	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openSignaling, s.openRejections, s.openRing, s.openSeal, s.openIdentity, s.openMedia, s.openFront, s.listen, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.shut())
 		}
@@ -256,10 +262,14 @@ func (s *Server) openCertificates(context.Context) (err error) {
 
 // certificates are the settings of the certificates that c asks for.
 func (s *Server) certificates(c *config.Config) certs.Options {
-	a := c.TLS.ACME
+	a, names := c.TLS.ACME, s.signalingNames()
+	domains := a.Domains
+	if len(domains) > 0 {
+		domains = slices.Concat(domains, names)
+	}
 	return certs.Options{
-		Dir: s.data.Root, Cert: c.TLS.Cert, Key: c.TLS.Key, Names: append(certs.HostNames(c.Dev), c.TLS.Names...),
-		ACME: certs.ACME{Domains: a.Domains, Email: a.Email, Directory: a.Directory, CA: a.CA,
+		Dir: s.data.Root, Cert: c.TLS.Cert, Key: c.TLS.Key, Names: slices.Concat(certs.HostNames(c.Dev), c.TLS.Names, names),
+		ACME: certs.ACME{Domains: domains, Email: a.Email, Directory: a.Directory, CA: a.CA,
 			OverTLS: a.Challenge == config.TLSALPN01, KeyID: a.KeyID, MACKey: a.MACKey},
 		Now: s.config.Real, Log: s.log,
 	}
@@ -276,6 +286,7 @@ func (s *Server) Run(ctx context.Context) error {
 	behind.Go(func() error { return s.ring.Run(rooms) })
 	behind.Go(func() error { return s.scrub.Run(rooms) })
 	behind.Go(func() error { return s.live.Run(rooms) })
+	behind.Go(func() error { return s.hub.Run(rooms) })
 	behind.Go(func() error { return s.watchMemory(rooms) })
 	behind.Go(func() error { return s.keys.Run(rooms) })
 	behind.Go(func() error { return s.directory.Run(rooms) })
@@ -321,6 +332,7 @@ func (s *Server) closeDoors() error {
 		}
 		g.Go(func() error { return l.close(ctx) })
 	}
+	g.Go(func() error { return s.closeSockets(ctx) })
 	errs := []error{g.Wait()}
 	for _, l := range last {
 		errs = append(errs, l.close(ctx))

@@ -170,7 +170,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(GetDataEndpointOutput) },
 	},
 	{
-		Name: "GetSignalingChannelEndpoint", Service: Video, Method: "POST", Path: "/getSignalingChannelEndpoint", Served: false,
+		Name: "GetSignalingChannelEndpoint", Service: Video, Method: "POST", Path: "/getSignalingChannelEndpoint", Served: true,
 		Exceptions: []Exception{
 			{"AccessDeniedException", 401, "Message"},
 			{"ClientLimitExceededException", 400, "Message"},
@@ -491,7 +491,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(ListFragmentsOutput) },
 	},
 	{
-		Name: "GetIceServerConfig", Service: Signaling, Method: "POST", Path: "/v1/get-ice-server-config", Served: false,
+		Name: "GetIceServerConfig", Service: Signaling, Method: "POST", Path: "/v1/get-ice-server-config", Served: true,
 		Exceptions: []Exception{
 			{"ClientLimitExceededException", 400, "Message"},
 			{"InvalidArgumentException", 400, "Message"},
@@ -504,7 +504,7 @@ var Operations = []Operation{
 		Output: func() Shape { return new(GetIceServerConfigOutput) },
 	},
 	{
-		Name: "SendAlexaOfferToMaster", Service: Signaling, Method: "POST", Path: "/v1/send-alexa-offer-to-master", Served: false,
+		Name: "SendAlexaOfferToMaster", Service: Signaling, Method: "POST", Path: "/v1/send-alexa-offer-to-master", Served: true,
 		Exceptions: []Exception{
 			{"ClientLimitExceededException", 400, "Message"},
 			{"InvalidArgumentException", 400, "Message"},

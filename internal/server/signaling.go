@@ -1,0 +1,77 @@
+package server
+
+import (
+	"context"
+	"slices"
+
+	"github.com/millrace/millrace/internal/api/signaling"
+	"github.com/millrace/millrace/internal/api/video"
+	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/wire"
+)
+
+// openSignaling opens the place where clients of channels meet.
+func (s *Server) openSignaling(context.Context) error {
+	s.hub = hub.New(hub.Options{Now: s.config.Real, Metrics: s.metrics, Logger: s.log})
+	return nil
+}
+
+// signalingOptions are those of the door of channels.
+func (s *Server) signalingOptions(endpoint video.Endpoint) signaling.Options {
+	return signaling.Options{Hub: s.hub, Limits: s.book, ICE: s.iceServers, Closing: s.closing, Now: s.config.Real,
+		Addresses: signaling.Addresses{Domain: s.config.Signaling.Domain, Base: endpoint.For}}
+}
+
+// signalingNames are the names that the certificate has for channels.
+func (s *Server) signalingNames() []string {
+	return signaling.Addresses{Domain: s.config.Signaling.Domain}.Names()
+}
+
+// iceLife is for how many seconds a client may use what it is told of servers that do not
+// change by themselves: it should ask again soon after the settings changed.
+const iceLife = 300
+
+// iceServers are those of the settings, the same for every channel.
+func (s *Server) iceServers(context.Context, kvs.Channel, string) (all []wire.IceServer, err error) {
+	for _, text := range s.settings.Load().Signaling.ICEServers {
+		one, err := config.ParseICEServer(text)
+		if err != nil {
+			return nil, err
+		}
+		secret, err := one.Secret()
+		if err != nil {
+			return nil, err
+		}
+		out := wire.IceServer{Uris: one.URLs, Ttl: new(int64(iceLife))}
+		if one.Username != "" {
+			out.Username, out.Password = &one.Username, &secret
+		}
+		all = append(all, out)
+	}
+	return all, nil
+}
+
+// iceChanged tells clients that are connected that what they were told of servers is old.
+func (s *Server) iceChanged(old, next *config.Config) {
+	if !slices.Equal(old.Signaling.ICEServers, next.Signaling.ICEServers) {
+		s.hub.RenewICE()
+	}
+}
+
+// closeSockets asks the clients of channels to leave and waits until they are gone, or ctx
+// ends. Those that are left after four fifths of the time in which the server stops are
+// closed.
+func (s *Server) closeSockets(ctx context.Context) error {
+	grace := s.config.Shutdown * 4 / 5
+	if d := s.book.View("", 0).Duration(quota.SocketGoAway); d > 0 {
+		grace = min(grace, d)
+	}
+	s.hub.Stop(grace)
+	if err := s.sockets.Wait(ctx); err != nil {
+		s.log.Warn("connections to signaling channels are cut", "error", err)
+	}
+	return nil
+}
