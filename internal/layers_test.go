@@ -69,6 +69,11 @@ var floors = map[string]floor{
 	"internal/spelling":            bytes0,
 	"internal/iam/naming":          bytes0,
 	"internal/permission":          bytes0,
+	"internal/relay/stun":          bytes0,
+	"internal/relay/guard":         bytes0,
+	"internal/relay/datagram":      bytes0,
+	"internal/relay/credential":    bytes0,
+	"internal/relay/peers":         bytes0,
 	"internal/signal":              bytes0,
 	"internal/sdp":                 bytes0,
 
@@ -102,6 +107,7 @@ var floors = map[string]floor{
 	"internal/inspect":       work2,
 	"internal/playback/hls":  work2,
 	"internal/playback/dash": work2,
+	"internal/relay":         work2,
 
 	"internal/api":            doors3,
 	"internal/api/admin":      doors3,

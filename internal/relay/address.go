@@ -1,0 +1,123 @@
+package relay
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+)
+
+// Address is where relay sockets of one family are.
+type Address struct {
+	Local      netip.Addr // of an interface
+	Advertised netip.Addr // what clients are told; zero = the local one
+}
+
+// public are addresses to which a default route leads. Nothing is sent to them.
+var public = map[string]string{"udp4": "8.8.8.8:9", "udp6": "[2001:4860:4860::8888]:9"}
+
+// completeAddresses checks what was set, or finds addresses where nothing was: a public
+// one of an interface, else that from which the default route leaves.
+func completeAddresses(set []Address) (all []Address, err error) {
+	if len(set) == 0 {
+		set = findAddresses(interfaceAddresses())
+	}
+	seen := map[bool]bool{}
+	for _, a := range set {
+		if !a.Advertised.IsValid() {
+			a.Advertised = a.Local
+		}
+		if !a.Local.IsValid() || a.Local.IsUnspecified() || a.Local.Is4In6() || a.Advertised.IsUnspecified() || a.Local.Is4() != a.Advertised.Is4() {
+			return nil, fmt.Errorf("relay address %s, advertised as %s: want two of one family", a.Local, a.Advertised)
+		}
+		if seen[a.Local.Is4()] {
+			return nil, fmt.Errorf("relay address %s: there is another one of its family", a.Local)
+		}
+		seen[a.Local.Is4()] = true
+		all = append(all, a)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("relay addresses: none is set, and this host has none")
+	}
+	return all, nil
+}
+
+func findAddresses(interfaces []netip.Addr) (all []Address) {
+	for _, network := range []string{"udp4", "udp6"} {
+		fits := func(a netip.Addr) bool { return a.Is4() == (network == "udp4") }
+		i := slices.IndexFunc(interfaces, func(a netip.Addr) bool { return fits(a) && a.IsGlobalUnicast() && !a.IsPrivate() })
+		switch a, ok := route(network); {
+		case ok && !a.IsPrivate():
+			all = append(all, Address{Local: a})
+		case i >= 0:
+			all = append(all, Address{Local: interfaces[i]})
+		case ok:
+			all = append(all, Address{Local: a})
+		}
+	}
+	if len(all) == 0 && slices.Contains(interfaces, loopback) {
+		all = []Address{{Local: loopback}} // a machine without a network has itself
+	}
+	return all
+}
+
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// route asks the system from which address it would leave for the internet.
+func route(network string) (netip.Addr, bool) {
+	c, err := net.Dial(network, public[network])
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	defer c.Close()
+	a := addrPort(c.LocalAddr()).Addr()
+	return a, a.IsGlobalUnicast()
+}
+
+func interfaceAddresses() (all []netip.Addr) {
+	found, _ := net.InterfaceAddrs() // none is an answer, too
+	for _, a := range found {
+		if n, ok := a.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok {
+				all = append(all, ip.Unmap())
+			}
+		}
+	}
+	return all
+}
+
+// hostAddresses are those of this machine: its interfaces, and what is advertised.
+func hostAddresses(relay []Address) []netip.Addr {
+	all := interfaceAddresses()
+	for _, a := range relay {
+		all = append(all, a.Local, a.Advertised)
+	}
+	return all
+}
+
+// of returns the relay address of a family.
+func (s *Server) of(family uint32) (Address, bool) {
+	for _, a := range s.o.Addresses {
+		if a.Local.Is4() == (family == v4) {
+			return a, true
+		}
+	}
+	return Address{}, false
+}
+
+// addrPort is the address of a socket or connection in its plain form.
+func addrPort(a net.Addr) netip.AddrPort {
+	var p netip.AddrPort
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		p = a.AddrPort()
+	case *net.TCPAddr:
+		p = a.AddrPort()
+	}
+	return plain(p)
+}
+
+// plain takes an IPv4 address out of IPv6 clothes that a socket put on it.
+func plain(p netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+}

@@ -1,0 +1,194 @@
+package relay
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/millrace/millrace/internal/relay/guard"
+	"github.com/millrace/millrace/internal/relay/stun"
+)
+
+// headroom is what a Data indication puts before the data of a peer: its header, the
+// address, and the head of the data.
+const headroom = 20 + 24 + 4
+
+// fromChannel carries ChannelData of the client to its peer.
+func (a *allocation) fromChannel(packet []byte) {
+	number, data, ok := stun.Channel(packet)
+	if !ok {
+		a.path.server.counts.malformed.Add(1)
+		return
+	}
+	now := a.path.server.o.Now()
+	a.mu.RLock()
+	c := a.numbers[number]
+	a.mu.RUnlock()
+	if c == nil || c.until.Load() < a.path.server.since(now) {
+		a.carried.dropped[noPermission].Add(1)
+		return
+	}
+	a.carry(now, data, c.peer)
+}
+
+// fromIndication carries the data of a Send indication. What is wrong with it is never
+// answered.
+func (a *allocation) fromIndication(m stun.Message) {
+	peer, ok := m.Address(stun.XORPeerAddress)
+	data, ok2 := m.Get(stun.DataValue)
+	if !ok || !ok2 || len(m.Unknown()) > 0 {
+		a.path.server.counts.malformed.Add(1)
+		return
+	}
+	now := a.path.server.o.Now()
+	a.mu.RLock()
+	permitted := a.permitted(now, peer) != nil
+	a.mu.RUnlock()
+	if !permitted || peer.Port() == 0 {
+		a.carried.dropped[noPermission].Add(1)
+		return
+	}
+	a.carry(now, data, peer)
+}
+
+// anyChannel stands for a permission without a channel.
+var anyChannel = new(channel)
+
+// permitted returns the channel of a peer, anyChannel if it only has a permission, or
+// nil. The caller holds mu.
+func (a *allocation) permitted(now time.Time, peer netip.AddrPort) *channel {
+	if c := a.channels[peer]; c != nil && c.until.Load() >= a.path.server.since(now) {
+		return c
+	}
+	if until, ok := a.permissions[peer.Addr()]; ok && !now.After(until) {
+		return anyChannel
+	}
+	return nil
+}
+
+// carry sends data out through the relay socket.
+func (a *allocation) carry(now time.Time, data []byte, peer netip.AddrPort) {
+	s := a.path.server
+	if !a.mayCarry(&a.out, now, len(data)) {
+		return
+	}
+	to, ok := s.destination(peer)
+	if !ok {
+		a.carried.dropped[noPermission].Add(1)
+		return
+	}
+	// An error here is of this packet alone: unreachable, or the socket is closing.
+	if _, err := a.conn.WriteToUDPAddrPort(data, to); err != nil {
+		a.carried.dropped[unsent].Add(1)
+		return
+	}
+	a.carried.sent(s, a, now, len(data))
+}
+
+// mayCarry takes a packet from the bandwidth of one way.
+func (a *allocation) mayCarry(b *guard.Bucket, now time.Time, n int) bool {
+	if a.limits.Bandwidth <= 0 || b.Take(a.path.server.since(now), int64(n), a.limits.Bandwidth, a.limits.Bandwidth) {
+		return true
+	}
+	a.carried.dropped[bandwidth].Add(1)
+	return false
+}
+
+// hear brings what comes to the relay socket to the client, until the socket is closed.
+func (a *allocation) hear() {
+	buffer := make([]byte, headroom+maxDatagram+4)
+	for {
+		n, _, flags, from, err := a.conn.ReadMsgUDPAddrPort(buffer[headroom:headroom+maxDatagram], nil)
+		if err != nil {
+			a.stop(Failed) // unless it is stopped already
+			return
+		}
+		if flags&syscall.MSG_TRUNC != 0 {
+			a.carried.dropped[tooLong].Add(1)
+			continue
+		}
+		a.deliver(buffer, n, plain(from))
+	}
+}
+
+// deliver passes on n bytes that stand in the buffer behind the headroom.
+func (a *allocation) deliver(buffer []byte, n int, from netip.AddrPort) {
+	s := a.path.server
+	now := s.o.Now()
+	peer, known := s.origin(from)
+	a.mu.RLock()
+	c := a.permitted(now, peer)
+	a.mu.RUnlock()
+	if c == nil || !known {
+		a.carried.dropped[noPermission].Add(1)
+		return
+	}
+	if !a.mayCarry(&a.in, now, n) {
+		return
+	}
+	var packet []byte
+	if c == anyChannel {
+		packet = indication(buffer, n, peer)
+	} else {
+		packet = buffer[headroom-stun.ChannelHead : headroom+n]
+		stun.PutChannel(packet, c.number, n)
+	}
+	if !a.path.way.write(packet) {
+		a.carried.dropped[slow].Add(1)
+		return
+	}
+	a.carried.heard(s, a, now, n)
+}
+
+// indication makes a Data indication around the n bytes in the buffer.
+func indication(buffer []byte, n int, peer netip.AddrPort) []byte {
+	head := headroom
+	if peer.Addr().Is4() {
+		head -= 12
+	}
+	packet := buffer[headroom-head : headroom+n]
+	var transaction [12]byte
+	binary.NativeEndian.PutUint64(transaction[:], rand.Uint64()) //nolint:gosec // nobody answers an indication
+	stun.NewBuilder(packet[:0], stun.Data, stun.Indication, transaction[:]).AddAddress(stun.XORPeerAddress, peer).Around(stun.DataValue, n)
+	return packet[:head+n+stun.Padding(n)]
+}
+
+// ours says whether an address is one of our relay addresses.
+func (s *Server) ours(a netip.Addr) bool {
+	for _, o := range s.o.Addresses {
+		if a == o.Advertised {
+			return true
+		}
+	}
+	return false
+}
+
+// destination is where to send what is for a peer. Peers at our own relay addresses are
+// allocations, and nothing else behind these addresses can be reached (section 5).
+func (s *Server) destination(peer netip.AddrPort) (netip.AddrPort, bool) {
+	if !s.ours(peer.Addr()) {
+		return peer, true
+	}
+	if a := s.book.at(peer); a != nil {
+		return a.local, true
+	}
+	return peer, s.peers.Allows(peer.Addr())
+}
+
+// origin is as whom a peer is known from whom a packet came: what another allocation of
+// ours sends comes from its advertised address. From our addresses nothing else is heard,
+// unless it is allowed.
+func (s *Server) origin(from netip.AddrPort) (peer netip.AddrPort, ok bool) {
+	for _, o := range s.o.Addresses {
+		if from.Addr() != o.Local {
+			continue
+		}
+		if peer := netip.AddrPortFrom(o.Advertised, from.Port()); s.book.at(peer) != nil {
+			return peer, true
+		}
+		return from, s.peers.Allows(from.Addr())
+	}
+	return from, true
+}

@@ -1,0 +1,78 @@
+package guard
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestBucket(t *testing.T) {
+	var b Bucket
+	take := func(now time.Duration, n, most int64) (taken int64) {
+		for range n {
+			if b.Take(int64(now), 1, 10, most) {
+				taken++
+			}
+		}
+		return taken
+	}
+	for _, c := range []struct {
+		now  time.Duration
+		want int64
+	}{{0, 20}, {0, 0}, {time.Second / 2, 5}, {time.Second, 5}, {time.Hour, 20}, {time.Minute, 0}} {
+		if got := take(c.now, 100, 20); got != c.want {
+			t.Errorf("at %s: %d, want %d", c.now, got, c.want)
+		}
+	}
+}
+
+// Sources do not touch each other, but for a hash in 65,536.
+func TestQuiet(t *testing.T) {
+	q := NewQuiet()
+	answered := 0
+	for i := range 256 {
+		a := netip.AddrFrom4([4]byte{11, 0, 0, byte(i)})
+		for range AnswersAtOnce + 10 {
+			if q.Take(0, a) {
+				answered++
+			}
+		}
+	}
+	if answered < 250*AnswersAtOnce || answered > 256*AnswersAtOnce {
+		t.Error(answered)
+	}
+	if n := testing.AllocsPerRun(100, func() { q.Take(0, netip.IPv6Loopback()) }); n > 0 {
+		t.Error(n, "allocations")
+	}
+}
+
+func TestLobby(t *testing.T) {
+	l := NewLobby()
+	in := 0
+	at := func(i int) netip.Addr {
+		return netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 8), byte(i), 15: byte(i)})
+	}
+	for i := range StrangersInAll + 100 {
+		for range 2 {
+			if l.Enter(at(i)) {
+				in++
+			}
+		}
+	}
+	if in != StrangersInAll {
+		t.Error(in, "are in")
+	}
+	for i := range StrangersInAll / 2 {
+		l.Leave(at(i))
+		l.Leave(at(i))
+	}
+	if !l.Empty() {
+		t.Error("somebody is left")
+	}
+	for i := range StrangersOfSource + 1 {
+		a := netip.AddrFrom16([16]byte{0x20, 1, 15: byte(i)}) // one network
+		if l.Enter(a) != (i < StrangersOfSource) {
+			t.Error("of one source:", i)
+		}
+	}
+}

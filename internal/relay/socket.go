@@ -1,0 +1,128 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/millrace/millrace/internal/relay/datagram"
+)
+
+// socket is one UDP socket with the clients that the system has assigned to it.
+type socket struct {
+	server *Server
+	conn   *net.UDPConn
+	local  netip.AddrPort
+	wild   bool // bound to no address in particular
+
+	mu       sync.RWMutex
+	paths    map[tuple]*path    // of those who have an allocation
+	sessions map[tuple]*session // of DTLS
+}
+
+// tuple tells clients of a socket apart.
+type tuple struct {
+	from netip.AddrPort
+	to   netip.Addr
+}
+
+func newSocket(s *Server, conn *net.UDPConn) (*socket, error) {
+	d := &socket{server: s, conn: conn, local: addrPort(conn.LocalAddr()), wild: unspecified(conn), paths: map[tuple]*path{}, sessions: map[tuple]*session{}}
+	// The system may give less, which is no reason not to go on.
+	_ = conn.SetReadBuffer(receiveBuffer)
+	_ = conn.SetWriteBuffer(receiveBuffer)
+	if d.wild {
+		return d, datagram.WantDestination(conn)
+	}
+	return d, nil
+}
+
+func (d *socket) listening() Listener { return Listener{Network: "udp", Address: d.local.String()} }
+
+// close ends the sessions and the socket.
+func (d *socket) close() {
+	d.mu.Lock()
+	var all []*session
+	for _, s := range d.sessions {
+		all = append(all, s)
+	}
+	d.mu.Unlock()
+	for _, s := range all {
+		s.Close()
+	}
+	d.conn.Close()
+}
+
+// serve reads packets until the socket is closed.
+func (d *socket) serve() {
+	buffer, oob := make([]byte, maxDatagram+1), make([]byte, 0)
+	if d.wild {
+		oob = make([]byte, datagram.OOBSize)
+	}
+	for {
+		n, m, _, from, err := d.conn.ReadMsgUDPAddrPort(buffer, oob)
+		if err != nil {
+			if d.server.ended.Err() != nil {
+				return
+			}
+			continue // of one packet: an answer to it could not be delivered
+		}
+		if n > 0 && n <= maxDatagram {
+			d.receive(buffer[:n], plain(from), arrival(oob[:m], d.local))
+		}
+	}
+}
+
+// receive finds out by the first byte whose packet it is (section 1).
+func (d *socket) receive(packet []byte, from, to netip.AddrPort) {
+	key := tuple{from: from, to: to.Addr()}
+	if packet[0] >= 20 && packet[0] < 64 {
+		d.secure(key, to, packet)
+		return
+	}
+	d.mu.RLock()
+	p := d.paths[key]
+	d.mu.RUnlock()
+	if p == nil {
+		p = d.path(key, to)
+	}
+	p.receive(packet)
+}
+
+// path makes one for a client, which is forgotten if nothing comes of it.
+func (d *socket) path(key tuple, to netip.AddrPort) *path {
+	p := &path{server: d.server, transport: UDP, from: key.from, to: to}
+	p.way = &datagrams{socket: d, key: key, oob: d.oob(key.to), path: p}
+	return p
+}
+
+// oob is what a packet needs to go out from the address at which the client's came.
+func (d *socket) oob(a netip.Addr) []byte {
+	if d.wild {
+		return datagram.LeaveFrom(a)
+	}
+	return nil
+}
+
+// datagrams is the way to a client of plain UDP.
+type datagrams struct {
+	socket *socket
+	key    tuple
+	oob    []byte
+	path   *path
+}
+
+func (w *datagrams) write(packet []byte) bool {
+	_, _, err := w.socket.conn.WriteMsgUDPAddrPort(packet, w.oob, w.key.from)
+	return err == nil
+}
+
+func (w *datagrams) keep(yes bool) {
+	w.socket.mu.Lock()
+	defer w.socket.mu.Unlock()
+	if yes {
+		w.socket.paths[w.key] = w.path
+	} else {
+		delete(w.socket.paths, w.key)
+	}
+}
