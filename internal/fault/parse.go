@@ -52,7 +52,7 @@ func parse(text string) (rule, error) {
 	if r.operation, keys, ok = strings.Cut(strings.TrimSpace(text), ":"); !ok {
 		return r, fmt.Errorf("fault %q: write OPERATION:KEY=VALUE,... such as GetDataEndpoint:status=500,rate=0.5", text)
 	}
-	if r.operation != "*" && wire.ByName(r.operation) == nil && !wire.IsAction(r.operation) {
+	if r.operation != "*" && wire.ByName(r.operation) == nil && !wire.IsAction(r.operation) && !wire.IsSocket(r.operation) {
 		return r, fmt.Errorf("fault %q: there is no operation %q; * stands for all", text, r.operation)
 	}
 	seen := map[string]bool{}

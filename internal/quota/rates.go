@@ -143,6 +143,13 @@ func (b *Book) Allow(op *Operation, a kvs.AccountID, id kvs.StreamID, name strin
 	return nil
 }
 
+// Breached counts a refusal by those who keep to a limit of numbers themselves.
+func (b *Book) Breached(l Count) {
+	if b.metrics != nil {
+		b.metrics.LimitBreaches.WithLabelValues(l.Name).Inc()
+	}
+}
+
 // breach counts a refusal and makes its error.
 func (b *Book) breach(l *Limit, k kvs.Kind, format string, args ...any) error {
 	if b.metrics != nil {

@@ -5,6 +5,9 @@ package quota
 
 const endpoint, ice, join = "GetSignalingChannelEndpoint", "GetIceServerConfig", "JoinStorageSession"
 
+// allocate is what clients ask of the relay, in the words of TURN (RFC 8656).
+const allocate = "Allocate"
+
 var _ = rates("2.2", Channel, []perOperation{
 	{"CreateSignalingChannel", 50, 0},
 	{"DeleteSignalingChannel", 50, 5},
@@ -42,9 +45,9 @@ var (
 	CandidateRate  = often(socket(Limit{Name: "SendICECandidate.session-rate", AWS: 20, Hard: true, Breach: statusResponse, Help: "messages of one connection"}))
 	OfferRate      = often(socket(Limit{Name: "SendSDPOffer.session-rate", AWS: 5, Hard: true, Breach: statusResponse, Help: "messages of one connection"}))
 	AnswerRate     = often(socket(Limit{Name: "SendSDPAnswer.session-rate", AWS: 5, Hard: true, Breach: statusResponse, Help: "messages of one connection"}))
-	CandidateBytes = bytes(socket(Limit{Name: "SendICECandidate.bytes", Open: 10_000, AWS: 10_000, Hard: true, Breach: badMessage, Help: "payload of a message"}))
-	OfferBytes     = bytes(socket(Limit{Name: "SendSDPOffer.bytes", Open: 10_000, AWS: 10_000, Hard: true, Breach: badMessage, Help: "payload of a message"}))
-	AnswerBytes    = bytes(socket(Limit{Name: "SendSDPAnswer.bytes", Open: 10_000, AWS: 10_000, Hard: true, Breach: badMessage, Help: "payload of a message"}))
+	CandidateBytes = bytes(socket(Limit{Name: "SendICECandidate.bytes", Open: 18_000, AWS: 10_000, Hard: true, Breach: badMessage, Help: "payload of a message"}))
+	OfferBytes     = bytes(socket(Limit{Name: "SendSDPOffer.bytes", Open: 18_000, AWS: 10_000, Hard: true, Breach: badMessage, Help: "payload of a message"}))
+	AnswerBytes    = bytes(socket(Limit{Name: "SendSDPAnswer.bytes", Open: 18_000, AWS: 10_000, Hard: true, Breach: badMessage, Help: "payload of a message"}))
 
 	IceSessionAge = span(Limit{Name: "GetIceServerConfig.session-age", Scope: Channel, AWS: 45 * 60, Hard: true, Section: "7", Operation: ice, Room: "signaling",
 		Breach: "SessionExpiredException", Help: "time for which a session may ask for ICE servers"})
@@ -64,9 +67,9 @@ func socket(l Limit) Limit {
 
 // The relay.
 var (
-	RelayBandwidth   = bandwidth(Limit{Name: "relay.bandwidth", Scope: Channel, AWS: 625_000, Hard: true, Section: "8", Operation: ice, Room: "relay", Breach: "packets are dropped", Help: "what one allocation carries"})
-	RelayCredential  = span(Limit{Name: "relay.credential-age", Scope: Channel, Open: 5 * 60, AWS: 5 * 60, Hard: true, Section: "8", Operation: ice, Room: "relay", Breach: "401 Unauthorized", Help: "age of credentials when an allocation begins"})
-	RelayAllocations = count(Limit{Name: "relay.allocations", Scope: Channel, Open: 50, AWS: 50, Hard: true, Section: "8", Operation: ice, Room: "relay", Breach: "486 Allocation Quota Reached", Help: "allocations of one channel"})
+	RelayBandwidth   = bandwidth(Limit{Name: "relay.bandwidth", Scope: Channel, AWS: 625_000, Hard: true, Section: "8", Operation: allocate, Room: "relay", Breach: "packets are dropped", Help: "what one allocation carries"})
+	RelayCredential  = span(Limit{Name: "relay.credential-age", Scope: Channel, Open: 5 * 60, AWS: 5 * 60, Hard: true, Section: "8", Operation: allocate, Room: "relay", Breach: "401 Unauthorized", Help: "age of credentials when an allocation begins"})
+	RelayAllocations = count(Limit{Name: "relay.allocations", Scope: Channel, Open: 50, AWS: 50, Hard: true, Section: "8", Operation: allocate, Room: "relay", Breach: "486 Allocation Quota Reached", Help: "allocations of one channel"})
 )
 
 // WebRTC ingestion.

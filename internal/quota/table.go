@@ -92,7 +92,7 @@ func (l *Limit) Served() bool {
 		return true
 	}
 	op := wire.ByName(l.Operation)
-	return op != nil && op.Served
+	return op != nil && op.Served || wire.IsSocket(l.Operation)
 }
 
 // Default is the value in a profile for a server of the given region; "" is one of the

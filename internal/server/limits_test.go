@@ -71,6 +71,18 @@ var proofs = map[string]proof{
 	"playback.range":                    longRange,
 	"playback.live":                     stillCamera,
 	"playback.codec-changes":            manyCodecSets,
+	"ConnectAsMaster.sessions":          newestMasterWins,
+	"ConnectAsViewer.sessions":          tooManyViewers,
+	"signaling.session-age":             tooOldSocket,
+	"signaling.idle":                    idleSocket,
+	"signaling.go-away":                 goAway,
+	"SendSDPOffer.session-rate":         tooFastSocket("SDP_OFFER"),
+	"SendSDPAnswer.session-rate":        tooFastSocket("SDP_ANSWER"),
+	"SendICECandidate.session-rate":     tooFastSocket("ICE_CANDIDATE"),
+	"SendSDPOffer.bytes":                tooLongSocket("SDP_OFFER"),
+	"SendSDPAnswer.bytes":               tooLongSocket("SDP_ANSWER"),
+	"SendICECandidate.bytes":            tooLongSocket("ICE_CANDIDATE"),
+	"GetIceServerConfig.session-age":    oldICESession,
 }
 
 // TestEveryLimit breaks every limit of the table in the profile aws, each by one proof.
@@ -269,6 +281,11 @@ var calls = map[string]string{
 	"DescribeMediaStorageConfiguration":   `{"ChannelARN":"$CHANNEL"}`,
 	"UpdateMediaStorageConfiguration":     `{"ChannelARN":"$CHANNEL","MediaStorageConfiguration":{"Status":"DISABLED"}}`,
 	"DescribeMappedResourceConfiguration": `{"StreamName":"$NAME"}`,
+	"GetSignalingChannelEndpoint":         `{"ChannelARN":"$CHANNEL"}`,
+	"GetIceServerConfig":                  `{"ChannelARN":"$CHANNEL"}`,
+	"SendAlexaOfferToMaster":              `{"ChannelARN":"$CHANNEL","SenderClientId":"alexa","MessagePayload":"a"}`,
+	"ConnectAsMaster":                     "-",
+	"ConnectAsViewer":                     "-",
 	"GetMedia":                            `{"StreamName":"$NAME","StartSelector":{"StartSelectorType":"FRAGMENT_NUMBER"}}`,
 }
 
@@ -285,6 +302,13 @@ func floods(h *hall, l *quota.Limit) {
 			u, err := who.PutMedia(h.test.Context(), client.PutMediaRequest{StreamName: s.Name, Body: strings.NewReader("")})
 			if err == nil {
 				_ = u.Close()
+			}
+			return err
+		}
+		if wire.IsSocket(l.Operation) {
+			ws, err := h.knock(who, ch.ARN().String(), map[string]string{"ConnectAsViewer": "anna"}[l.Operation])
+			if err == nil {
+				_ = ws.CloseNow()
 			}
 			return err
 		}

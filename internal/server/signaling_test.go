@@ -54,4 +54,3 @@ func TestMasterAndViewerMeet(t *testing.T) {
 		p.meet(listener, listener)
 	}
 }
-

@@ -8,3 +8,9 @@ var actions = []string{"GetDASHManifest", "GetHLSMasterPlaylist", "GetHLSMediaPl
 
 // IsAction reports whether a name is that of something behind a session URL.
 func IsAction(name string) bool { return slices.Contains(actions, name) }
+
+// sockets are the WebSockets of signaling channels, which no model has either.
+var sockets = []string{"ConnectAsMaster", "ConnectAsViewer"}
+
+// IsSocket reports whether a name is that of a WebSocket.
+func IsSocket(name string) bool { return slices.Contains(sockets, name) }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/signal"
 )
 
 // The parameters of a connection's URL. Clients write them in several cases (wire-webrtc
@@ -69,22 +69,18 @@ func viewerTarget(c *api.Call) (api.Target, error) {
 	return t, err
 }
 
-var clientID = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,256}$`)
-
 // checkClientID says what is wrong with the name of a viewer.
 func checkClientID(id string) error {
 	switch {
 	case id == "":
 		return kvs.Errorf(kvs.InvalidArgument, "The parameter %s is missing: a viewer must have a name.", clientParameter)
-	case !clientID.MatchString(id):
+	case !signal.ValidID(id):
 		return kvs.Errorf(kvs.InvalidArgument, "%s must have 1 to 256 of the characters a-z, A-Z, 0-9, _, . and -.", clientParameter)
-	case isReserved(id):
+	case !signal.ValidClientID(id):
 		return kvs.Errorf(kvs.InvalidArgument, "%s must not begin with AWS_.", clientParameter)
 	}
 	return nil
 }
-
-func isReserved(id string) bool { return len(id) >= 4 && strings.EqualFold(id[:4], "AWS_") }
 
 // opener seats callers and upgrades their connections.
 func (r room) opener(role hub.Role) func(ctx context.Context, c *api.Call) (func(context.Context), error) {
@@ -96,6 +92,9 @@ func (r room) opener(role hub.Role) func(ctx context.Context, c *api.Call) (func
 		}
 		seat, err := r.Hub.Reserve(m)
 		if err != nil {
+			if kvs.KindOf(err) == kvs.TooManyRequests {
+				r.Limits.Breached(quota.Viewers)
+			}
 			return nil, err
 		}
 		conn, err := upgrade(c, seat.Heard)

@@ -6,13 +6,14 @@ import (
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/signal"
 	"github.com/millrace/millrace/internal/wire"
 )
 
 // iceServers answers GetIceServerConfig.
 func (r room) iceServers(ctx context.Context, c *api.Call, in *wire.GetIceServerConfigInput) (any, error) {
 	id := wire.Value(in.ClientId)
-	if isReserved(id) {
+	if id != "" && !signal.ValidClientID(id) {
 		return nil, kvs.Errorf(kvs.InvalidClient, "The client %s is none: a ClientId must not begin with AWS_.", id)
 	}
 	if err := r.checkAge(c.Channel, id); err != nil {
