@@ -74,10 +74,10 @@ func (s *script) setTTL(d *datadriven.TestData) string {
 	return ""
 }
 
-// reserve takes a seat: reserve NAME [id=CLIENT]. NAME is what the script calls the connection;
+// reserve takes a seat: reserve NAME [id=CLIENT] [unwarned]. NAME is what the script calls the connection;
 // those whose name begins with master are masters.
 func (s *script) reserve(d *datadriven.TestData) string {
-	m := Member{Channel: s.channel, Client: "192.0.2.1", Limits: s.limits}
+	m := Member{Channel: s.channel, Client: "192.0.2.1", Limits: s.limits, Unwarned: d.HasArg("unwarned")}
 	if !strings.HasPrefix(who(d), "master") {
 		m.Role, m.ClientID = Viewer, argument(d, "id", who(d))
 	}

@@ -37,6 +37,10 @@ type Member struct {
 	AccessKey string
 	RequestID string
 	Limits    Limits
+
+	// Unwarned is who is never told GO_AWAY or RECONNECT_ICE_SERVER, because it would hang for
+	// ever. Its connection is closed when its time is over, as that of everybody.
+	Unwarned bool
 }
 
 // Limits are what a connection may do (limits sheet, section 7). Zero is without limit.
@@ -87,6 +91,7 @@ type member struct {
 	id     string // the viewer's; "" the master
 	who    identity
 	limits Limits
+	deaf   bool   // is told nothing of the server's own but why a message was refused
 	number uint64 // of its seat: greater is newer
 
 	conn   Conn

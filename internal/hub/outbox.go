@@ -136,8 +136,13 @@ func (m *member) send(msg *message) bool {
 	return true
 }
 
-// say puts a message of the server's own into the outbox, unless there is no memory for it.
-func (m *member) say(t signal.Type) { m.own(t, signal.AppendControl(nil, t)) }
+// say puts a message of the server's own into the outbox, unless there is no memory for it or
+// the client could not take it.
+func (m *member) say(t signal.Type) {
+	if !m.deaf {
+		m.own(t, signal.AppendControl(nil, t))
+	}
+}
 
 func (m *member) own(t signal.Type, frame []byte) {
 	msg := &message{kind: t, frame: frame}

@@ -37,7 +37,7 @@ func (h *Hub) Reserve(m Member) (*Seat, error) {
 func newMember(h *Hub, r *room, m Member) *member {
 	// The texts of a request are parts of longer ones, which should not stay for the hours
 	// of a connection.
-	out := &member{hub: h, room: r, role: m.Role, limits: m.Limits, over: make(chan struct{}), closed: make(chan struct{}),
+	out := &member{hub: h, room: r, role: m.Role, limits: m.Limits, deaf: m.Unwarned, over: make(chan struct{}), closed: make(chan struct{}),
 		who: identity{strings.Clone(m.Client), strings.Clone(m.UserAgent), strings.Clone(m.AccessKey), strings.Clone(m.RequestID)}}
 	if m.Role == Viewer {
 		out.id = strings.Clone(m.ClientID)

@@ -45,11 +45,7 @@ func (s *Server) iceServers(context.Context, kvs.Channel, string) (all []wire.Ic
 		if err != nil {
 			return nil, err
 		}
-		out := wire.IceServer{Uris: one.URLs, Ttl: new(int64(iceLife))}
-		if one.Username != "" {
-			out.Username, out.Password = &one.Username, &secret
-		}
-		all = append(all, out)
+		all = append(all, signaling.ICEServer(one.URLs, one.Username, secret, iceLife))
 	}
 	return all, nil
 }

@@ -86,7 +86,7 @@ func checkClientID(id string) error {
 func (r room) opener(role hub.Role) func(ctx context.Context, c *api.Call) (func(context.Context), error) {
 	return func(_ context.Context, c *api.Call) (func(context.Context), error) {
 		m := hub.Member{Channel: c.Channel, Role: role, Client: c.Request.RemoteAddr, UserAgent: c.Request.UserAgent(),
-			AccessKey: c.Principal.AccessKey, RequestID: c.ID, Limits: r.limits(c.Channel)}
+			AccessKey: c.Principal.AccessKey, RequestID: c.ID, Limits: r.limits(c.Channel), Unwarned: hangs(c.Request)}
 		if role == hub.Viewer {
 			m.ClientID, _ = parameter(c.Request, clientParameter) // it was checked with the target
 		}

@@ -20,11 +20,15 @@ func (r room) iceServers(ctx context.Context, c *api.Call, in *wire.GetIceServer
 		return nil, err
 	}
 	out := &wire.GetIceServerConfigOutput{IceServerList: []wire.IceServer{}}
-	if r.ICE == nil {
-		return out, nil
+	var servers []wire.IceServer
+	var err error
+	if r.ICE != nil {
+		servers, err = r.ICE(ctx, c.Channel, id)
 	}
-	servers, err := r.ICE(ctx, c.Channel, id)
-	if err == nil && servers != nil {
+	if len(servers) == 0 && needsServer(c.Request) {
+		servers = noServer()
+	}
+	if servers != nil {
 		out.IceServerList = servers
 	}
 	return out, err

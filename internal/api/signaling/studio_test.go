@@ -174,10 +174,17 @@ func (s *studio) join(path string, parameters ...string) *websocket.Conn {
 // call makes a signed call and returns status and body.
 func (s *studio) call(path, body string) (int, string) {
 	s.t.Helper()
+	return s.callAs("", path, body)
+}
+
+// callAs is call by a client that names itself.
+func (s *studio) callAs(agent, path, body string) (int, string) {
+	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), "POST", s.server.URL+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	r.Header.Set("User-Agent", agent)
 	if err := (sigv4.Signer{Credentials: caller, Region: "us-east-1", Service: "kinesisvideo"}).Sign(r, sigv4.PayloadHash([]byte(body))); err != nil {
 		s.t.Fatal(err)
 	}
