@@ -25,6 +25,7 @@ const (
 	Channel   Resource = "channel"
 	Either    Resource = "stream or channel"
 	Optional  Resource = "stream, or `*` without one"
+	Visitable Resource = "channel, or `*` without one"
 	User      Resource = "user"
 	Group     Resource = "group"
 	Role      Resource = "role"

@@ -102,3 +102,29 @@ func (s *Stream) target() (api.Target, error) {
 	}
 	return api.Target{Name: s.StreamName, ARN: s.StreamARN}, nil
 }
+
+// Scope is what a call about signaling channels is about.
+type Scope struct {
+	Account kvs.AccountID
+	Channel kvs.Channel // the one that was named; its ID is 0 when it is about all
+}
+
+// OnChannel is like [JSON] for a T that embeds [AnyChannel].
+func OnChannel[T any, P interface {
+	*T
+	target() (api.Target, error)
+}](name, help string, out any, call func(ctx context.Context, s Scope, in *T) (any, error)) Route {
+	return OnStream[T, P](name, help, out, func(ctx context.Context, c *api.Call, in *T) (any, error) {
+		return call(ctx, Scope{c.Principal.Account, c.Channel}, in)
+	})
+}
+
+// AnyChannel is embedded by inputs that may name a signaling channel.
+type AnyChannel struct {
+	ChannelName *string `json:",omitempty" help:"Name of the signaling channel; without a channel the call is about the account."`
+	ChannelARN  *string `json:",omitempty" help:"ARN of the channel, instead of its name."`
+}
+
+func (c *AnyChannel) target() (api.Target, error) {
+	return api.Target{Name: c.ChannelName, ARN: c.ChannelARN, Kind: kvs.ChannelResource}, nil
+}
