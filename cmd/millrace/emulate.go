@@ -135,7 +135,7 @@ type resetCmd struct {
 
 // Help shows an example.
 func (resetCmd) Help() string {
-	return `Deletes every stream of the account on a server that runs with --dev, takes back the limits
+	return `Deletes every stream and signaling channel of the account on a server that runs with --dev, takes back the limits
 that were set for it, and begins the clock and the sequence of faults again, as at its start.
 Other servers refuse it.
 

@@ -48,8 +48,9 @@ type cli struct {
 	Dash    dashCmd    `cmd:"" help:"Print a URL that plays a stream by MPEG-DASH."`
 	WebRTC  webrtcCmd  `cmd:"" name:"webrtc" help:"Send to the viewers of a signaling channel, or watch its master."`
 	Clock   clockCmd   `cmd:"" help:"Show or move the clock of a development server."`
-	Reset   resetCmd   `cmd:"" help:"Delete all streams of a development server."`
+	Reset   resetCmd   `cmd:"" help:"Delete all streams and channels of a development server."`
 	Lint    lintCmd    `cmd:"" help:"Say what a server would refuse of a file, before it is sent."`
+	Channel channelCmd `cmd:"" help:"Manage signaling channels, and say who is on them."`
 	Limit   limitCmd   `cmd:"" help:"List and change the limits in force."`
 	Hold    holdCmd    `cmd:"" help:"Keep fragments of a range of time from being removed."`
 	Session sessionCmd `cmd:"" help:"End playback sessions."`

@@ -86,27 +86,21 @@ func explainTopic(w io.Writer, args []string) bool {
 // complete answers the script of a shell.
 func complete(ctx context.Context, w io.Writer, app *kong.Kong, words []string) {
 	manual.Complete(app.Model, words, func(kind string) []string {
-		if kind != "stream" {
-			return nil
+		switch kind {
+		case "stream":
+			return streamNames(ctx)
+		case "channel":
+			return channelNames(ctx)
 		}
-		return streamNames(ctx)
+		return nil
 	}).Write(w)
 }
 
 // streamNames are the names of some streams, for somebody who waits at a terminal; none
 // if that takes long.
 func streamNames(ctx context.Context) (names []string) {
-	if os.Getenv("AWS_ENDPOINT_URL") == "" && os.Getenv("AWS_ENDPOINT_URL_KINESIS_VIDEO") == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	cl, err := new(connection).open()
-	if err != nil {
-		return nil
-	}
 	var out wire.ListStreamsOutput
-	if err := cl.Call(ctx, wire.ListStreams, &wire.ListStreamsInput{}, &out); err != nil {
+	if !atOnce(ctx, wire.ListStreams, &wire.ListStreamsInput{}, &out) {
 		return nil
 	}
 	for _, s := range out.StreamInfoList {
@@ -115,4 +109,29 @@ func streamNames(ctx context.Context) (names []string) {
 		}
 	}
 	return names
+}
+
+// channelNames is [streamNames] for signaling channels.
+func channelNames(ctx context.Context) (names []string) {
+	var out wire.ListSignalingChannelsOutput
+	if !atOnce(ctx, wire.ListSignalingChannels, &wire.ListSignalingChannelsInput{}, &out) {
+		return nil
+	}
+	for _, c := range out.ChannelInfoList {
+		if c.ChannelName != nil {
+			names = append(names, *c.ChannelName)
+		}
+	}
+	return names
+}
+
+// atOnce asks a server that is known, and says whether it answered soon.
+func atOnce(ctx context.Context, op *wire.Operation, in wire.Input, out wire.Shape) bool {
+	if os.Getenv("AWS_ENDPOINT_URL") == "" && os.Getenv("AWS_ENDPOINT_URL_KINESIS_VIDEO") == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	cl, err := new(connection).open()
+	return err == nil && cl.Call(ctx, op, in, out) == nil
 }

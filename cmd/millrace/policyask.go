@@ -26,7 +26,7 @@ func (c *policyTestCmd) one(std stdio) error {
 	case len(about) == 1 && about[permission.Any] && c.Resource != "*":
 		fmt.Fprintf(std.err, "millrace: warning: %s is about no single thing: the server asks about *, and so does this\n", c.Action)
 		c.Resource = "*"
-	case !about[permission.Any] && !about[permission.Optional] && c.Resource == "*":
+	case !about[permission.Any] && !about[permission.Optional] && !about[permission.Visitable] && c.Resource == "*":
 		fmt.Fprintf(std.err, "millrace: warning: %s is about one thing each time: name it with --resource\n", c.Action)
 	}
 	return nil
