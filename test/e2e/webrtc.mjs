@@ -1,6 +1,6 @@
 // Drives a headless browser as the Go tests ask: each line of standard input is a request,
 // each line of standard output its answer, with the same id. A request opens a page (url),
-// calls a function of its window (method, argument), or closes it (close).
+// calls a function of its window (method, argument), evaluates an expression, or closes it (close).
 
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
@@ -21,14 +21,16 @@ async function open(url, permissions) {
   return { page, context, said };
 }
 
-async function run({ id, page, url, permissions, ready, method, argument, close }) {
+async function run({ id, page, url, permissions, ready, method, argument, expression, close }) {
   try {
     if (url) {
       pages.set(page, await open(url, permissions));
       if (ready) await pages.get(page).page.waitForFunction(ready);
     }
     const p = pages.get(page);
-    const result = method ? await p.page.evaluate(([m, a]) => window[m](a), [method, argument]) : undefined;
+    let result;
+    if (method) result = await p.page.evaluate(([m, a]) => window[m](a), [method, argument]);
+    if (expression) result = await p.page.evaluate(expression);
     if (close) {
       await p.context.close();
       pages.delete(page);

@@ -174,16 +174,29 @@ func (b *chromium) open(t testing.TB, url, ready string) *tab {
 // try calls a function of the page; an error is what it threw.
 func (p *tab) try(t testing.TB, method string, argument, result any) (thrown string) {
 	t.Helper()
-	a := p.b.do(t, object{"page": p.name, "method": method, "argument": argument})
+	return p.b.do(t, object{"page": p.name, "method": method, "argument": argument}).decode(t, result)
+}
+
+// decode decodes the result, unless result is nil, and returns what was thrown instead of it.
+func (a pageAnswer) decode(t testing.TB, result any) (thrown string) {
+	t.Helper()
 	if a.Error != "" {
-		return a.Error
+		return a.Error + "\n" + strings.Join(a.Said, "\n")
 	}
 	if result != nil {
 		if err := json.Unmarshal(a.Result, result); err != nil {
-			t.Fatalf("%s: %v in %.500s", method, err, a.Result)
+			t.Fatalf("%v in %.500s", err, a.Result)
 		}
 	}
 	return ""
+}
+
+// evaluate evaluates an expression in the page that must not throw.
+func (p *tab) evaluate(t testing.TB, expression string, result any) {
+	t.Helper()
+	if thrown := p.b.do(t, object{"page": p.name, "expression": expression}).decode(t, result); thrown != "" {
+		t.Fatal(thrown)
+	}
 }
 
 // call calls a function of the page that must not throw.

@@ -57,6 +57,18 @@ export class Call {
       only(transceiver, kind, this.ask[`${kind}Codec`]);
     }
     await this.describe('sdpAnswer');
+    for (const { sender } of this.connection.getTransceivers()) await this.encode(sender);
+  }
+
+  // encode sends the codec that is asked for, if the other side has it.
+  async encode(sender) {
+    const wanted = this.ask[`${sender.track?.kind}Codec`];
+    const parameters = sender.getParameters();
+    const codec = parameters.codecs?.find((c) => c.mimeType === wanted);
+    if (!codec || !parameters.encodings.length) return;
+    const { mimeType, clockRate, channels, sdpFmtpLine } = codec;
+    parameters.encodings[0].codec = { mimeType, clockRate, channels, sdpFmtpLine };
+    await sender.setParameters(parameters);
   }
 
   async describe(type) {
