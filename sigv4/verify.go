@@ -2,6 +2,7 @@ package sigv4
 
 import (
 	"crypto/subtle"
+	"strings"
 )
 
 // Verify reports whether the holder of secret signed the request, by signing it again.
@@ -17,7 +18,7 @@ func (a *Auth) Verify(secret string, body BodyHash) error {
 	s := scope{a.Date, a.Region, a.Service}
 	key := s.signingKey(secret)
 	var buf [2048]byte
-	paths, hosts, queries := paths(a.message.path), a.message.hosts(), a.queries()
+	paths, hosts, queries := paths(a.message.path), a.hosts(), a.queries()
 	for _, path := range paths.all() {
 		for _, query := range queries.all() {
 			for _, host := range hosts.all() {
@@ -32,6 +33,22 @@ func (a *Auth) Verify(secret string, body BodyHash) error {
 		}
 	}
 	return mismatch()
+}
+
+// hosts are the values that the signer may have used for Host. Signers of URLs work before
+// there is a request: some leave a port out that the request has, or write the usual one.
+func (a *Auth) hosts() variants {
+	v := a.message.hosts()
+	if !a.Presigned {
+		return v
+	}
+	host := a.message.host
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		v.add(host[:i])
+	} else if host != "" {
+		v.add(host + ":443")
+	}
+	return v
 }
 
 // queries are the canonical queries the signer may have used: the parameters as they

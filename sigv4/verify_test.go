@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestMacIsHMAC(t *testing.T) {
@@ -79,6 +80,32 @@ func TestBodyIsReadOnlyWhenNeeded(t *testing.T) {
 	}
 	if err := signedWith(t, EmptyPayload, "").Verify("secret", failing); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
+	}
+}
+
+// Signers of URLs do not know what the client will write for Host: the port may be missing on
+// either side.
+func TestHostOfAURL(t *testing.T) {
+	for _, c := range []struct {
+		signed, received string
+		good             bool
+	}{
+		{"kvs.example", "kvs.example", true}, {"kvs.example", "kvs.example:443", true}, {"kvs.example", "kvs.example:8443", true},
+		{"kvs.example:443", "kvs.example", true}, {"kvs.example:8443", "kvs.example", false}, {"kvs.example:8443", "kvs.example:443", false},
+		{"[::1]", "[::1]:8443", true}, {"[::1]:443", "[::1]", true}, {"other.example", "kvs.example", false},
+	} {
+		r := httptest.NewRequest("GET", "https://"+c.signed+"/?a=b", nil)
+		if err := (Signer{Credentials: Credentials{AccessKey: "AKID", Secret: "hush"}, Region: "us-east-1", Service: "kinesisvideo"}).Presign(r, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		r.Host, r.RequestURI = c.received, r.URL.RequestURI()
+		a, err := Parse(r)
+		if err == nil {
+			err = a.Verify("hush", Body(nil))
+		}
+		if (err == nil) != c.good {
+			t.Errorf("signed for %s, received by %s: %v", c.signed, c.received, err)
+		}
 	}
 }
 
