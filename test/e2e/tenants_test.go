@@ -322,19 +322,21 @@ func (n neighbour) triesNames(t *testing.T, whose neighbour) {
 
 var digits = regexp.MustCompile(`\d+`)
 
-// triesWebsockets asks to connect to another account's channel. Nobody serves that yet.
+// triesWebsockets asks to connect to another account's channel, as master and as viewer, at
+// every address that there is for it.
 func (n neighbour) triesWebsockets(t *testing.T, whose neighbour) {
-	for _, client := range []string{"", "&X-Amz-ClientId=me"} { // master, viewer
+	for _, at := range []string{"/?", "/?X-Amz-ClientId=me&", "/channel/master?", "/channel/viewer?X-Amz-ClientId=me&", "/channel/viewer?"} {
 		q := func(x thing) question {
-			arn := strings.Replace(x.arn, ":stream/", ":channel/", 1)
-			return question{title: "a websocket", method: http.MethodGet, path: "/?X-Amz-ChannelARN=" + url.QueryEscape(arn) + client, presign: true,
+			return question{title: "a websocket at " + at, method: http.MethodGet, path: at + "X-Amz-ChannelARN=" + url.QueryEscape(x.arn), presign: true,
 				header: map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}}
 		}
-		x := whose.hidden
-		got := n.ask(t, q(x), x.said()...)
-		equal(t, "a websocket", got, n.ask(t, q(x.instead()), x.instead().said()...))
-		if got.Status == http.StatusSwitchingProtocols {
-			t.Errorf("%+v", got)
+		for _, x := range []thing{whose.channel, whose.hidden} { // the ARN of a stream is no channel's
+			got := n.ask(t, q(x), x.said()...)
+			equal(t, at, got, n.ask(t, q(x.instead()), x.instead().said()...))
+			equal(t, at+" of an account that never was", got, n.ask(t, q(x.elsewhere(whose.account)), x.elsewhere(whose.account).said()...))
+			if want := map[bool]int{true: http.StatusBadRequest, false: http.StatusNotFound}[at == "/channel/viewer?"]; got.Status != want {
+				t.Errorf("%s: %+v, want %d", at, got, want)
+			}
 		}
 	}
 }
