@@ -125,8 +125,9 @@ var floors = map[string]floor{
 
 	"internal/api/admin/presence": doors3,
 
-	"internal/config": frame4,
-	"internal/server": frame4,
+	"internal/config":      frame4,
+	"internal/server/turn": frame4,
+	"internal/server":      frame4,
 
 	"internal/server/datadir": frame4,
 

@@ -41,6 +41,7 @@ type Config struct {
 	Playback       Playback      `yaml:"playback"`
 	Login          Login         `yaml:"login"`
 	Signaling      Signaling     `yaml:"signaling"`
+	Turn           Turn          `yaml:"turn"`
 	Shutdown       time.Duration `yaml:"shutdown"` // how long sessions may take to end
 	Clock          time.Duration `yaml:"clock"`    // allowed distance of a signature's time
 
@@ -130,6 +131,7 @@ func Default() Config {
 		GetMedia: GetMedia{Idle: 3 * time.Second, WriteTimeout: 2 * time.Minute},
 		Playback: Playback{Cache: 64 << 20},
 		Login:    Login{Life: MaxLogin, OIDC: OIDC{Scopes: []string{"profile", "email"}, GroupsClaim: "groups"}},
+		Turn:     Turn{RelayPorts: "49152-65535"},
 		Shutdown: 10 * time.Second,
 		Clock:    5 * time.Minute,
 	}
@@ -144,6 +146,9 @@ func (c *Config) ForDev() {
 	c.Archive.ExpireEvery = time.Second // the clock may run fast
 	c.Archive.Reserve = 0               // nobody counts on the media
 	c.Regions = []string{"us-east-1"}
+	// Servers that run beside each other each have a relay.
+	c.Turn.Listen, c.Turn.Advertise = []string{"127.0.0.1:0"}, []string{"127.0.0.1"}
+	c.Turn.AllowPeers = []string{"127.0.0.0/8", "::1"}
 }
 
 // The fixed identity of a development server.

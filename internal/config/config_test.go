@@ -32,6 +32,7 @@ func TestFileShowsEveryDefault(t *testing.T) {
 	want.Keys = Keys{Files: map[string]string{}, Disabled: []string{}}
 	want.Login.OIDC.Roles = []string{}
 	want.Signaling.ICEServers = []string{}
+	want.Turn.Listen, want.Turn.Advertise, want.Turn.AllowPeers = []string{}, []string{}, []string{}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("millrace.yml differs from the defaults (-default +file):\n%s", d)
 	}

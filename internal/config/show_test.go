@@ -52,6 +52,11 @@ func TestShownSettingsAreSettings(t *testing.T) {
 		if len(c.Signaling.ICEServers) == 0 {
 			c.Signaling.ICEServers = nil
 		}
+		for _, list := range []*[]string{&c.Turn.Listen, &c.Turn.Advertise, &c.Turn.AllowPeers} {
+			if len(*list) == 0 {
+				*list = nil
+			}
+		}
 		if len(c.TrustedProxies) == 0 {
 			c.TrustedProxies = nil
 		}

@@ -23,6 +23,7 @@ type ICEServer struct {
 	URLs                 []string
 	Username, Credential string
 	CredentialFile       string
+	Shared               bool // the credential is a secret of which credentials are made (coturn's use-auth-secret)
 }
 
 // Bounds of what clients take (wire-webrtc sheet, section 5.1).
@@ -33,12 +34,12 @@ const (
 	maxICEText    = 256
 )
 
-// credentialWord begins the word of a line that nobody may see.
-const credentialWord = "credential="
+// secretWords begin the words of a line that nobody may see.
+var secretWords = []string{"credential=", "secret="}
 
 // ParseICEServer reads one server: its URLs, and the words username=NAME and credential=SECRET
-// or credential_file=FILE, in any order with spaces between them. The error never has the
-// credential.
+// or credential_file=FILE, in any order with spaces between them; or secret=SECRET or
+// secret_file=FILE, which the server shares with us. The error never has the credential.
 func ParseICEServer(text string) (s ICEServer, err error) {
 	for word := range strings.FieldsSeq(text) {
 		name, value, _ := strings.Cut(word, "=")
@@ -50,6 +51,10 @@ func ParseICEServer(text string) (s ICEServer, err error) {
 			to = &s.Credential
 		case "credential_file":
 			to = &s.CredentialFile
+		case "secret":
+			to, s.Shared = &s.Credential, true
+		case "secret_file":
+			to, s.Shared = &s.CredentialFile, true
 		default:
 			if err := checkICEURL(word); err != nil {
 				return s, err
@@ -57,7 +62,7 @@ func ParseICEServer(text string) (s ICEServer, err error) {
 			s.URLs = append(s.URLs, word)
 			continue
 		}
-		if *to != "" || value == "" || len(value) > maxICEText && name != "credential_file" {
+		if *to != "" || value == "" || len(value) > maxICEText && to != &s.CredentialFile {
 			return s, fmt.Errorf("%s stands there twice, is empty or has more than %d characters", name, maxICEText)
 		}
 		*to = value
@@ -75,8 +80,10 @@ func (s *ICEServer) check() error {
 		return fmt.Errorf("has %d URLs; clients take %d for one server", len(s.URLs), maxICEURLs)
 	case s.Credential != "" && s.CredentialFile != "":
 		return fmt.Errorf("has credential and credential_file: give one of them")
-	case relay && (s.Username == "" || s.Credential == "" && s.CredentialFile == ""):
-		return fmt.Errorf("a TURN server needs username=NAME and credential=SECRET or credential_file=FILE")
+	case s.Shared && s.Username != "":
+		return fmt.Errorf("has username and a secret: of a secret that is shared user names are made")
+	case relay && (s.Username == "" && !s.Shared || s.Credential == "" && s.CredentialFile == ""):
+		return fmt.Errorf("a TURN server needs username=NAME and credential=SECRET or credential_file=FILE, or secret=SECRET or secret_file=FILE")
 	}
 	return nil
 }
@@ -158,8 +165,10 @@ func withoutSecrets(lines []string) []string {
 	for i, line := range lines {
 		words := strings.Fields(line)
 		for j, w := range words {
-			if strings.HasPrefix(w, credentialWord) {
-				words[j] = credentialWord + masked
+			for _, secret := range secretWords {
+				if strings.HasPrefix(w, secret) {
+					words[j] = secret + masked
+				}
 			}
 		}
 		shown[i] = strings.Join(words, " ")

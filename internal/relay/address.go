@@ -9,14 +9,14 @@ import (
 
 // Address is where relay sockets of one family are.
 type Address struct {
-	Local      netip.Addr // of an interface
+	Local      netip.Addr // of an interface; zero = found
 	Advertised netip.Addr // what clients are told; zero = the local one
 }
 
 // public are addresses to which a default route leads. Nothing is sent to them.
 var public = map[string]string{"udp4": "8.8.8.8:9", "udp6": "[2001:4860:4860::8888]:9"}
 
-// completeAddresses checks what was set, or finds addresses where nothing was: a public
+// completeAddresses completes and checks what was set, or finds addresses where nothing was: a public
 // one of an interface, else that from which the default route leaves.
 func completeAddresses(set []Address) (all []Address, err error) {
 	if len(set) == 0 {
@@ -24,8 +24,8 @@ func completeAddresses(set []Address) (all []Address, err error) {
 	}
 	seen := map[bool]bool{}
 	for _, a := range set {
-		if !a.Advertised.IsValid() {
-			a.Advertised = a.Local
+		if a = a.complete(); !a.Local.IsValid() {
+			return nil, fmt.Errorf("relay address advertised as %s: this host has no address of its family", a.Advertised)
 		}
 		if !a.Local.IsValid() || a.Local.IsUnspecified() || a.Local.Is4In6() || a.Advertised.IsUnspecified() || a.Local.Is4() != a.Advertised.Is4() {
 			return nil, fmt.Errorf("relay address %s, advertised as %s: want two of one family", a.Local, a.Advertised)
@@ -40,6 +40,28 @@ func completeAddresses(set []Address) (all []Address, err error) {
 		return nil, fmt.Errorf("relay addresses: none is set, and this host has none")
 	}
 	return all, nil
+}
+
+// complete fills in what is not said. The local address stays zero if there is none.
+func (a Address) complete() Address {
+	if !a.Advertised.IsValid() {
+		a.Advertised = a.Local
+		return a
+	}
+	if a.Local.IsValid() {
+		return a
+	}
+	all := interfaceAddresses()
+	if slices.Contains(all, a.Advertised) {
+		a.Local = a.Advertised
+		return a
+	}
+	for _, found := range findAddresses(all) {
+		if found.Local.Is4() == a.Advertised.Is4() {
+			a.Local = found.Local
+		}
+	}
+	return a
 }
 
 func findAddresses(interfaces []netip.Addr) (all []Address) {

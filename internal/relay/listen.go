@@ -12,7 +12,7 @@ import (
 
 // Listener is an address at which clients come in.
 type Listener struct {
-	Network string // udp: STUN and DTLS; tcp: STUN and TLS
+	Network string // udp: STUN and DTLS; tcp: STUN and TLS; "": both on one port
 	Address string // host and port; without a host, all addresses
 }
 
@@ -22,6 +22,8 @@ func (s *Server) open(l Listener) (doors []door, err error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case l.Network == "":
+		return s.openBoth(l.Address)
 	case l.Network == "tcp":
 		listener, err := net.Listen("tcp", l.Address)
 		if err != nil {
@@ -44,6 +46,27 @@ func (s *Server) open(l Listener) (doors []door, err error) {
 		doors = append(doors, more...) // else this machine has no IPv6
 	}
 	return doors, nil
+}
+
+// openBoth opens TCP and UDP on one port. If any port will do, the one that TCP got may be
+// taken by another program's UDP, and then another is tried.
+func (s *Server) openBoth(address string) (doors []door, err error) {
+	host, port, _ := net.SplitHostPort(address)
+	for range portTries {
+		if doors, err = s.open(Listener{Network: "tcp", Address: address}); err != nil {
+			return nil, err
+		}
+		_, got, _ := net.SplitHostPort(doors[0].listening().Address)
+		more, err := s.open(Listener{Network: "udp", Address: net.JoinHostPort(host, got)})
+		if err == nil {
+			return append(doors, more...), nil
+		}
+		doors[0].close()
+		if port != "0" {
+			return nil, err
+		}
+	}
+	return nil, errors.New("no port is free for both TCP and UDP")
 }
 
 // openUDP opens as many sockets at one address as packets can be spread over.

@@ -440,14 +440,13 @@ func TestTwoSecrets(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for name, change := range map[string]func(*Options){
-		"no listeners":     func(o *Options) { o.Listeners = nil },
-		"no secret":        func(o *Options) { o.Secrets = nil },
-		"no network":       func(o *Options) { o.Listeners[0].Network = "sctp" },
-		"no port":          func(o *Options) { o.Listeners[0].Address = "127.0.0.1" },
-		"ports backwards":  func(o *Options) { o.Ports = Ports{First: 2, Last: 1} },
-		"no local address": func(o *Options) { o.Addresses = []Address{{Advertised: loopback}} },
-		"two families":     func(o *Options) { o.Addresses = []Address{{Local: loopback, Advertised: six}} },
-		"twice a family":   func(o *Options) { o.Addresses = []Address{{Local: loopback}, {Local: loopback}} },
+		"no listeners":    func(o *Options) { o.Listeners = nil },
+		"no secret":       func(o *Options) { o.Secrets = nil },
+		"no network":      func(o *Options) { o.Listeners[0].Network = "sctp" },
+		"no port":         func(o *Options) { o.Listeners[0].Address = "127.0.0.1" },
+		"ports backwards": func(o *Options) { o.Ports = Ports{First: 2, Last: 1} },
+		"two families":    func(o *Options) { o.Addresses = []Address{{Local: loopback, Advertised: six}} },
+		"twice a family":  func(o *Options) { o.Addresses = []Address{{Local: loopback}, {Local: loopback}} },
 	} {
 		o := Options{Listeners: []Listener{udpListening}, Secrets: []credential.Secret{testSecret(t)}, Addresses: []Address{{Local: loopback}}}
 		change(&o)

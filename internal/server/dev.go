@@ -153,7 +153,7 @@ func (s *Server) resetChannels(ctx context.Context, a kvs.AccountID) error {
 			g.Go(func() error {
 				err := s.channels.Delete(ctx, ch.ID, "")
 				if err == nil {
-					s.hub.Deleted(ch.ID)
+					meeting{s.hub, s.turn}.Deleted(ch.ID)
 				}
 				if kvs.KindOf(err) == kvs.NotFound { // somebody else was faster
 					err = nil

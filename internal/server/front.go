@@ -32,7 +32,7 @@ func (s *Server) openFront(context.Context) error {
 	var routes []api.Route
 	endpoint := video.Endpoint{Configured: s.config.Endpoint, Names: s.names}
 	routes = append(routes, video.Routes(video.Options{
-		Catalog: s.catalog, Deleted: s.deleted, Kept: s.keeper.Changed, Endpoint: endpoint, Channels: s.channels, Hub: s.hub, Streams: s.catalog,
+		Catalog: s.catalog, Deleted: s.deleted, Kept: s.keeper.Changed, Endpoint: endpoint, Channels: s.channels, Hub: meeting{s.hub, s.turn}, Streams: s.catalog,
 	})...)
 	channels := s.signalingOptions(endpoint)
 	routes = append(routes, signaling.Routes(channels)...)

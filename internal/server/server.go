@@ -48,6 +48,7 @@ import (
 	"github.com/millrace/millrace/internal/rekey"
 	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/server/datadir"
+	"github.com/millrace/millrace/internal/server/turn"
 	"github.com/millrace/millrace/internal/sessions"
 )
 
@@ -73,6 +74,7 @@ type Server struct {
 	catalog   *catalog.Catalog
 	channels  *channels.Channels
 	hub       *hub.Hub
+	turn      *turn.Turn // nil = no relay
 	keyRows   *db.DB
 	keys      *iam.Store
 	directory *directory.Directory
@@ -137,7 +139,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (*Server, error
 	s := &Server{config: c, log: log, metrics: metrics.New(), purge: make(chan kvs.StreamID, 1024), started: c.Now()}
 	s.settings.Store(&c)
 	s.closing, s.close = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openSignaling, s.openRejections, s.openRing, s.openSeal, s.openIdentity, s.openMedia, s.openFront, s.listen, s.openAccount} {
+	for _, step := range []func(context.Context) error{s.openData, s.bindAll, s.openCertificates, s.openLimits, s.openStores, s.openSignaling, s.openRejections, s.openRing, s.openSeal, s.openIdentity, s.openTurn, s.openMedia, s.openFront, s.listen, s.openAccount} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.shut())
 		}
@@ -268,7 +270,7 @@ func (s *Server) certificates(c *config.Config) certs.Options {
 		domains = slices.Concat(domains, names)
 	}
 	return certs.Options{
-		Dir: s.data.Root, Cert: c.TLS.Cert, Key: c.TLS.Key, Names: slices.Concat(certs.HostNames(c.Dev), c.TLS.Names, names),
+		Dir: s.data.Root, Cert: c.TLS.Cert, Key: c.TLS.Key, Names: slices.Concat(certs.HostNames(c.Dev), c.TLS.Names, names, turn.Names(&c.Turn, c.Signaling.Domain)),
 		ACME: certs.ACME{Domains: domains, Email: a.Email, Directory: a.Directory, CA: a.CA,
 			OverTLS: a.Challenge == config.TLSALPN01, KeyID: a.KeyID, MACKey: a.MACKey},
 		Now: s.config.Real, Log: s.log,
@@ -287,6 +289,7 @@ func (s *Server) Run(ctx context.Context) error {
 	behind.Go(func() error { return s.scrub.Run(rooms) })
 	behind.Go(func() error { return s.live.Run(rooms) })
 	behind.Go(func() error { return s.hub.Run(rooms) })
+	behind.Go(func() error { return s.turn.Run(rooms) })
 	behind.Go(func() error { return s.watchMemory(rooms) })
 	behind.Go(func() error { return s.keys.Run(rooms) })
 	behind.Go(func() error { return s.directory.Run(rooms) })
@@ -355,6 +358,7 @@ func (s *Server) shut() error {
 	for _, l := range s.bound {
 		_ = l.Close()
 	}
+	s.turn.Close()
 	if s.archive != nil {
 		errs = append(errs, s.archive.Close())
 	}

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/millrace/millrace/internal/api/signaling"
 	"github.com/millrace/millrace/internal/api/video"
@@ -10,6 +12,8 @@ import (
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/relay/credential"
+	"github.com/millrace/millrace/internal/server/turn"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -34,8 +38,36 @@ func (s *Server) signalingNames() []string {
 // change by themselves: it should ask again soon after the settings changed.
 const iceLife = 300
 
-// iceServers are those of the settings, the same for every channel.
-func (s *Server) iceServers(context.Context, kvs.Channel, string) (all []wire.IceServer, err error) {
+// openTurn opens the server's own relay, if the settings want one.
+func (s *Server) openTurn(context.Context) (err error) {
+	secret, err := s.data.Secret("token-key")
+	if err != nil {
+		return err
+	}
+	o := turn.Options{Settings: s.config.Turn, Domain: s.config.Signaling.Domain, Dev: s.config.Dev, Secret: derived(secret, "relay"), Limits: s.book, Now: s.config.Real, Logger: s.log}
+	if s.certs != nil {
+		o.TLS = s.certs.Config
+	}
+	s.turn, err = turn.Open(o)
+	s.turn.Measure(s.metrics)
+	return err
+}
+
+// meeting is told of what happens to channels: who meets in them, and who is relayed for them.
+type meeting struct {
+	*hub.Hub
+	turn *turn.Turn
+}
+
+// Deleted ends what a channel has.
+func (m meeting) Deleted(id kvs.ChannelID) {
+	m.Hub.Deleted(id)
+	m.turn.Revoke(id)
+}
+
+// iceServers are our own relay and those of the settings.
+func (s *Server) iceServers(_ context.Context, ch kvs.Channel, client string) (all []wire.IceServer, err error) {
+	all = s.turn.Servers(ch, client)
 	for _, text := range s.settings.Load().Signaling.ICEServers {
 		one, err := config.ParseICEServer(text)
 		if err != nil {
@@ -44,6 +76,9 @@ func (s *Server) iceServers(context.Context, kvs.Channel, string) (all []wire.Ic
 		secret, err := one.Secret()
 		if err != nil {
 			return nil, err
+		}
+		if one.Shared {
+			one.Username, secret = credential.Shared(secret, s.config.Real(), cmp.Or(client, "master"), iceLife*time.Second)
 		}
 		all = append(all, signaling.ICEServer(one.URLs, one.Username, secret, iceLife))
 	}
