@@ -1,7 +1,7 @@
 # The verbs of the project, the same on a laptop and in CI.
 #
 #   make run      build and start a server for trying things out
-#   make demo-player   fetch hls.js from npm for the page /demo/play of serve --dev; then make build
+#   make demo-player   fetch from npm what the pages /demo/play and /demo/webrtc of serve --dev need; then make build
 #   make test     vet and every test; needs only Go
 #   make race     the tests under the race detector; needs a C compiler
 #   make lint     golangci-lint, gofmt, go.mod and generated files are current
@@ -47,13 +47,16 @@ run: build
 build:
 	$(GO) build -trimpath -o bin/millrace ./cmd/millrace
 
-# The player of /demo/play is built in when it is there; it is not part of the repository.
+# The player of /demo/play and what joins a channel in /demo/webrtc are built in when they are
+# there; they are not part of the repository. Both have the Apache license 2.0.
 PLAYER := hls.js@1.7.4
+CALLER := amazon-kinesis-video-streams-webrtc@2.9.0
 demo-player:
 	rm -rf bin/player
 	mkdir -p bin/player
-	npm install --prefix bin/player --no-audit --no-fund --ignore-scripts --no-save $(PLAYER)
-	cp bin/player/node_modules/hls.js/dist/hls.min.js internal/api/watch/player/
+	npm install --prefix bin/player --no-audit --no-fund --ignore-scripts --no-save $(PLAYER) $(CALLER)
+	cp bin/player/node_modules/hls.js/dist/hls.min.js \
+	  bin/player/node_modules/amazon-kinesis-video-streams-webrtc/dist/kvs-webrtc.min.js internal/api/watch/player/
 	rm -rf bin/player
 
 test:

@@ -157,4 +157,5 @@ const (
 	DevAccessKey = "AKIAMILLRACEDEV00000"
 	DevSecret    = "millrace-dev-secret"
 	DevStream    = "demo"
+	DevChannel   = "demo"
 )

@@ -176,6 +176,19 @@ func (c *call) addTracks(offer string) error {
 		c.tracks[f] = track
 		c.senders = append(c.senders, sender)
 	}
+	return c.close()
+}
+
+// close has the answer say that nothing comes of a medium for which there is no track.
+func (c *call) close() error {
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Sender() != nil && t.Sender().Track() != nil {
+			continue
+		}
+		if err := t.Stop(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

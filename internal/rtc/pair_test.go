@@ -301,7 +301,11 @@ func TestWithoutTrickle(t *testing.T) {
 	s.sound = nil
 	_, stop := s.masterRuns()
 	defer stop()
-	s.watches(ViewerOptions{Signaling: s.viewer("anna"), NoTrickle: true, Data: "talk"}, func(p Progress) bool { return p.Frames > 2 })
+	var b bytes.Buffer
+	s.watches(ViewerOptions{Signaling: s.viewer("anna"), NoTrickle: true, Data: "talk", Record: &b}, func(p Progress) bool { return p.Frames > 2 })
+	if r := readRecording(t, b.Bytes()); len(r.tracks) != 1 {
+		t.Errorf("there is no sound, and %d tracks", len(r.tracks))
+	}
 }
 
 // A viewer that begins again under its name replaces itself; when all have gone nothing is

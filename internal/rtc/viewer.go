@@ -194,12 +194,16 @@ func (w *watching) offer(ctx context.Context) error {
 // prefer leaves only what can be recorded in an offer.
 func prefer(t *webrtc.RTPTransceiver, kind webrtc.RTPCodecType) error {
 	var wanted []webrtc.RTPCodecParameters
+	again := map[string]bool{} // "apt=102": what is sent again for a codec that is wanted
 	for _, c := range t.Receiver().GetParameters().Codecs {
-		switch c.MimeType {
-		case webrtc.MimeTypeH264, webrtc.MimeTypeOpus:
+		if c.MimeType == webrtc.MimeTypeH264 || c.MimeType == webrtc.MimeTypeOpus {
 			wanted = append(wanted, c)
-		case webrtc.MimeTypeRTX:
-			wanted = append(wanted, c) // pion leaves out those whose codec is not there
+			again[fmt.Sprintf("apt=%d", c.PayloadType)] = true
+		}
+	}
+	for _, c := range t.Receiver().GetParameters().Codecs {
+		if c.MimeType == webrtc.MimeTypeRTX && again[c.SDPFmtpLine] {
+			wanted = append(wanted, c)
 		}
 	}
 	if len(wanted) == 0 {

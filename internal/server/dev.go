@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,9 +25,11 @@ import (
 	"github.com/millrace/millrace/internal/ingest"
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/quota"
+	"github.com/millrace/millrace/internal/rtc"
 	"github.com/millrace/millrace/internal/server/datadir"
 	"github.com/millrace/millrace/internal/sessions"
 	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/signaling"
 	"github.com/millrace/millrace/sigv4"
 )
 
@@ -264,6 +267,9 @@ type inside struct{ h http.Handler }
 func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
 	a := &answer{status: http.StatusOK, header: http.Header{}}
 	r = r.Clone(r.Context())
+	if r.URL.Scheme == "https" {
+		r.TLS = new(tls.ConnectionState) // what is answered is for a client that came so
+	}
 	r.RequestURI, r.Host = r.URL.RequestURI(), r.URL.Host
 	i.h.ServeHTTP(a, r)
 	for name, values := range a.header { // some have names that are not canonical
@@ -283,3 +289,121 @@ type answer struct {
 func (a *answer) Header() http.Header         { return a.header }
 func (a *answer) WriteHeader(status int)      { a.status = status }
 func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+// runDemoMaster sends the demo clip to the viewers of the demo channel until ctx ends. It
+// joins as everybody does, with the key that everybody knows, over the loopback interface: so
+// the demo shows what others will get, down to the signature. It gives way to another master
+// and comes back when that one has gone.
+func (s *Server) runDemoMaster(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := s.demoMaster(ctx); err != nil && ctx.Err() == nil {
+			s.log.Info("the demo master has left its channel", "reason", err)
+		}
+		s.awaitNoMaster(ctx)
+	}
+	return nil
+}
+
+// awaitNoMaster waits a second, and then until the demo channel has no master.
+func (s *Server) awaitNoMaster(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if all := s.hub.Presence(config.DevAccount, config.DevChannel); len(all) == 0 || all[0].Master == nil {
+			return
+		}
+	}
+}
+
+func (s *Server) demoMaster(ctx context.Context) error {
+	_, err := s.channels.ByName(ctx, config.DevAccount, config.DevChannel)
+	if kvs.KindOf(err) == kvs.NotFound {
+		_, err = s.channels.Create(ctx, channels.New{Account: config.DevAccount, Name: config.DevChannel})
+	}
+	if err != nil {
+		return err
+	}
+	endpoint, ok := s.plainAddress()
+	if !ok {
+		return errors.New("there is no http listener to join it by")
+	}
+	peer, err := signaling.NewMaster(signaling.Options{Channel: config.DevChannel, Endpoint: endpoint, Region: s.devRegion(),
+		HTTP: client.NewHTTP(nil), UserAgent: "demo master", Credentials: devCredentials})
+	if err != nil {
+		return err
+	}
+	clip, err := rtc.Matroska(demo.Clip(), demo.FrameRate)
+	if err != nil {
+		return err
+	}
+	master, err := rtc.NewMaster(rtc.MasterOptions{Signaling: peer, Video: clip, Network: rtc.Network{Loopback: true}, Logger: s.log.With("peer", "demo master")})
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return peer.Run(ctx) })
+	group.Go(func() error { return master.Run(ctx) })
+	return group.Wait()
+}
+
+// plainAddress is the URL of the http listener.
+func (s *Server) plainAddress() (string, bool) {
+	for _, l := range s.listeners {
+		if l.name == "http" {
+			return "http://" + l.net.Addr().String(), true
+		}
+	}
+	return "", false
+}
+
+// devRegion is one that calls may be signed for.
+func (s *Server) devRegion() string {
+	if region := s.settings.Load().Regions[0]; region != "any" {
+		return region
+	}
+	return "us-east-1"
+}
+
+func devCredentials(context.Context) (sigv4.Credentials, error) {
+	return sigv4.Credentials{AccessKey: config.DevAccessKey, Secret: config.DevSecret}, nil
+}
+
+// callHandler serves the page of a development server that shows its channels.
+func (s *Server) callHandler() http.Handler {
+	plain := &http.Client{Transport: inside{s.front}}
+	return watch.CallHandler(watch.CallOptions{Channel: config.DevChannel,
+		Invite: func(ctx context.Context, server, channel string) (watch.Invitation, error) {
+			viewer, err := signaling.NewViewer(signaling.Options{Channel: channel, Endpoint: server, Region: s.devRegion(),
+				HTTP: plain, UserAgent: "demo page", Credentials: devCredentials})
+			if err != nil {
+				return watch.Invitation{}, err
+			}
+			return invite(ctx, viewer)
+		},
+		Channels: func(ctx context.Context) (all []string, err error) {
+			page, _, err := s.channels.List(ctx, config.DevAccount, channels.Query{Max: 100})
+			for _, c := range page {
+				all = append(all, c.Name)
+			}
+			return all, err
+		},
+	})
+}
+
+// invite asks for all that a browser needs.
+func invite(ctx context.Context, viewer *signaling.Peer) (i watch.Invitation, err error) {
+	i.ClientID, i.ICEServers = viewer.ClientID(), []watch.ICEServer{}
+	if i.URL, err = viewer.URL(ctx); err != nil {
+		return i, err
+	}
+	relays, err := viewer.ICEServers(ctx)
+	for _, r := range relays {
+		i.ICEServers = append(i.ICEServers, watch.ICEServer{URLs: r.URLs, Username: r.Username, Credential: r.Password})
+	}
+	return i, err
+}

@@ -118,14 +118,16 @@ func (s *Server) Handler() http.Handler {
 	if !s.config.Dev {
 		measurements = s.front.Signed("millrace:GetMetrics", measurements)
 	}
-	var demo http.Handler
+	var demo, call http.Handler
 	if s.config.Dev {
-		demo = s.watchHandler()
+		demo, call = s.watchHandler(), s.callHandler()
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.EscapedPath(); {
 		case demo != nil && (path == watch.Path || strings.HasPrefix(path, watch.Path+"/")):
 			demo.ServeHTTP(w, r)
+		case call != nil && (path == watch.CallPath || strings.HasPrefix(path, watch.CallPath+"/")):
+			call.ServeHTTP(w, r)
 		case s.certs != nil && strings.HasPrefix(path, certs.ChallengePath):
 			s.certs.ServeHTTP(w, r)
 		case s.login != nil && strings.HasPrefix(path, login.Path):

@@ -309,6 +309,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	if s.config.Dev && !s.config.Emulate.NoDemo {
 		doors.Go(func() error { return s.runCamera(ctx) })
+		doors.Go(func() error { return s.runDemoMaster(ctx) })
 	}
 	doors.Go(func() error {
 		<-ctx.Done()

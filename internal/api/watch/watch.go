@@ -1,10 +1,11 @@
-// Package watch is the page of a development server that plays its streams in a browser:
-// /demo/play. A browser cannot sign, so the page asks for a session URL by POST and gets it
-// without a key. That is for nobody but the person at the machine: only servers that
-// listen on the loopback interface alone may have it.
+// Package watch has the pages of a development server that play its streams, /demo/play, and
+// show its signaling channels, /demo/webrtc, in a browser. A browser cannot sign, so the pages
+// ask for a signed URL by POST and get it without a key. That is for nobody but the person at
+// the machine: only servers that listen on the loopback interface alone may have them.
 //
-// The player is hls.js, which is not in this repository: make demo-player puts it where it
-// is built in. Without it the page says so.
+// The player is hls.js, and what joins a channel is the JavaScript SDK of the original
+// service. Both have the Apache license 2.0 and are not in this repository: make demo-player
+// puts them where they are built in. Without them the pages say so.
 package watch
 
 import (
@@ -62,7 +63,7 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET "+Path, o.page)
 	mux.HandleFunc("POST "+Path+"/session", o.session)
 	for name, kind := range map[string]string{"page.js": "text/javascript", "page.css": "text/css", Player: "text/javascript"} {
-		mux.HandleFunc("GET "+Path+"/"+name, func(w http.ResponseWriter, r *http.Request) { o.file(w, r, name, kind) })
+		mux.HandleFunc("GET "+Path+"/"+name, func(w http.ResponseWriter, r *http.Request) { sendFile(w, r, o.Files, name, kind) })
 	}
 	// Other pages could have a browser ask for a session that this one reads back.
 	return local(http.NewCrossOriginProtection().Handler(mux))
@@ -131,9 +132,9 @@ func (o *Options) session(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(path)) // who went away sees nothing
 }
 
-// file sends a file of the page.
-func (o *Options) file(w http.ResponseWriter, r *http.Request, name, kind string) {
-	b, err := fs.ReadFile(o.Files, name)
+// sendFile sends a file of a page.
+func sendFile(w http.ResponseWriter, r *http.Request, from fs.FS, name, kind string) {
+	b, err := fs.ReadFile(from, name)
 	if err != nil {
 		http.NotFound(w, r)
 		return

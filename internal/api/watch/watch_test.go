@@ -90,3 +90,58 @@ func TestWhatIsBuiltIn(t *testing.T) {
 		}
 	}
 }
+
+// callHandler is a page of two channels, with or without what joins them.
+func callHandler(sdk bool) http.Handler {
+	files := fstest.MapFS{"call.js": {Data: []byte("call()")}}
+	if sdk {
+		files[Caller] = &fstest.MapFile{Data: []byte("KVSWebRTC")}
+	}
+	return CallHandler(CallOptions{Channel: "demo", Files: files,
+		Channels: func(context.Context) ([]string, error) { return []string{"demo", "gar<den"}, nil },
+		Invite: func(_ context.Context, server, channel string) (Invitation, error) {
+			if channel != "demo" {
+				return Invitation{}, errors.New("no channel " + channel)
+			}
+			return Invitation{ClientID: "anna", URL: strings.Replace(server, "http", "ws", 1) + "/channel/viewer", ICEServers: []ICEServer{}}, nil
+		}})
+}
+
+func TestTheCallPage(t *testing.T) {
+	for name, c := range map[string]struct {
+		sdk    bool
+		method string
+		url    string
+		header map[string]string
+		code   int
+		want   []string
+	}{
+		"the page":          {true, "GET", "http://localhost:8080/demo/webrtc", nil, 200, []string{`data-channel="demo"`, Caller, "gar&lt;den"}},
+		"another channel":   {true, "GET", "http://127.0.0.1/demo/webrtc?channel=%22yard", nil, 200, []string{`data-channel="&#34;yard"`}},
+		"no SDK":            {false, "GET", "http://[::1]:8080/demo/webrtc", nil, 200, []string{"make demo-player"}},
+		"the script":        {true, "GET", "http://localhost/demo/webrtc/call.js", nil, 200, []string{"call()"}},
+		"the SDK":           {true, "GET", "http://localhost/demo/webrtc/" + Caller, nil, 200, []string{"KVSWebRTC"}},
+		"an invitation":     {true, "POST", "http://localhost:8080/demo/webrtc/join", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200, []string{`{"clientId":"anna","url":"ws://localhost:8080/channel/viewer","iceServers":[]}`}},
+		"over TLS":          {true, "POST", "https://localhost:8443/demo/webrtc/join", nil, 200, []string{`"wss://localhost:8443/`}},
+		"no such channel":   {true, "POST", "http://localhost/demo/webrtc/join?channel=x", nil, 409, []string{"no channel x"}},
+		"another page asks": {true, "POST", "http://localhost/demo/webrtc/join", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403, nil},
+		"another origin":    {true, "POST", "http://localhost/demo/webrtc/join", map[string]string{"Origin": "https://example.com"}, 403, nil},
+		"another name":      {true, "POST", "http://example.com/demo/webrtc/join", nil, 403, []string{"localhost"}},
+		"by a GET":          {true, "GET", "http://localhost/demo/webrtc/join", nil, 405, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, body, head := ask(callHandler(c.sdk), c.method, c.url, c.header)
+			if code != c.code {
+				t.Errorf("%d: %s", code, body)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(body, want) {
+					t.Errorf("%s is not in %s", want, body)
+				}
+			}
+			if !strings.Contains(head.Get("Content-Security-Policy"), "default-src 'none'") {
+				t.Errorf("policy %q", head.Get("Content-Security-Policy"))
+			}
+		})
+	}
+}
