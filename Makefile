@@ -21,6 +21,7 @@
 #   make release-check   the same, built twice and compared
 #   make install-test    a fresh Debian runs the release by the guide's words alone; as root
 #   make e2e      real clients against the real binary; see .ci/run for what it needs
+#   make device-tests C_SAMPLES=DIR   the samples of the C SDK for WebRTC against the real binary
 #   make fetch    modules, linter and npm packages that the other verbs would fetch
 
 GO       ?= go
@@ -37,7 +38,7 @@ NODE_MODULES := test/e2e/node_modules/.package-lock.json
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback bench-identity soak-memory release release-check install-test e2e fetch clean
+.PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback bench-identity soak-memory release release-check install-test e2e device-tests fetch clean
 
 all: test build
 
@@ -151,6 +152,14 @@ e2e: build $(NODE_MODULES)
 	cd test/front && $(GO) vet -mod=mod ./...
 	cd test/e2e && $(GO) test -count=1 -timeout 20m ./...
 
+# The samples are not obtainable everywhere, so this is no part of e2e: DIR holds the programs, built
+# from the SDK by its own README, and the folders with sample frames. They need a network of their
+# own, which Linux gives to whoever may make user namespaces.
+C_SAMPLES ?=
+device-tests: build
+	cd test/e2e && $(GO) vet -tags devices . && $(GO) test -count=1 -timeout 10m -tags devices -exec "$(CURDIR)/test/e2e/namespace" \
+		-run TestCSample . -binary "$(CURDIR)/bin/millrace" -c-samples "$(abspath $(C_SAMPLES))"
+
 $(NODE_MODULES): test/e2e/package-lock.json
 	cd test/e2e && npm ci --no-audit --no-fund
 	touch $@
@@ -161,6 +170,7 @@ fetch: $(LINT) $(NODE_MODULES)
 	cd test/front && $(GO) mod download
 	cd test/ci && $(GO) mod download
 	cd test/acme && $(GO) mod download
+	cd test/go2rtc && $(GO) mod download
 	cd test/e2e && $(GO) mod download
 
 clean:

@@ -24,6 +24,7 @@ import (
 type webrtcCmd struct {
 	Master webrtcMasterCmd `cmd:"" help:"Send pictures and sound to the viewers of a channel."`
 	Viewer webrtcViewerCmd `cmd:"" help:"Watch the master of a channel and record it."`
+	URL    webrtcURLCmd    `cmd:"" name:"url" help:"Print a signed URL of a channel, for programs that cannot sign."`
 }
 
 // Help shows examples.

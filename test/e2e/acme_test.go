@@ -46,12 +46,12 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// tool builds a program that test/acme pins.
-func tool(t *testing.T, dir, path string) string {
+// tool builds a program that a module beside this one pins.
+func tool(t *testing.T, module, dir, path string) string {
 	t.Helper()
 	out := filepath.Join(dir, filepath.Base(path))
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", out, path)
-	build.Dir = "../acme"
+	build.Dir = "../" + module
 	build.Env = environment("CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
 	if b, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, b)
@@ -130,7 +130,7 @@ func newAuthority(t *testing.T, httpPort, tlsPort string) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resolver, pebble := tool(t, dir, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv"), tool(t, dir, "github.com/letsencrypt/pebble/v2/cmd/pebble")
+	resolver, pebble := tool(t, "acme", dir, "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv"), tool(t, "acme", dir, "github.com/letsencrypt/pebble/v2/cmd/pebble")
 	background(t, environment(), `Starting management server`, resolver, "-dnsserver", names, "-defaultIPv6", "",
 		"-doh", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", "127.0.0.1:"+freePort(t))
 	a := &authority{ca: cert, directory: "https://" + listen + "/dir"}
