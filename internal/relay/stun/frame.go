@@ -9,10 +9,11 @@ import (
 // number and the payload's length, two bytes each.
 const ChannelHead = 4
 
-// The numbers that channels may have (RFC 8656, 12).
+// The numbers that channels may have. RFC 8656 ends them at 0x4FFF; those of RFC 5766, 11,
+// are taken, too: its clients pick any of them.
 const (
 	FirstChannel = 0x4000
-	LastChannel  = 0x4FFF
+	LastChannel  = 0x7FFE
 )
 
 // ErrFrame says that a stream has something in it that is neither a STUN message nor
@@ -20,7 +21,7 @@ const (
 var ErrFrame = errors.New("neither a STUN message nor ChannelData")
 
 // IsChannel says whether b begins like ChannelData.
-func IsChannel(b []byte) bool { return len(b) >= ChannelHead && b[0] >= 0x40 && b[0] <= 0x4F }
+func IsChannel(b []byte) bool { return len(b) >= ChannelHead && b[0] >= 0x40 && b[0] <= 0x7F }
 
 // Channel takes ChannelData apart. The payload is a view; padding behind it is dropped.
 func Channel(b []byte) (number uint16, payload []byte, ok bool) {

@@ -125,7 +125,7 @@ func TestFrames(t *testing.T) {
 	}{
 		{nil, 0, false}, {message[:3], 0, false}, {message[:7], 0, false}, {message, len(message), false},
 		{channel[:3], 0, false}, {channel[:4], 12, false}, {[]byte{0x40, 0, 0, 0}, 4, false}, {[]byte{0x4F, 0xFF, 0xFF, 0xFF}, 65540, false},
-		{[]byte("SSH-2.0"), 0, true}, {[]byte{0x50, 0, 0, 0}, 0, true}, {[]byte{0, 1, 0, 3}, 0, true}, {[]byte{0, 1, 0, 0, 1, 2, 3, 4}, 0, true},
+		{[]byte("\x80SH-2.0"), 0, true}, {[]byte{0x7F, 0, 0, 0}, 4, false}, {[]byte{0x80, 0, 0, 0}, 0, true}, {[]byte{0, 1, 0, 3}, 0, true}, {[]byte{0, 1, 0, 0, 1, 2, 3, 4}, 0, true},
 	} {
 		if n, err := Frame(c.b); n != c.n || (err != nil) != c.fail {
 			t.Errorf("%x: %d, %v", c.b, n, err)
