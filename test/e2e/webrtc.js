@@ -179,4 +179,7 @@ window.forget = () => {
   }
 };
 
+// settle has the peer stay where it is when it loses the server or the master.
+window.settle = () => { peer.ask.reconnect = false; };
+
 window.leave = () => peer.leave();

@@ -155,14 +155,16 @@ func (b *chromium) do(t testing.TB, request object) pageAnswer {
 
 // tab is a page in a browser, with a profile of its own.
 type tab struct {
-	b    *chromium
-	name int64
+	b      *chromium
+	name   int64
+	closed sync.Once
 }
 
 // open opens a page and waits until an expression is true there.
 func (b *chromium) open(t testing.TB, url, ready string) *tab {
 	t.Helper()
-	p := &tab{b, b.pages.Add(1)}
+	p := &tab{b: b, name: b.pages.Add(1)}
+	t.Cleanup(func() { p.close(t) })
 	// Who may use a camera sees the machine's addresses.
 	a := b.do(t, object{"page": p.name, "url": url, "ready": ready, "permissions": []string{"camera", "microphone"}})
 	if a.Error != "" {
@@ -207,5 +209,9 @@ func (p *tab) call(t testing.TB, method string, argument, result any) {
 	}
 }
 
-// close closes the page, as somebody who closes a tab does: nothing says good-bye.
-func (p *tab) close(t testing.TB) { t.Helper(); p.b.do(t, object{"page": p.name, "close": true}) }
+// close closes the page, as somebody who closes a tab does: nothing says good-bye. The end of
+// the test closes it, too.
+func (p *tab) close(t testing.TB) {
+	t.Helper()
+	p.closed.Do(func() { p.b.do(t, object{"page": p.name, "close": true}) })
+}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -121,7 +122,7 @@ func TestJavaScriptWebRTC(t *testing.T) {
 		ask = rtcViewer("babel", "anna")
 		ask.VideoCodec = "video/H264"
 		b.join(t, s, ask).until(t, want{Calls: []string{""}, Said: 2, Tone: masterTone})
-		s.out.wait(t, `no common codec.*babel|babel.*no common codec`)
+		s.out.wait(t, `msg="no common codec" channel=babel client=anna .*medium=video .*offered=.*H264`)
 	})
 	t.Run("refused connections are errors", func(t *testing.T) {
 		t.Parallel()
@@ -167,6 +168,26 @@ func TestJavaScriptWebRTCMasterLost(t *testing.T) {
 		if r.Opened != 1 || r.Closed != 0 {
 			t.Errorf("the viewer connected %d times", r.Opened)
 		}
+	}
+	seats(t, s, b, viewers)
+}
+
+// seats fills the channel: who comes again with the same client id takes the seat of the older
+// connection, another one is refused until somebody leaves.
+func seats(t *testing.T, s *server, b *chromium, viewers []*peer) {
+	t.Helper()
+	run(t, s.variables(), program(t), "limit", "set", "ConnectAsViewer.sessions", strconv.Itoa(len(viewers)))
+	older := viewers[0]
+	older.call(t, "settle", nil, nil)
+	again := b.join(t, s, older.ask)
+	again.until(t, want{Calls: []string{""}, Frames: 10})
+	older.until(t, want{Closed: 1})
+	again.leave(t)
+	ask := rtcViewer("yard", "carl")
+	b.join(t, s, ask).until(t, want{Calls: []string{""}, Frames: 10})
+	ask.ClientID, ask.Reconnect = "dora", false
+	if r := b.join(t, s, ask).until(t, want{Errors: 1, Closed: 1}); r.Opened != 0 {
+		t.Errorf("one viewer too many is let in: %s", r)
 	}
 }
 
