@@ -50,10 +50,7 @@ var bundle = sync.OnceValues(func() ([]byte, error) {
 // browse starts a browser that ends with the test.
 func (s *server) browse(t testing.TB) *chromium {
 	t.Helper()
-	sdk, err := bundle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	go func() { _, _ = bundle() }() // while the browser starts
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +58,11 @@ func (s *server) browse(t testing.TB) *chromium {
 	files := http.NewServeMux()
 	files.Handle("/", http.FileServer(http.Dir(".")))
 	files.HandleFunc("/aws.js", func(w http.ResponseWriter, _ *http.Request) {
+		sdk, err := bundle()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "text/javascript")
 		_, _ = w.Write(sdk)
 	})
