@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sort"
 	"syscall"
+	"unsafe"
 )
 
 // FS is what stores ask of a file system. Tests put in one whose operations fail, or one
@@ -59,8 +60,18 @@ type File interface {
 	Close() error
 }
 
-// PageBytes is the unit in which space within a file is given back.
+// PageBytes is the unit in which space within a file is given back, and in which long
+// writes are fastest.
 const PageBytes = 4096
+
+// Aligned returns n bytes of memory that begin a page. A long piece that begins there, or
+// as far behind it as in the file behind a page, is written without a copy where the
+// system can.
+func Aligned(n int) []byte {
+	b := make([]byte, n+PageBytes)
+	at := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % PageBytes
+	return b[at:][:n:n]
+}
 
 // Hole is a stretch of a file that takes no room on the disk.
 type Hole struct{ From, To int64 }
@@ -125,7 +136,7 @@ func openFile(name string, flag int) (File, error) {
 	if flag&os.O_CREATE != 0 {
 		Give(f)
 	}
-	return file{f}, nil
+	return newFile(f), nil
 }
 
 // Rename replaces what has the name.
@@ -150,7 +161,12 @@ func (System) SyncDir(name string) error {
 
 // file adds to os.File what differs between systems (the rest is in fs_linux.go and
 // fs_other.go).
-type file struct{ *os.File }
+type file struct {
+	*os.File
+	direct *direct
+}
+
+func newFile(f *os.File) file { return file{File: f, direct: new(direct)} }
 
 func (f file) Size() (int64, error) {
 	info, err := f.Stat()

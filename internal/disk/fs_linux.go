@@ -11,10 +11,20 @@ import (
 // maxPieces is IOV_MAX, the most pieces one pwritev takes.
 const maxPieces = 1024
 
-// Write gathers the pieces in the kernel, so that media is never copied in the
-// program: a batch of a hundred fragments is a handful of system calls.
+// Write goes past the page cache with one long piece that lies in memory as in the file
+// (see [Aligned]).
 func (f file) Write(pieces [][]byte, off int64) error {
+	if len(pieces) == 1 && lies(pieces[0], off) {
+		return f.writeLong(pieces[0], off)
+	}
+	return f.gather(pieces, off)
+}
+
+// gather gathers the pieces in the kernel, so that media is never copied in the
+// program: a batch of a hundred fragments is a handful of system calls.
+func (f file) gather(pieces [][]byte, off int64) error {
 	fd, start := int(f.Fd()), off
+	pieces, _ = skip(pieces, 0)
 	for len(pieces) > 0 {
 		n, err := unix.Pwritev(fd, pieces[:min(len(pieces), maxPieces)], off)
 		switch {

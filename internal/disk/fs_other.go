@@ -7,6 +7,9 @@ import (
 	"os"
 )
 
+// direct is nothing: only Linux has it.
+type direct struct{}
+
 // Write writes piece by piece; systems without pwritev are for development.
 func (f file) Write(pieces [][]byte, off int64) error {
 	for _, p := range pieces {
