@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"unsafe"
 
 	"go.uber.org/goleak"
 
@@ -165,4 +166,48 @@ func TestSealingAllocatesLittle(t *testing.T) {
 	if allocs := testing.AllocsPerRun(5, put); allocs > 300 { // 20 of each record's cipher
 		t.Errorf("%v allocations for 10 records", allocs)
 	}
+}
+
+// What is written lies in memory as in the pages of the file, and but for the ends of a run
+// it is whole pages: so long pieces need not be copied on their way to the disk.
+func TestBuffersLieLikePages(t *testing.T) {
+	key := segmenttest.Key(9)
+	f := &laid{t: t, File: create(t, disk.System{}, "seg")}
+	w := New(1)
+	at := int64(segment.HeadSize)
+	for range 3 {
+		w.Start()
+		run := &Run{File: f, At: at}
+		f.from, f.end = at, at
+		w.Begin(run)
+		for _, size := range []int64{100, 600_000, 0, 1_000_000} {
+			rec := segment.Record{Kind: segment.FragmentRecord, Key: 9, Body: size}
+			if err := w.Put(&rec, key, media(int(size)), nil); err != nil {
+				t.Fatal(err)
+			}
+			at += rec.Size()
+		}
+		w.End()
+		w.Wait()
+		if run.Err != nil || f.end != at {
+			t.Fatalf("%d bytes of %d were written: %v", f.end, at, run.Err)
+		}
+	}
+}
+
+// laid is a file that looks at how bytes lie that are written to it.
+type laid struct {
+	disk.File
+	t         *testing.T
+	from, end int64 // of the run
+}
+
+func (f *laid) Write(pieces [][]byte, off int64) error {
+	p := pieces[0]
+	address := int64(uintptr(unsafe.Pointer(unsafe.SliceData(p))))
+	if len(pieces) != 1 || off != f.end || (address-off)%disk.PageBytes != 0 || off > f.from && off%disk.PageBytes != 0 {
+		f.t.Errorf("%d pieces for %d of a run from %d to %d, %d behind a page", len(pieces), off, f.from, f.end, address%disk.PageBytes)
+	}
+	f.end = off + int64(len(p))
+	return f.File.Write(pieces, off)
 }
