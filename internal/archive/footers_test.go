@@ -1,8 +1,10 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"path/filepath"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -131,5 +133,54 @@ func BenchmarkLostIndex(b *testing.B) {
 		if took > goal || g.media.Load() > 0 {
 			b.Errorf("GOAL MISSED: %v and %d bytes of media, less than %v and none are wanted", took, g.media.Load(), goal)
 		}
+	}
+}
+
+// writes keeps what is written of a file.
+type writes struct {
+	disk.File
+	at map[int64][]byte
+}
+
+func (w writes) Write(pieces [][]byte, off int64) error {
+	w.at[off] = bytes.Join(pieces, nil)
+	return nil
+}
+
+// The footer of what was remembered is the one of what is read again, and a segment with
+// too many fragments to remember is read again.
+func TestAFooterIsRememberedOrReadAgain(t *testing.T) {
+	a := start(t, Options{Dir: t.TempDir()})
+	for n := range int64(40) {
+		rec := sample(kvs.StreamID(1+n%3), 1+n/3, int(n*997))
+		rec.Tracks = []segment.Track{{Number: 1, Frames: uint32(n), Bytes: n * 900}}
+		a.mustStore(rec, sample(7, n+1, 10))
+	}
+	if err := a.store(sample(7, 3, 10)); err == nil {
+		t.Error("a number was stored twice")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.open[shelfOf(classOf(24), 0)]
+	var footers [2]writes
+	for i, listed := range [][]byte{s.listed, nil} {
+		footers[i] = writes{s.f, make(map[int64][]byte)}
+		of := *s
+		of.f, of.listed = footers[i], listed
+		size, err := of.footer()
+		if err != nil || size <= s.end {
+			t.Fatalf("%d bytes, %v", size, err)
+		}
+	}
+	if len(s.listed) < 80*segment.RecordHeadSize {
+		t.Errorf("%d bytes are remembered", len(s.listed))
+	}
+	if !reflect.DeepEqual(footers[0].at, footers[1].at) {
+		t.Error("they differ")
+	}
+
+	crowded := active{listed: make([]byte, maxListed+1)}
+	if crowded.list(make([]*pending, 1)); crowded.listed != nil {
+		t.Error("it remembers more and more")
 	}
 }

@@ -63,17 +63,8 @@ type active struct {
 	whole   bool  // footer and end record are durable
 	closed  bool  // its row says that it is sealed
 	headers map[headerID]int64
+	listed  []byte // what the footer will say of the fragments before end; nil = it is to be read again
 }
-
-// headerID tells header records apart without telling what is in them.
-type headerID struct {
-	key   uint64
-	print [16]byte
-}
-
-// maxHeaders bounds what is remembered of the headers in a segment. Beyond it a header
-// is simply written again.
-const maxHeaders = 4096
 
 func (s *active) shelf() shelf { return shelfOf(s.Class, s.Tier) }
 
@@ -99,6 +90,7 @@ func (a *Archive) newSegment(ctx context.Context, on shelf) (*active, error) {
 			Salt: binary.LittleEndian.Uint64(salt[:]), Created: kvs.MillisOf(a.now())},
 		end:     segment.HeadSize,
 		headers: make(map[headerID]int64),
+		listed:  []byte{},
 	}
 	f, err := a.disk.Create(a.segmentPath(s.ID))
 	if err != nil {
@@ -184,14 +176,12 @@ func (s *active) cut() error {
 	return nil
 }
 
-// sealFile appends footer and end record and makes them durable. The heads of all records
-// are read again for that: what a segment with many small fragments has of them would
-// take more memory than the media of a batch.
+// sealFile appends footer and end record and makes them durable.
 func (s *active) sealFile() error {
 	if s.whole {
 		return nil
 	}
-	size, err := segment.Seal(s.f, s.Head, s.end)
+	size, err := s.footer()
 	if err == nil {
 		err = s.f.Sync()
 	}
@@ -200,6 +190,18 @@ func (s *active) sealFile() error {
 	}
 	s.end, s.whole = size, true
 	return nil
+}
+
+// footer writes the footer and the end record.
+func (s *active) footer() (size int64, err error) {
+	if s.listed == nil {
+		return segment.Seal(s.f, s.Head, s.end)
+	}
+	footer := segment.NewFooter(s.f, s.Head, s.end)
+	if err := footer.Add(s.listed); err != nil {
+		return 0, err
+	}
+	return footer.Close()
 }
 
 // maxUnsettled is how many segments may wait to be sealed. With more the disk is too ill

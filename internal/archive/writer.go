@@ -206,6 +206,35 @@ func (r *run) add(p *pending) {
 	r.records = append(r.records, p)
 }
 
+// headerID tells header records apart without telling what is in them.
+type headerID struct {
+	key   uint64
+	print [16]byte
+}
+
+// maxHeaders bounds what is remembered of the headers in a segment. Beyond it a header
+// is simply written again.
+const maxHeaders = 4096
+
+// maxListed bounds what is remembered of the fragments in a segment, in bytes: 10,000 fragments
+// at least. Beyond it their heads are read again for the footer, which takes long where
+// they are not in the page cache.
+const maxListed = 2 << 20
+
+// list remembers records that the segment has now.
+func (s *active) list(records []*pending) {
+	for _, p := range records {
+		if len(s.listed) > maxListed {
+			s.listed = nil
+		}
+		if s.listed == nil {
+			return
+		}
+		r := p.record()
+		s.listed = r.Append(segment.AppendFooterEntry(s.listed, p.position, nil), s.Salt, p.position)
+	}
+}
+
 // writeRuns seals, writes and syncs all runs.
 func (a *Archive) writeRuns(runs []*run) {
 	a.stage.Start()
@@ -274,6 +303,7 @@ func (a *Archive) commit(ctx context.Context, runs []*run) {
 	for _, r := range good {
 		if r.err = err; err == nil {
 			r.seg.end, r.seg.longest, r.seg.dirty = r.end, r.longest, false
+			r.seg.list(r.records)
 		}
 	}
 }
