@@ -2,6 +2,7 @@ package live
 
 import (
 	"container/heap"
+	"slices"
 	"sync"
 )
 
@@ -66,4 +67,56 @@ func (q *byCompletion) Pop() any {
 	*q = (*q)[:last]
 	f.leaves = 0
 	return f
+}
+
+// unread holds archived fragments of streams that nobody was reading, the one that was
+// archived first in front, and how much they took then. Some may have left since: those
+// that are still there are never more than it says.
+type unread struct {
+	mu    sync.Mutex
+	queue []spared
+	bytes int64
+}
+
+type spared struct {
+	fragment *Fragment
+	bytes    int64
+}
+
+func (u *unread) enter(f *Fragment, bytes int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.queue = append(u.queue, spared{f, bytes})
+	u.bytes += bytes
+}
+
+// excess takes out the first one while they are more than keepUnread, else nil.
+func (u *unread) excess() *Fragment {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.bytes <= keepUnread {
+		return nil
+	}
+	first := u.queue[0]
+	u.queue = slices.Delete(u.queue, 0, 1)
+	u.bytes -= first.bytes
+	return first.fragment
+}
+
+// spare keeps an archived fragment for readers that come back soon, and evicts in its
+// stead those that nobody came for. Pages that are used again at once are still in the processor's cache.
+func (s *Store) spare(f *Fragment, bytes int64) {
+	s.unread.enter(f, bytes)
+	for f := s.unread.excess(); f != nil; f = s.unread.excess() {
+		f.st.forgo(f)
+	}
+}
+
+// forgo evicts a fragment unless it has left or somebody reads its stream by now.
+func (st *Stream) forgo(f *Fragment) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !f.left && len(st.readers) == 0 {
+		st.store.o.Evicted(Unread, st.evict(f))
+	}
 }

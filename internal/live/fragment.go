@@ -189,15 +189,27 @@ func (f *Fragment) body() net.Buffers {
 
 // Archived says that the archive has the fragment: it may be evicted from now on.
 func (f *Fragment) Archived() {
+	if bytes := f.stored(); bytes > 0 {
+		f.st.store.spare(f, bytes)
+	}
+	f.st.store.o.Budget.Retry()
+}
+
+// stored notes that the archive has the fragment, and says what it takes if nobody reads
+// its stream now.
+func (f *Fragment) stored() (unread int64) {
 	f.st.mu.Lock()
 	defer f.st.mu.Unlock()
 	f.archived = true
 	if f.state == Failed { // the stream was dropped while the archive was writing
 		f.release()
-	} else {
-		f.st.store.leaving.enter(f)
+		return 0
 	}
-	f.st.store.o.Budget.Retry()
+	f.st.store.leaving.enter(f)
+	if len(f.st.readers) > 0 {
+		return 0
+	}
+	return f.held()
 }
 
 // Fail ends the fragment without success and frees its bytes.

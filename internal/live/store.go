@@ -24,6 +24,10 @@ const PageSize = 32 << 10
 // keepArchived is how long an archived fragment stays for readers close behind.
 const keepArchived = 10 * time.Second
 
+// keepUnread is how many bytes of archived fragments stay that nobody reads. It is about
+// what a processor's cache holds beside the fragments that are arriving.
+const keepUnread = 16 << 20
+
 // Budget is the memory that all fragments share. A fragment takes pages under its
 // ticket, which tells its age, and ends its claim with Done.
 type Budget interface {
@@ -56,6 +60,7 @@ const (
 	Age      Reason = "age"      // it had been there for as long as it may
 	Pressure Reason = "pressure" // others needed the memory
 	Bound    Reason = "bound"    // the stream's host buffer was full
+	Unread   Reason = "unread"   // nobody read its stream
 	Deleted  Reason = "deleted"  // its stream was deleted
 )
 
@@ -65,6 +70,7 @@ type Store struct {
 	pages pagePool
 
 	leaving leaving
+	unread  unread
 
 	mu      sync.Mutex
 	streams map[kvs.StreamID]*Stream

@@ -118,7 +118,7 @@ func (s *Set) addLimits() {
 }
 
 func (s *Set) addLive() {
-	s.Evicted = s.counterVec("millrace_live_evicted_total", "Fragments that left the live buffer: by age, under pressure (others needed the memory), by the bound of a stream without retention, or deleted with their stream.", "reason")
+	s.Evicted = s.counterVec("millrace_live_evicted_total", "Fragments that left the live buffer: by age, unread (nobody read their stream, and there were newer ones), under pressure (others needed the memory), by the bound of a stream without retention, or deleted with their stream.", "reason")
 	s.EvictedBytes = s.counterVec("millrace_live_evicted_bytes_total", "Memory that fragments gave back when they left the live buffer.", "reason")
 }
 
