@@ -179,10 +179,11 @@ func (c *callReport) film(t testing.TB) {
 	}
 }
 
-// chosen checks that the chosen pair of candidates is to be seen.
+// chosen checks that the chosen pair of candidates is to be seen. A pair that works is in
+// progress whenever it is asked whether it still does.
 func (c *callReport) chosen(t testing.TB) {
 	t.Helper()
-	if c.Pair == nil || c.Pair.State != "succeeded" || c.Pair.Local.Port == 0 || c.Pair.Remote.Port == 0 || c.Pair.Local.Protocol != "udp" {
+	if c.Pair == nil || c.Pair.State != "succeeded" && c.Pair.State != "in-progress" || c.Pair.Local.Port == 0 || c.Pair.Remote.Port == 0 || c.Pair.Local.Protocol != "udp" {
 		t.Errorf("the chosen pair is %+v", c.Pair)
 	}
 }
