@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os/exec"
 	"slices"
 	"strings"
@@ -65,6 +66,7 @@ func TestAWSCLIChannels(t *testing.T) {
 		}
 	}
 	a.tagChannel(t, made.ChannelARN)
+	a.joinChannel(t, made.ChannelARN)
 	a.storeChannel(t, made.ChannelARN)
 	a.refusal(t, "ResourceInUseException", "create-signaling-channel", "--channel-name", "door")
 	a.refusal(t, "InvalidArgumentException", "create-signaling-channel", "--channel-name", "many", "--channel-type", "FULL_MESH")
@@ -85,6 +87,42 @@ func (a awsCommand) describeChannel(t *testing.T, args ...string) channelInfo {
 	var out struct{ ChannelInfo channelInfo }
 	a.awsTo(t, &out, append([]string{"kinesisvideo", "describe-signaling-channel"}, args...)...)
 	return out.ChannelInfo
+}
+
+// joinChannel asks where to connect to a channel, and by which servers (tutorial H11).
+func (a awsCommand) joinChannel(t *testing.T, arn string) {
+	t.Helper()
+	endpoints := func(configuration string) (all []string) {
+		t.Helper()
+		var out struct {
+			ResourceEndpointList []struct{ Protocol, ResourceEndpoint string }
+		}
+		args := []string{"kinesisvideo", "get-signaling-channel-endpoint", "--channel-arn", arn}
+		if configuration != "" {
+			args = append(args, "--single-master-channel-endpoint-configuration", configuration)
+		}
+		a.awsTo(t, &out, args...)
+		for _, e := range out.ResourceEndpointList {
+			all = append(all, e.Protocol+" "+e.ResourceEndpoint)
+		}
+		return all
+	}
+	wss := "WSS " + strings.Replace(a.https, "https:", "wss:", 1) + "/channel/"
+	for configuration, want := range map[string][]string{
+		"Protocols=WSS,HTTPS,Role=MASTER": {wss + "master", "HTTPS " + a.https},
+		"Protocols=HTTPS,Role=VIEWER":     {"HTTPS " + a.https},
+		"":                                {wss + "viewer", "HTTPS " + a.https},
+	} {
+		if got := endpoints(configuration); !slices.Equal(got, want) {
+			t.Errorf("get-signaling-channel-endpoint %s: %v, want %v", configuration, got, want)
+		}
+	}
+	a.refusal(t, "InvalidArgumentException", "get-signaling-channel-endpoint", "--channel-arn", arn, "--single-master-channel-endpoint-configuration", "Protocols=WEBRTC,Role=MASTER")
+	var ice struct{ IceServerList []json.RawMessage }
+	a.awsTo(t, &ice, "kinesis-video-signaling", "get-ice-server-config", "--channel-arn", arn, "--service", "TURN", "--client-id", "me")
+	if len(ice.IceServerList) != 0 { // none is configured
+		t.Errorf("get-ice-server-config: %s", ice.IceServerList)
+	}
 }
 
 // tagChannel tags a channel that has the tag place=north.

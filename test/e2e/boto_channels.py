@@ -42,6 +42,16 @@ seen["updated"] = [info["SingleMasterConfiguration"]["MessageTtlSeconds"], info[
 video.tag_resource(ResourceARN=arn, Tags=[{"Key": "c", "Value": "d"}])
 video.untag_resource(ResourceARN=arn, TagKeyList=["a"])
 seen["tags"] = video.list_tags_for_resource(ResourceARN=arn)["Tags"]
+endpoints = video.get_signaling_channel_endpoint(
+    ChannelARN=arn, SingleMasterChannelEndpointConfiguration={"Protocols": ["WSS", "HTTPS"], "Role": "VIEWER"}
+)["ResourceEndpointList"]
+at = {e["Protocol"]: e["ResourceEndpoint"] for e in endpoints}
+seen["endpoints"] = [at["HTTPS"] == endpoint, at["WSS"] == endpoint.replace("https:", "wss:") + "/channel/viewer"]
+signaling = boto3.client("kinesis-video-signaling", endpoint_url=at["HTTPS"], verify=ca)
+seen["ice"] = [
+    signaling.get_ice_server_config(ChannelARN=arn, ClientId="me")["IceServerList"],
+    refused(signaling.get_ice_server_config, ChannelARN=arn, ClientId="AWS_me"),
+]
 for name in ["attic", "yard"]:
     video.create_signaling_channel(ChannelName=name)
 pages = video.get_paginator("list_signaling_channels").paginate(PaginationConfig={"PageSize": 2})

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace/millrace/internal/wire"
 )
 
-// onChannels are the operations of the control plane that name a channel in their input.
-var onChannels = []string{"DescribeSignalingChannel", "UpdateSignalingChannel", "DeleteSignalingChannel",
+// onChannels are the operations that name a channel in their input.
+var onChannels = []string{"GetSignalingChannelEndpoint", "GetIceServerConfig", "SendAlexaOfferToMaster", "DescribeSignalingChannel", "UpdateSignalingChannel", "DeleteSignalingChannel",
 	"DescribeMediaStorageConfiguration", "UpdateMediaStorageConfiguration", "TagResource", "UntagResource", "ListTagsForResource"}
 
 // onChannel reports whether an operation names a channel, and nothing but a channel can be
@@ -83,8 +83,10 @@ func storing(channel, stream string) object {
 func (p *provocation) wrongChannels(s *server) {
 	who := s.caller(p)
 	const prefix = "arn:aws:kinesisvideo:us-east-1:"
-	p.door = s.channels(p.T, "yard", "door").arn
-	yard := s.channelARN(p, "yard")
+	yard := s.channels(p.T, "yard").arn
+	// The master's answer to an Alexa offer, which nobody gives, is waited for no longer.
+	who.must(p, "CreateSignalingChannel", object{"ChannelName": "door", "SingleMasterConfiguration": object{"MessageTtlSeconds": 5}}, nil)
+	p.door = s.channelARN(p, "door")
 	for _, op := range onChannels {
 		p.expect(who, op, "ResourceNotFoundException", input(op, "nobody", prefix+s.account+":channel/nobody/1735442939457", "v1"))
 		p.expect(who, op, "InvalidArgumentException", input(op, "not a name", prefix+"123456789012:channel/one", "v1"))
@@ -95,6 +97,7 @@ func (p *provocation) wrongChannels(s *server) {
 	for _, op := range []string{"UpdateSignalingChannel", "DeleteSignalingChannel"} {
 		p.expect(who, op, "VersionMismatchException", input(op, "door", p.door, "stale"))
 	}
+	p.expect(who, "GetIceServerConfig", "InvalidClientException", object{"ChannelARN": p.door, "ClientId": "AWS_me"})
 	const create, store = "CreateSignalingChannel", "UpdateMediaStorageConfiguration"
 	p.expect(who, create, "ResourceInUseException", object{"ChannelName": "door"})
 	p.expect(who, create, "InvalidArgumentException", object{"ChannelName": "many", "ChannelType": "FULL_MESH"})
@@ -129,8 +132,33 @@ func (p *provocation) limitsOfChannels(s *server) {
 	p.flood(who, "CreateSignalingChannel", object{"ChannelName": "door"}, 100)
 	p.flood(who, "ListSignalingChannels", object{"MaxResults": 1}, 100)
 	p.flood(who, "DescribeMappedResourceConfiguration", object{"StreamName": "one"}, 12)
+	p.floodAlexa(who)
 	for _, op := range onChannels {
-		p.flood(who, op, input(op, "door", p.door, "stale"), 12) // a stale version changes nothing
+		if op == "SendAlexaOfferToMaster" {
+			continue
+		}
+		atOnce := 12
+		if op == "GetSignalingChannelEndpoint" { // has no rate of its own for each channel
+			atOnce = 350
+		}
+		p.flood(who, op, input(op, "door", p.door, "stale"), atOnce) // a stale version changes nothing
+	}
+}
+
+// floodAlexa sends offers until one is too many. Each is of another sender: a newer one of the
+// same takes the place of the older one, which fails with the same exception.
+func (p *provocation) floodAlexa(who caller) {
+	const op = "SendAlexaOfferToMaster"
+	var waits []func() answer
+	for i := range 30 {
+		in := input(op, "door", p.door, "")
+		in["SenderClientId"] = fmt.Sprint("caller-", i)
+		waits = append(waits, who.begin(p, op, in))
+	}
+	for _, wait := range waits {
+		if a := wait(); a.Error != nil && a.Error.Name == "ClientLimitExceededException" {
+			p.note(op, "ClientLimitExceededException", input(op, "door", p.door, ""), a)
+		}
 	}
 }
 

@@ -12,11 +12,13 @@ import { pipeline } from 'node:stream/promises';
 import * as video from '@aws-sdk/client-kinesis-video';
 import * as media from '@aws-sdk/client-kinesis-video-media';
 import * as archived from '@aws-sdk/client-kinesis-video-archived-media';
+import * as signaling from '@aws-sdk/client-kinesis-video-signaling';
 
 const services = {
   video: [video, video.KinesisVideoClient],
   media: [media, media.KinesisVideoMediaClient],
   archived: [archived, archived.KinesisVideoArchivedMediaClient],
+  signaling: [signaling, signaling.KinesisVideoSignalingClient],
 };
 
 const clients = new Map();

@@ -31,6 +31,8 @@ var never = map[string]string{
 	"UpdateStreamStorageConfiguration ResourceInUseException":      unfinished,
 	"UpdateSignalingChannel ResourceInUseException":                unfinished,
 	"DeleteSignalingChannel ResourceInUseException":                unfinished,
+	"GetSignalingChannelEndpoint ResourceInUseException":           unfinished,
+	"GetIceServerConfig SessionExpiredException":                   provedBelow,
 	"CreateSignalingChannel TagsPerResourceExceededLimitException": "the model bounds Tags to 50, so 51 are an InvalidArgumentException",
 	"GetClip ClientLimitExceededException":                         provedBelow,
 	"GetHLSStreamingSessionURL ClientLimitExceededException":       provedBelow,
@@ -71,8 +73,9 @@ func (p *provocation) note(operation, exception string, input object, a answer) 
 	}
 	p.modelled(operation, exception, a.Status)
 	var body map[string]string
-	if err := json.Unmarshal([]byte(a.Raw), &body); err != nil || body["Message"] != a.Error.Message || len(body) != 1 {
-		p.Errorf("%s %s: body %s, message %q: want one member Message with that text", operation, exception, a.Raw, a.Error.Message)
+	x, _ := wire.ByName(operation).Exception(exception)
+	if err := json.Unmarshal([]byte(a.Raw), &body); err != nil || body[x.MessageKey] != a.Error.Message || len(body) != 1 {
+		p.Errorf("%s %s: body %s, message %q: want one member %s with that text", operation, exception, a.Raw, a.Error.Message, x.MessageKey)
 	}
 	key := operation + " " + exception
 	if _, again := p.thrown[key]; !again {

@@ -147,6 +147,8 @@ func serviceOf(operation string) string {
 		return "media"
 	case "ListFragments", "GetMediaForFragmentList", "GetHLSStreamingSessionURL", "GetDASHStreamingSessionURL", "GetClip":
 		return "archived"
+	case "GetIceServerConfig", "SendAlexaOfferToMaster":
+		return "signaling"
 	}
 	return "video"
 }

@@ -189,16 +189,22 @@ func (n neighbour) triesOwn(t *testing.T, whose neighbour) {
 		if op == "Reset" || op == "SetClock" { // of development servers
 			continue
 		}
-		for _, way := range []string{"StreamName", "StreamARN"} {
+		for _, way := range []string{"StreamName", "StreamARN", "ChannelName", "ChannelARN"} {
 			q := func(x thing) question {
 				in := maps.Clone(ownInputs[op])
 				if in == nil {
 					in = object{}
 				}
-				in[way] = map[string]string{"StreamName": x.name, "StreamARN": x.arn}[way]
+				in[way] = x.name
+				if strings.HasSuffix(way, "ARN") {
+					in[way] = x.arn
+				}
 				return question{title: op + " by " + way, path: "/millrace/" + op, body: plainJSON(t, in)}
 			}
 			x := whose.hidden
+			if strings.HasPrefix(way, "Channel") {
+				x = whose.channel
+			}
 			got := n.ask(t, q(x), x.said()...)
 			equal(t, q(x).title, got, n.ask(t, q(x.instead()), x.instead().said()...))
 			equal(t, q(x).title+" of an account that never was", got, n.ask(t, q(x.elsewhere(whose.account)), x.elsewhere(whose.account).said()...))
@@ -210,8 +216,8 @@ func (n neighbour) triesOwn(t *testing.T, whose neighbour) {
 			}
 		}
 	}
-	if about < 10 {
-		t.Errorf("only %d calls were about a stream", about)
+	if about < 14 {
+		t.Errorf("only %d calls were about a stream or channel", about)
 	}
 	n.triesHolds(t, whose)
 }

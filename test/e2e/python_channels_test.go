@@ -14,11 +14,13 @@ func TestBoto3Channels(t *testing.T) {
 		t.Fatalf("%v in %s", err, out)
 	}
 	for name, want := range map[string]string{
-		"created": `[true, "ACTIVE", "SINGLE_MASTER", {"MessageTtlSeconds": 60}, true]`,
-		"updated": `[120, true]`,
-		"tags":    `{"c": "d"}`,
-		"pages":   `[["attic", "door"], ["yard"]]`,
-		"stored":  `[true, true]`,
+		"created":   `[true, "ACTIVE", "SINGLE_MASTER", {"MessageTtlSeconds": 60}, true]`,
+		"updated":   `[120, true]`,
+		"tags":      `{"c": "d"}`,
+		"endpoints": `[true, true]`,
+		"ice":       `[[], ["InvalidClientException", 400]]`,
+		"pages":     `[["attic", "door"], ["yard"]]`,
+		"stored":    `[true, true]`,
 		"refused": `[["ResourceInUseException", 400], ["ResourceNotFoundException", 404], ["VersionMismatchException", 400], ` +
 			`["ResourceInUseException", 400], ["TagsPerResourceExceededLimitException", 400], ["ResourceInUseException", 400]]`,
 		"gone": `[["ResourceNotFoundException", 404], ["ResourceNotFoundException", 404]]`,
