@@ -135,9 +135,9 @@ type resetCmd struct {
 
 // Help shows an example.
 func (resetCmd) Help() string {
-	return `Deletes every stream and signaling channel of the account on a server that runs with --dev, takes back the limits
-that were set for it, and begins the clock and the sequence of faults again, as at its start.
-Other servers refuse it.
+	return `Deletes every stream and signaling channel of the account on a server that runs with --dev, takes
+back the limits that were set for it, and begins the clock and the sequence of faults again, as at
+its start. Other servers refuse it.
 
 Examples:
   millrace reset`
