@@ -115,11 +115,11 @@ func (s *ICEServer) Secret() (string, error) {
 	}
 	text, err := os.ReadFile(s.CredentialFile)
 	if err != nil {
-		return "", fmt.Errorf("signaling.ice_servers: %w", err)
+		return "", fmt.Errorf("credential_file: %w", err)
 	}
 	secret := strings.TrimSpace(string(text))
 	if secret == "" || len(secret) > maxICEText {
-		return "", fmt.Errorf("signaling.ice_servers: %s must hold 1 to %d characters", s.CredentialFile, maxICEText)
+		return "", fmt.Errorf("credential_file %s must hold 1 to %d characters", s.CredentialFile, maxICEText)
 	}
 	return secret, nil
 }

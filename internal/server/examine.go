@@ -58,6 +58,7 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 			add(name, err)
 		}
 	}
+	add("signaling.ice_servers", examineICE(&c))
 	add("tls.cert", examineCertificate(&c))
 	keys, _ := examineKeys(&c)
 	wrong = append(wrong, keys...)
@@ -216,6 +217,25 @@ func examineCertificate(c *config.Config) error {
 	if u, err := url.Parse(c.Endpoint); err == nil && u.Scheme == "https" {
 		if err := pair.Leaf.VerifyHostname(u.Hostname()); err != nil {
 			return fmt.Errorf("%s does not fit the endpoint %s: %w", c.TLS.Cert, c.Endpoint, err)
+		}
+	}
+	for _, name := range signalingNames(c) {
+		if err := pair.Leaf.VerifyHostname(name); err != nil {
+			return fmt.Errorf("%s does not fit signaling.domain: %w", c.TLS.Cert, err)
+		}
+	}
+	return nil
+}
+
+// examineICE looks whether the credentials of ICE servers can be read.
+func examineICE(c *config.Config) error {
+	for _, text := range c.Signaling.ICEServers {
+		server, err := config.ParseICEServer(text)
+		if err != nil {
+			return nil // the settings say so themselves
+		}
+		if _, err := server.Secret(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,12 +1,19 @@
 package server
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"log/slog"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/internal/config"
 )
@@ -48,6 +55,17 @@ func TestExamine(t *testing.T) {
 		{"a running server's warm folder", "", "", func(c *config.Config) { c.Data, c.Archive.WarmDir = p.config.Data, warm }},
 		{"another server's warm folder", "archive.warm_dir", "another installation", func(c *config.Config) { c.Data, c.Archive.WarmDir = stopped, warm }},
 		{"another server's warm folder for a new one", "archive.warm_dir", "another installation", func(c *config.Config) { c.Archive.WarmDir = warm }},
+		{"a credential that cannot be read", "signaling.ice_servers", "no such file", func(c *config.Config) {
+			c.Signaling.ICEServers = []string{"stun:a:1", "turn:a:1?transport=udp username=u credential_file=" + filepath.Join(dir, "none")}
+		}},
+		{"a domain without names in the certificate", "tls.cert", "does not fit signaling.domain", func(c *config.Config) {
+			c.TLS.Cert, c.TLS.Key = certificateOf(t, "*.kvs.local")
+			c.Signaling.Domain = "kvs.example"
+		}},
+		{"a domain with names in the certificate", "", "", func(c *config.Config) {
+			c.TLS.Cert, c.TLS.Key = certificateOf(t, "*.kvs.local")
+			c.Signaling.Domain = "kvs.local"
+		}},
 		{"no memory", "memory.budget", "more than", func(c *config.Config) { c.Memory.Budget = 1 << 60 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,4 +105,29 @@ func TestBindingNobodysAddress(t *testing.T) {
 	if err == nil || err.Error() != "http: address 192.0.2.1:4711 is not one of this machine" {
 		t.Error(err)
 	}
+}
+
+// certificateOf makes a certificate of the name and returns the files of it and its key.
+func certificateOf(t *testing.T, name string) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
 }

@@ -264,7 +264,7 @@ func (s *Server) openCertificates(context.Context) (err error) {
 
 // certificates are the settings of the certificates that c asks for.
 func (s *Server) certificates(c *config.Config) certs.Options {
-	a, names := c.TLS.ACME, s.signalingNames()
+	a, names := c.TLS.ACME, signalingNames(&s.config)
 	domains := a.Domains
 	if len(domains) > 0 {
 		domains = slices.Concat(domains, names)

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -30,8 +31,8 @@ func (s *Server) signalingOptions(endpoint video.Endpoint) signaling.Options {
 }
 
 // signalingNames are the names that the certificate has for channels.
-func (s *Server) signalingNames() []string {
-	return signaling.Addresses{Domain: s.config.Signaling.Domain}.Names()
+func signalingNames(c *config.Config) []string {
+	return signaling.Addresses{Domain: c.Signaling.Domain}.Names()
 }
 
 // iceLife is for how many seconds a client may use what it is told of servers that do not
@@ -75,7 +76,7 @@ func (s *Server) iceServers(_ context.Context, ch kvs.Channel, client string) (a
 		}
 		secret, err := one.Secret()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("signaling.ice_servers: %w", err)
 		}
 		if one.Shared {
 			one.Username, secret = credential.Shared(secret, s.config.Real(), cmp.Or(client, "master"), iceLife*time.Second)

@@ -296,7 +296,7 @@ func TestICEServersOfTheSettings(t *testing.T) {
 		}
 		return text
 	}
-	if got := servers(); got != "[turn:turn.example:3478?transport=udp]u:hush-one 300; [stun:stun.example:3478]: 300; " {
+	if got := servers(); got != "[turn:turn.example:3478?transport=udp]u:hush-one 300; [stun:stun.example:3478]none:none 300; " {
 		t.Error(got)
 	}
 	ws := p.enter(arn, "")
