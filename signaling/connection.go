@@ -44,7 +44,10 @@ func (p *Peer) serve(ctx context.Context, conn *websocket.Conn) error {
 	reading, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	var group sync.WaitGroup
-	group.Go(func() { end(p.read(ctx, reading, conn)) })
+	group.Go(func() {
+		end(p.read(ctx, reading, conn))
+		drain(reading, conn)
+	})
 	group.Go(func() { end(p.write(ctx, conn)) })
 	group.Go(func() { end(ping(ctx, conn)) })
 	<-ctx.Done()
@@ -91,6 +94,16 @@ func (p *Peer) read(ctx, reading context.Context, conn *websocket.Conn) error {
 		case p.in <- m:
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+	}
+}
+
+// drain reads on to the server's goodbye: without a reader the library waits for it longer
+// than we do.
+func drain(reading context.Context, conn *websocket.Conn) {
+	for {
+		if _, _, err := conn.Read(reading); err != nil {
+			return
 		}
 	}
 }

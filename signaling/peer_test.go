@@ -162,6 +162,7 @@ func TestOrderAcrossConnections(t *testing.T) {
 			t.Fatalf("message %d is %s", i, payload)
 		}
 	}
+	conn.CloseRead(context.Background()) // so that it says goodbye
 	cancel()
 	<-viewer.ended
 	if err := viewer.Send(t.Context(), Message{Type: Candidate, Payload: []byte("0")}); !errors.Is(err, ErrEnded) {
