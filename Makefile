@@ -15,6 +15,8 @@
 #                        the user's cache directory)
 #   make bench-playback   what playlists, segments and clips cost and how long viewers wait,
 #                         against the goals; needs what make e2e needs
+#   make bench-first-frame   how long a viewer in a browser waits for the first picture of a call; needs
+#                         what make e2e needs
 #   make bench-identity   what deciding by policies, and finding callers among many, costs, against its goals
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
@@ -135,6 +137,11 @@ bench-identity:
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256
+
+.PHONY: bench-first-frame
+bench-signaling: bench-first-frame
+bench-first-frame: build $(NODE_MODULES)
+	cd test/e2e && $(GO) test -count=1 -run '^$$' -bench '^BenchmarkFirstFrame$$' -benchtime 1x -timeout 30m .
 
 # What is released is what is committed, with the version as its tag.
 release:
