@@ -73,6 +73,7 @@ func one(yes bool) float64 {
 // measure registers what is read when it is asked for.
 func (s *Server) measure() {
 	s.measureHost()
+	s.turn.Measure(s.metrics)
 	s.measureArchive()
 	s.measureKept()
 	s.measureSegments()

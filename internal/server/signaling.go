@@ -50,7 +50,6 @@ func (s *Server) openTurn(context.Context) (err error) {
 		o.TLS = s.certs.Config
 	}
 	s.turn, err = turn.Open(o)
-	s.turn.Measure(s.metrics)
 	return err
 }
 
