@@ -12,7 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"testing")
+	"testing"
+)
 
 // TestGo2RTC lets go2rtc, a server for cameras, take a channel's master as one of its cameras.
 // It asks our command for a signed address whenever somebody wants to see the camera, leaves
