@@ -18,6 +18,8 @@
 #   make bench-first-frame   how long a viewer in a browser waits for the first picture of a call; needs
 #                         what make e2e needs
 #   make bench-identity   what deciding by policies, and finding callers among many, costs, against its goals
+#   make bench-signaling   what a message through the hub and an idle connection cost, against an echo
+#   make soak-signaling   200 members of signaling channels that come and go for half an hour
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared
@@ -41,6 +43,7 @@ NODE_MODULES := test/e2e/node_modules/.package-lock.json
 export CGO_ENABLED := 0
 
 .PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback bench-identity soak-memory release release-check install-test e2e device-tests fetch clean
+.PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback bench-identity bench-signaling soak-signaling soak-memory release release-check install-test e2e fetch clean
 
 all: test build
 
@@ -134,6 +137,12 @@ bench-playback: build $(NODE_MODULES)
 bench-identity:
 	$(GO) test -run '^$$' -bench '^Benchmark(LookupAmong|LookupPairs|LookupRights|Rights)$$' -benchmem ./internal/iam ./internal/iam/directory
 	cd test/signers && $(GO) test -count=1 -run '^$$' -bench '^Benchmark(Decide|Authorize)$$' -benchtime 3x .
+
+bench-signaling: build
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^BenchmarkSignaling(Delay|Memory)$$' -benchtime 1x -timeout 30m .
+
+soak-signaling: build
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^BenchmarkSignalingSoak$$' -benchtime 1x -timeout 90m .
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256

@@ -82,7 +82,8 @@ const (
 type events struct {
 	mu     sync.Mutex
 	last   uint64
-	ring   []recorded    // the last ones, in order
+	ring   []recorded // the last ones, in order from the oldest on and round
+	oldest int
 	change chan struct{} // closed when there is a new one; nil while nobody waits
 }
 
@@ -103,11 +104,12 @@ func (e *events) add(r recorded) {
 	defer e.mu.Unlock()
 	e.last++
 	r.Number = e.last
-	if len(e.ring) == keptEvents {
-		e.ring[0] = recorded{}
-		e.ring = e.ring[1:]
+	if len(e.ring) < keptEvents {
+		e.ring = append(e.ring, r)
+	} else {
+		e.ring[e.oldest] = r
+		e.oldest = (e.oldest + 1) % keptEvents
 	}
-	e.ring = append(e.ring, r)
 	if e.change != nil {
 		close(e.change)
 		e.change = nil
@@ -120,9 +122,12 @@ func (e *events) after(a kvs.AccountID, channel string, after uint64) ([]Event, 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var found []Event
-	from, _ := slices.BinarySearchFunc(e.ring, after, func(r recorded, after uint64) int { return cmp.Compare(r.Number, after+1) })
-	for _, r := range e.ring[from:] {
-		if r.account == a && (channel == "" || r.Channel == channel) {
+	n := len(e.ring)
+	if missed := e.last - min(after, e.last); missed < uint64(n) {
+		n = int(missed) //nolint:gosec // at most keptEvents
+	}
+	for i := len(e.ring) - n; i < len(e.ring); i++ {
+		if r := &e.ring[(e.oldest+i)%len(e.ring)]; r.account == a && (channel == "" || r.Channel == channel) {
 			found = append(found, r.Event)
 		}
 	}
