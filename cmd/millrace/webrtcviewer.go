@@ -34,8 +34,8 @@ Examples:
 }
 
 var (
-	errEnoughSeen = errors.New("enough was seen")
-	errNothingCame    = errors.New("no media came: has the channel a master, and do its media get here?")
+	errEnoughSeen  = errors.New("enough was seen")
+	errNothingCame = errors.New("no media came: has the channel a master, and do its media get here?")
 )
 
 // Run watches until it is interrupted.

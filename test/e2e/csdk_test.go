@@ -100,7 +100,7 @@ func TestCSampleMaster(t *testing.T) {
 // TestCSampleViewer lets the sample see our master.
 func TestCSampleViewer(t *testing.T) {
 	s := street(t)
-	s.channel(t, "door")
+	run(t, s.variables(), program(t), "channel", "create", "door")
 	background(t, s.variables(), `waiting for viewers`, program(t), "webrtc", "master", "door")
 	viewer := s.sample(t, "kvsWebrtcClientViewer", "door")
 	viewer.out.wait(t, `Connection established`)

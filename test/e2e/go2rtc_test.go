@@ -20,7 +20,7 @@ import (
 // the channel as soon as it has found the master, and hands out what the master sends.
 func TestGo2RTC(t *testing.T) {
 	s := serve(t)
-	s.channel(t, "door")
+	run(t, s.variables(), program(t), "channel", "create", "door")
 	background(t, s.variables(), `waiting for viewers`, program(t), "webrtc", "master", "door")
 	camera := s.go2rtc(t, "door")
 	for range 2 { // a second time it has let go of the master and comes again
