@@ -142,9 +142,12 @@ func (w *stream) secure() bool {
 // read takes the messages of the stream apart.
 func (w *stream) read(r *bufio.Reader) {
 	for {
-		head, err := r.Peek(8)
-		if len(head) < stun.ChannelHead {
+		head, err := r.Peek(stun.ChannelHead)
+		if err != nil {
 			return
+		}
+		if !stun.IsChannel(head) { // ChannelData without content has no more
+			head, err = r.Peek(8)
 		}
 		n, bad := stun.Frame(head)
 		switch {
@@ -233,7 +236,7 @@ func (w *stream) drain() {
 		buffer, w.pending = w.pending, buffer[:0]
 		w.mu.Unlock()
 		_ = w.out.SetWriteDeadline(time.Now().Add(writeTime))
-		if _, err := w.out.Write(buffer); err != nil {
+		if err := w.flush(buffer); err != nil {
 			w.conn.Close()
 			return
 		}
@@ -241,6 +244,23 @@ func (w *stream) drain() {
 			buffer = nil // a burst is over some time
 		}
 	}
+}
+
+// flush writes messages: at once, but over TLS each as a record of its own. Some clients
+// take one record for one message and lose what else is in it.
+func (w *stream) flush(messages []byte) error {
+	if w.path.transport != TLS {
+		_, err := w.out.Write(messages)
+		return err
+	}
+	for len(messages) > 0 {
+		n, _ := stun.Frame(messages) // we wrote it: it is whole
+		if _, err := w.out.Write(messages[:n]); err != nil {
+			return err
+		}
+		messages = messages[n:]
+	}
+	return nil
 }
 
 // peeked is a connection of which something was read already.

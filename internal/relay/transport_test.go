@@ -192,6 +192,10 @@ func TestStreamInPieces(t *testing.T) {
 	c, p := r.stream(t), newPeer(t, loopback)
 	c.allocate(overIPv4)
 	c.must(stun.ChannelBind, channelTo(0x4000, p.addr()))
+	c.send(channelData(0x4000, ""))
+	if got, _ := p.read(); got != "" {
+		t.Errorf("%q, want nothing", got)
+	}
 	var all []byte
 	for _, data := range []string{"", "a", "bcd", "efgh"} {
 		all = append(all, channelData(0x4000, data)...)

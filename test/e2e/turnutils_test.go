@@ -40,11 +40,11 @@ func relayed(t *testing.T) (s *server, ice wire.IceServer, port string) {
 }
 
 // TestTurnutils lets the programs of coturn call each other through the relay, over
-// UDP, TCP and DTLS, with channels and with indications.
+// UDP, TCP, TLS and DTLS, with channels and with indications.
 func TestTurnutils(t *testing.T) {
 	s, ice, port := relayed(t)
 	for name, flags := range map[string][]string{
-		"UDP": nil, "UDP with indications": {"-s"}, "TCP": {"-t"}, "DTLS": {"-S"},
+		"UDP": nil, "UDP with indications": {"-s"}, "TCP": {"-t"}, "TLS": {"-t", "-S", "-s"}, "DTLS": {"-S"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// -y: clients of the program are each other's peers, all behind the relay.
