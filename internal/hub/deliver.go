@@ -70,14 +70,18 @@ func (r *room) stamp(msg *message) {
 	msg.die = r.hub.now().Add(r.channel.TTL)
 }
 
-// send puts a message into the outbox of its recipient or, if there is none or something
-// waits for it already, into the mailbox of the pair. It reports whether there was room.
+// send puts a message into the outbox of its recipient or, if there is none, or something
+// waits for it already, or the sender has its part of the outbox, into the mailbox of the
+// pair. It reports whether there was room.
 func (r *room) send(msg *message) bool {
 	if s := r.slots[msg.to]; s != nil && s.member != nil && !r.waitsFrom(msg) {
-		if s.member.post(msg) {
+		switch s.member.post(msg) {
+		case inOutbox:
 			return true
+		case isFull, isOver:
+			r.leave(s.member, s.member.why())
+		case crowded: // what waits follows when the outbox is empty
 		}
-		r.leave(s.member, s.member.why())
 	}
 	return r.put(msg)
 }

@@ -143,7 +143,7 @@ func (r *room) refill(m *member) {
 	for len(box.messages) > 0 && m.outbox.halfFree() {
 		msg := box.messages[0]
 		if now.Before(msg.die) {
-			if !m.post(msg) {
+			if m.post(msg) != inOutbox {
 				return
 			}
 			r.waits(msg, -1)

@@ -35,6 +35,7 @@ type modelMessage struct {
 
 // modelConn is a connection. What is begun is in the middle of being written.
 type modelConn struct {
+	name    string
 	asleep  bool
 	begun   *modelMessage
 	begunAt time.Duration
@@ -51,9 +52,25 @@ func (m modelMessage) text() string {
 	return string(signal.AppendDelivery(nil, m.kind, sender, fmt.Sprintf("%04d", m.number)))
 }
 
+// from is how many messages of a sender are in the outbox.
+func (c *modelConn) from(sender string) (n int) {
+	for _, msg := range c.outbox {
+		if msg.from == sender {
+			n++
+		}
+	}
+	return n
+}
+
 // write gives the client what it takes.
 func (m *model) write(c *modelConn) {
-	for c.begun == nil && len(c.outbox) > 0 {
+	for c.begun == nil {
+		if len(c.outbox) == 0 {
+			m.fetch(c)
+		}
+		if len(c.outbox) == 0 {
+			return
+		}
 		next := c.outbox[0]
 		c.outbox = c.outbox[1:]
 		if next.die <= m.now {
@@ -83,6 +100,8 @@ func (m *model) send(kind signal.Type, from, to string) {
 	switch {
 	case c == nil || len(m.mail[[2]string{from, to}]) > 0:
 		m.keep(msg)
+	case c.from(from) == 128:
+		m.keep(msg) // one sender has half of an outbox
 	case len(c.outbox) == 256:
 		m.end(to, Slow)
 		m.keep(msg)
@@ -140,16 +159,20 @@ func (m *model) join(name string) {
 	if m.here[name] != nil {
 		m.end(name, Replaced)
 	}
-	c := &modelConn{}
+	c := &modelConn{name: name}
 	m.here[name] = c
+	m.write(c)
+}
+
+// fetch takes from the mailboxes what waits for a client, in the order in which it came.
+func (m *model) fetch(c *modelConn) {
 	for pair, waits := range m.mail {
-		if pair[1] == name {
+		if pair[1] == c.name {
 			c.outbox = append(c.outbox, waits...)
 			delete(m.mail, pair)
 		}
 	}
 	slices.SortFunc(c.outbox, func(a, b modelMessage) int { return cmp.Compare(a.number, b.number) })
-	m.write(c)
 }
 
 // pass lets time pass: writes that do not end in 10 s drop their connections.
@@ -308,7 +331,7 @@ func (g *match) leave(p *pairOfConns) {
 func (g *match) send(p *pairOfConns) {
 	kind, times := signal.Offer+signal.Type(g.r.IntN(3)), 1
 	if g.r.IntN(60) == 0 {
-		times = 250 + g.r.IntN(12)
+		times = 125 + g.r.IntN(140)
 	}
 	to := "master"
 	if p.name == "master" {

@@ -66,26 +66,38 @@ func (o *outbox) shut() []*message {
 	return left
 }
 
-// post puts a message into m's outbox and reports whether it is there now. A member whose
-// outbox is full is dropped.
-func (m *member) post(msg *message) bool {
-	in, full := m.push(msg)
-	if full {
+// What became of a message that was put into an outbox.
+type posted uint8
+
+const (
+	inOutbox posted = iota
+	crowded         // its sender has its part of the outbox already
+	isFull
+	isOver // the connection has ended
+)
+
+// post puts a message into m's outbox. A member whose outbox is full is dropped.
+func (m *member) post(msg *message) posted {
+	p := m.push(msg)
+	if p == isFull {
 		m.finish(slow)
 	}
-	return in
+	return p
 }
 
 // push puts a message into the outbox if it goes in, and begins a writer if there is none.
-func (m *member) push(msg *message) (in, full bool) {
+func (m *member) push(msg *message) posted {
 	o := &m.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.stopped:
-		return false, false
+		return isOver
+	case msg.seq > 0 && o.partTaken(msg):
+		o.more = true
+		return crowded
 	case len(o.queue) >= maxOutbox || o.bytes+len(msg.frame) > maxOutboxBytes:
-		return false, true
+		return isFull
 	}
 	o.queue = append(o.queue, msg)
 	o.bytes += len(msg.frame)
@@ -93,7 +105,22 @@ func (m *member) push(msg *message) (in, full bool) {
 		o.writing = true
 		m.work.Go(m.write)
 	}
-	return true, false
+	return inOutbox
+}
+
+// partTaken reports whether the sender of msg has half of the outbox: nobody alone can have
+// a member dropped that reads what it can.
+func (o *outbox) partTaken(msg *message) bool {
+	if len(o.queue) < maxOutbox/2 && o.bytes < maxOutboxBytes/2 {
+		return false
+	}
+	n, bytes := 0, 0
+	for _, other := range o.queue {
+		if other.sameSender(msg) && other.seq > 0 {
+			n, bytes = n+1, bytes+len(other.frame)
+		}
+	}
+	return n >= maxOutbox/2 || bytes >= maxOutboxBytes/2
 }
 
 // write is the writer: it ends when there is nothing to write.
@@ -146,7 +173,7 @@ func (m *member) say(t signal.Type) {
 
 func (m *member) own(t signal.Type, frame []byte) {
 	msg := &message{kind: t, frame: frame}
-	if m.hub.take(msg.size()) && !m.post(msg) {
+	if m.hub.take(msg.size()) && m.post(msg) != inOutbox {
 		m.hub.done(msg, dropped)
 	}
 }
