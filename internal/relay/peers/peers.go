@@ -63,6 +63,9 @@ var special = prefixes(
 	"ff00::/8",        // multicast
 )
 
+// global is the part of IPv6 in which there are hosts of the internet (RFC 4291, 2.4).
+var global = netip.MustParsePrefix("2000::/3")
+
 func prefixes(texts ...string) (all []netip.Prefix) {
 	for _, t := range texts {
 		all = append(all, netip.MustParsePrefix(t))
@@ -78,7 +81,7 @@ func (p *Policy) Denies(a netip.Addr) Reason {
 		return Invalid
 	case contains(p.Allow, a):
 		return Allowed
-	case contains(special, a):
+	case contains(special, a), a.Is6() && !global.Contains(a):
 		return Special
 	case slices.Contains(p.Host, a):
 		return Host
