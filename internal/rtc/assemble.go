@@ -12,6 +12,10 @@ const (
 	lossTime    = 500 * time.Millisecond
 )
 
+// framePackets is how many packets a frame may have: ten megabytes. One that does not end is
+// a sender that must not take all memory.
+const framePackets = 8192
+
 // picture is a frame as its packets brought it.
 type picture struct {
 	stamp    int64    // RTP timestamp, without wrapping around
@@ -138,6 +142,9 @@ func (a *assembler) giveUp(now time.Time) bool {
 	}
 	if missing > a.highest {
 		a.since = time.Time{}
+		if missing-a.next > framePackets {
+			a.drop()
+		}
 		return false // nothing is missing, there is only no more
 	}
 	if a.since.IsZero() {
@@ -159,6 +166,14 @@ func (a *assembler) giveUp(now time.Time) bool {
 		a.resync, a.skip = true, a.stamp.near(uint64(after.Timestamp), 32)
 	}
 	return true
+}
+
+// drop passes over all there is, which is part of one frame, and what will come of it.
+func (a *assembler) drop() {
+	a.resync, a.skip = true, a.stamp.near(uint64(a.packets[a.next].Timestamp), 32)
+	a.lost += int64(len(a.packets))
+	clear(a.packets)
+	a.next, a.broken = a.highest+1, true
 }
 
 // startsGroup says whether a payload of H.264 begins with parameter sets (RFC 6184, section

@@ -110,6 +110,24 @@ func TestWildNumbers(t *testing.T) {
 	}
 }
 
+// A frame that never ends is dropped, and what follows is taken again.
+func TestEndlessFrame(t *testing.T) {
+	a := &assembler{several: true}
+	now := time.Unix(0, 0)
+	for i := range 3 * framePackets {
+		a.push(&rtp.Packet{Payload: []byte{1}, Header: rtp.Header{SequenceNumber: uint16(i), Timestamp: 7}}, now)
+		if len(a.packets) > framePackets+1 {
+			t.Fatalf("%d packets are kept", len(a.packets))
+		}
+	}
+	end := uint16(3 * framePackets)
+	a.push(&rtp.Packet{Payload: []byte{1}, Header: rtp.Header{SequenceNumber: end, Timestamp: 7, Marker: true}}, now)
+	got := a.push(&rtp.Packet{Payload: []byte{2}, Header: rtp.Header{SequenceNumber: end + 1, Timestamp: 9, Marker: true}}, now)
+	if len(got) != 1 || !got[0].broken || got[0].payloads[0][0] != 2 {
+		t.Errorf("behind it came %v", got)
+	}
+}
+
 // Reports move the second stream to the first one's clock; small differences are let be.
 func TestLipSync(t *testing.T) {
 	var both lipSync
