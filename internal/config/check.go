@@ -50,7 +50,7 @@ func (c *Config) check() (wrong Mistakes) {
 	wrong = append(wrong, c.TLS.checkACME(c.HTTPS+c.Play)...)
 	wrong = append(wrong, c.Keys.check()...)
 	wrong = append(wrong, c.Login.check()...)
-	wrong = append(wrong, c.Signaling.check()...)
+	wrong = append(wrong, c.Signaling.check(len(c.Turn.Listen))...)
 	wrong = append(wrong, c.Turn.check(c.Dev)...)
 	wrong = append(wrong, c.checkPolicies()...)
 	for _, text := range c.TrustedProxies {

@@ -124,16 +124,17 @@ func (s *ICEServer) Secret() (string, error) {
 	return secret, nil
 }
 
-// check finds what would keep clients from connecting.
-func (s *Signaling) check() (wrong Mistakes) {
+// check finds what would keep clients from connecting; relays are the addresses of our own
+// relay, which are named to clients too.
+func (s *Signaling) check(relays int) (wrong Mistakes) {
 	add := func(name, format string, args ...any) {
 		wrong = append(wrong, Mistake{Setting: "signaling." + name, Text: fmt.Sprintf(format, args...)})
 	}
 	if s.Domain != "" && !isDomain(s.Domain) {
 		add("domain", "%q: write a domain in small letters, such as kvs.example.com; m-1, v-1 and r-1 are put in front of it", s.Domain)
 	}
-	if len(s.ICEServers) > maxICEServers {
-		add("ice_servers", "there are %d; clients take %d", len(s.ICEServers), maxICEServers)
+	if n := len(s.ICEServers); n > maxICEServers-relays {
+		add("ice_servers", "there are %d, and %d of turn.listen; clients take %d", n, relays, maxICEServers)
 	}
 	for i, text := range s.ICEServers {
 		if _, err := ParseICEServer(text); err != nil {

@@ -92,13 +92,18 @@ func TestSignalingSettings(t *testing.T) {
 		{"kvs.example:443", "small letters"}, {"-kvs.example", "small letters"}, {strings.Repeat("a.", 130) + "b", "small letters"},
 	} {
 		s := Signaling{Domain: c.domain}
-		err := s.check().err()
+		err := s.check(0).err()
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.domain, err)
 		}
 	}
 	s := Signaling{ICEServers: []string{"stun:a:1", "stun:b:1", "stun:c:1", "stun:d:1", "stun:e:1", "nothing"}}
-	if err := s.check().err(); err == nil || !strings.Contains(err.Error(), "there are 6") || !strings.Contains(err.Error(), "server 6") {
+	if err := s.check(0).err(); err == nil || !strings.Contains(err.Error(), "there are 6") || !strings.Contains(err.Error(), "server 6") {
+		t.Error(err)
+	}
+	s.ICEServers = s.ICEServers[:4] // with the two addresses of our own relay clients would be told of six
+	c := Config{Signaling: s, Turn: Turn{Listen: []string{":3478", ":443"}}}
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "there are 4, and 2 of turn.listen") {
 		t.Error(err)
 	}
 }
