@@ -13,7 +13,9 @@ import (
 // stays until it dies, though it was answered or the caller went: what the master still
 // sends to that client id is for nobody.
 type ask struct {
-	offer  *message
+	offer  *message    // nil when the call has ended: it is large, and no longer counted as held
+	seq    uint64      // of offer
+	die    time.Time   // when the offer does
 	answer chan string // has room for one
 	failed chan error  // has room for one
 	waits  bool        // the caller is still there and has no answer
@@ -64,11 +66,12 @@ func (r *room) ask(a *ask) {
 	case r.over:
 		a.fail(r.why)
 		return
-	case !r.hub.take(a.offer.size()):
+	case r.asked[sender] == nil && len(r.asked) >= maxAsked, !r.hub.take(a.offer.size()):
 		a.fail(errTooMuchWaits)
 		return
 	}
 	r.stamp(a.offer)
+	a.seq, a.die = a.offer.seq, a.offer.die
 	if !r.send(a.offer) {
 		r.hub.done(a.offer, limited)
 		a.fail(errTooMuchWaits)
@@ -79,18 +82,18 @@ func (r *room) ask(a *ask) {
 	}
 	a.master = r.slots[""] != nil && r.slots[""].member != nil
 	r.asked[sender] = a
-	r.plan(a.offer.die)
+	r.plan(a.die)
 }
 
 // withdraw takes the offer of a call that has ended back, if nobody got it.
 func (r *room) withdraw(a *ask) {
-	a.waits = false
-	box := r.mail[""]
-	if box == nil || !slices.Contains(box.messages, a.offer) {
+	offer, box := a.offer, r.mail[""]
+	a.waits, a.offer = false, nil
+	if box == nil || !slices.Contains(box.messages, offer) {
 		return
 	}
-	box.remove([]*message{a.offer})
-	r.forget(a.offer, dropped)
+	box.remove([]*message{offer})
+	r.forget(offer, dropped)
 	if len(box.messages) == 0 {
 		delete(r.mail, "")
 	}
@@ -123,7 +126,7 @@ func (r *room) answersCaller(msg *message) bool {
 	case msg.kind == signal.Candidate && !viewer, msg.kind == signal.Answer && !a.waits && !viewer:
 		r.hub.done(msg, dropped) // the caller cannot take it
 		return true
-	case msg.kind == signal.Answer && a.waits && (since == 0 || a.offer.seq < since):
+	case msg.kind == signal.Answer && a.waits && (since == 0 || a.seq < since):
 		a.waits = false
 		a.answer <- msg.payload
 		r.hub.done(msg, delivered)
@@ -144,7 +147,7 @@ func (r *room) waitsSince(s *slot, msg *message) uint64 {
 		return 0
 	}
 	first := s.offers[0]
-	if a := r.asked[msg.to]; a == nil || !a.waits || first.seq < a.offer.seq {
+	if a := r.asked[msg.to]; a == nil || !a.waits || first.seq < a.seq {
 		s.offers = s.offers[1:]
 	}
 	return first.seq
@@ -153,8 +156,8 @@ func (r *room) waitsSince(s *slot, msg *message) uint64 {
 // expireAsked ends the calls that waited for the whole TTL.
 func (r *room) expireAsked(now time.Time) {
 	for sender, a := range r.asked {
-		if now.Before(a.offer.die) {
-			r.plan(a.offer.die)
+		if now.Before(a.die) {
+			r.plan(a.die)
 			continue
 		}
 		what := "no master was connected"

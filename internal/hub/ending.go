@@ -48,6 +48,7 @@ const (
 	codeNoText   = 1003
 	codePolicy   = 1008
 	codeTooLong  = 1009
+	codeInternal = 1011
 )
 
 // The endings that come from here.
@@ -61,6 +62,7 @@ var (
 	idle     = Ending{Reason: Idle, Code: codeAway, Text: "no message for too long"}
 	aged     = Ending{Reason: Age, Code: codeAway, Text: "connected for too long"}
 	stopping = Ending{Reason: Stopping, Code: codeAway, Text: "the server is stopping"}
+	failed   = Ending{Reason: Lost, Code: codeInternal, Text: "internal error"}
 	abuse    = Ending{Reason: Abuse, Code: codePolicy, Text: "too many bad messages"}
 )
 

@@ -31,7 +31,9 @@ const (
 	maxOutboxBytes = 1 << 20
 	maxWaiting     = 1024 // messages in the mailboxes of a channel
 	maxWaitBytes   = 4 << 20
-	maxCandidates  = 128 // in the mailbox of a pair
+	maxCandidates  = 128  // in the mailbox of a pair
+	maxAsked       = 1024 // Alexa offers of a channel that were made within its TTL, one for each sender
+	maxClientText  = 256  // bytes that are kept of what a client says of itself
 
 	writeTimeout = 10 * time.Second
 	pingAfter    = 30 * time.Second

@@ -35,15 +35,18 @@ func (h *Hub) Reserve(m Member) (*Seat, error) {
 }
 
 func newMember(h *Hub, r *room, m Member) *member {
-	// The texts of a request are parts of longer ones, which should not stay for the hours
-	// of a connection.
+	// The texts of a request are parts of longer ones, and may be long themselves, which should
+	// not stay for the hours of a connection.
 	out := &member{hub: h, room: r, role: m.Role, limits: m.Limits, deaf: m.Unwarned, over: make(chan struct{}), closed: make(chan struct{}),
-		who: identity{strings.Clone(m.Client), strings.Clone(m.UserAgent), strings.Clone(m.AccessKey), strings.Clone(m.RequestID)}}
+		who: identity{short(m.Client), short(m.UserAgent), short(m.AccessKey), short(m.RequestID)}}
 	if m.Role == Viewer {
 		out.id = strings.Clone(m.ClientID)
 	}
 	return out
 }
+
+// short is as much of a client's text as is kept of it.
+func short(text string) string { return strings.Clone(text[:min(len(text), maxClientText)]) }
 
 // Release gives back a seat that nobody will sit on. After Serve it does nothing.
 func (s *Seat) Release() {
@@ -67,12 +70,22 @@ func (s *Seat) Serve(ctx context.Context, c Conn) Ending {
 	m.room.do(func() { m.room.join(m) })
 	stop := context.AfterFunc(ctx, func() { m.finish(outsideEnding(context.Cause(ctx))) })
 	defer stop()
-	m.finish(m.read())
-	<-m.closed
-	m.work.Wait()
-	m.record(m.ending)
-	m.room.last(func() {})
+	m.stay()
 	return m.ending
+}
+
+// stay reads until the connection is over and closed. A mistake of ours in between, which
+// whoever called answers for, leaves nothing behind either.
+func (m *member) stay() {
+	ending := failed
+	defer func() {
+		m.finish(ending)
+		<-m.closed
+		m.work.Wait()
+		m.record(m.ending)
+		m.room.last(func() {})
+	}()
+	ending = m.read()
 }
 
 // begin makes the member ready to be joined.
@@ -140,12 +153,10 @@ func (r *room) join(m *member) {
 	old := s.member
 	switch {
 	case r.over:
-		m.left = true
-		m.finish(r.end)
+		r.turnAway(m, r.end)
 		return
 	case old != nil && old.number > m.number:
-		m.left = true
-		m.finish(replaced)
+		r.turnAway(m, replaced)
 		return
 	case old != nil:
 		r.leave(old, Replaced)
@@ -163,6 +174,13 @@ func (r *room) join(m *member) {
 		m.say(signal.GoAway)
 	}
 	r.refill(m)
+}
+
+// turnAway ends a connection that never sat.
+func (r *room) turnAway(m *member, e Ending) {
+	m.left = true
+	m.finish(e)
+	r.giveBack(m.id, m.outbox.shut()) // it may have been told already what was wrong with its first messages
 }
 
 // leave takes the seat of m away and what it did not get back into the mailbox.
