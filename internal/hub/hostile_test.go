@@ -34,8 +34,8 @@ func (o *honest) talk() {
 	o.t.Helper()
 	o.n++
 	payload, began := fmt.Sprintf("%04d", o.n), time.Now()
-	o.viewer.toHub <- signal.Append(nil, signal.Message{Action: signal.Offer, Payload: payload})
-	o.master.toHub <- signal.Append(nil, signal.Message{Action: signal.Answer, Payload: payload, Recipient: "honest"})
+	o.send(o.viewer, signal.Message{Action: signal.Offer, Payload: payload})
+	o.send(o.master, signal.Message{Action: signal.Answer, Payload: payload, Recipient: "honest"})
 	synctest.Wait()
 	if took := time.Since(began); took > 0 {
 		o.t.Fatalf("a message took %v", took)
@@ -48,21 +48,30 @@ func (o *honest) talk() {
 	}
 }
 
+func (o *honest) send(c *fakeConn, m signal.Message) {
+	select {
+	case c.toHub <- signal.Append(nil, m):
+	case <-c.closed:
+		o.t.Fatalf("an honest member was closed: %s", c.reason)
+	}
+}
+
 func viewer(name string) Member { return Member{Channel: garden, Role: Viewer, ClientID: name} }
 
-// A member that sends as fast as it can is read as fast as is allowed, and holds up nobody.
+// A member that sends as fast as it can is read as fast as is allowed, holds up nobody and has
+// nobody dropped.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, stop := start(t, Options{})
 		o := newHonest(t, h)
 		flooder, ended := connect(t, h, viewer("flooder"))
-		sent, quit := 0, make(chan struct{})
+		text, sent, quit := signal.Append(nil, signal.Message{Action: signal.Candidate, Payload: "AAAA"}), 0, make(chan struct{})
 		leave := sync.OnceFunc(func() { close(quit) })
 		defer leave()
 		go func() {
 			for {
 				select {
-				case flooder.toHub <- []byte(" "):
+				case flooder.toHub <- text:
 					sent++
 				case <-quit:
 					return
@@ -70,8 +79,9 @@ func TestFlood(t *testing.T) {
 			}
 		}()
 		for range 100 {
-			<-time.After(100*time.Millisecond + 500*time.Microsecond)
+			synctest.Wait()
 			o.talk()
+			<-time.After(100*time.Millisecond + 500*time.Microsecond)
 		}
 		leave()
 		synctest.Wait()

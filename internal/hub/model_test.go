@@ -330,7 +330,7 @@ func (g *match) leave(p *pairOfConns) {
 // send sends a message, sometimes as many as an outbox holds and more.
 func (g *match) send(p *pairOfConns) {
 	kind, times := signal.Offer+signal.Type(g.r.IntN(3)), 1
-	if g.r.IntN(60) == 0 {
+	if g.r.IntN(120) == 0 {
 		times = 125 + g.r.IntN(140)
 	}
 	to := "master"
