@@ -173,6 +173,8 @@ func (s *script) alexa(d *datadriven.TestData) string {
 		if err != nil {
 			what = fmt.Sprintf("alexa %s %s: %s: %v", name, payload, kindNames[kvs.KindOf(err)], err)
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.said = append(s.said, what)
 	}()
 	synctest.Wait()

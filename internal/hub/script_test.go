@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,8 +48,10 @@ type script struct {
 	channel kvs.Channel
 	limits  Limits
 	conns   map[string]*talker
-	said    []string // what happened besides
-	seen    uint64   // the last event
+	seen    uint64 // the last event
+
+	mu   sync.Mutex // over said
+	said []string   // what happened besides
 }
 
 // talker is somebody in the conversation.
@@ -108,10 +111,12 @@ func (s *script) play(t *testing.T, d *datadriven.TestData) string {
 // observed is what the members got since the last time, and how they ended.
 func (s *script) observed() string {
 	var out strings.Builder
+	s.mu.Lock()
 	for _, said := range s.said {
 		fmt.Fprintln(&out, said)
 	}
 	s.said = nil
+	s.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(s.conns)) {
 		c := s.conns[name]
 		if c.conn == nil {
