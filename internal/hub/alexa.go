@@ -66,7 +66,7 @@ func (r *room) ask(a *ask) {
 	case r.over:
 		a.fail(r.why)
 		return
-	case r.asked[sender] == nil && len(r.asked) >= maxAsked, !r.hub.take(a.offer.size()):
+	case r.asked[sender] == nil && len(r.asked) >= maxAsked, !r.take(a.offer):
 		a.fail(errTooMuchWaits)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/signal"
 )
 
 // Callers who give up at once leave little behind, and not without end.
@@ -112,5 +113,41 @@ func TestWhoIsTurnedAwayHoldsNothing(t *testing.T) {
 		}
 		h.Deleted(garden.ID)
 		stop()
+	})
+}
+
+// An account that has its share of the memory is refused, and the others do not notice.
+func TestAnAccountLeavesRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := start(t, Options{})
+		greedy := Member{Channel: garden, Role: Viewer, ClientID: "anna"}
+		greedy.Channel.ID, greedy.Channel.Account = garden.ID+1, "444455556666"
+		anna, _ := connect(t, h, greedy)
+		honest := newHonest(t, h)
+		synctest.Wait()
+		h.rooms[greedy.Channel.ID].share.held.Add(maxAccountHeld - 700)
+		h.held.Add(maxAccountHeld - 700)
+		offer := signal.Append(nil, signal.Message{Action: signal.Offer, Payload: strings.Repeat("AAAA", 200), CorrelationID: "c"})
+		anna.toHub <- offer
+		synctest.Wait()
+		if got := anna.take(); len(got) != 1 || !strings.Contains(got[0], "ClientLimitExceededException") {
+			t.Errorf("%q", got)
+		}
+		honest.talk()
+		h.rooms[greedy.Channel.ID].share.held.Add(700 - maxAccountHeld)
+		h.held.Add(700 - maxAccountHeld)
+		anna.toHub <- offer
+		synctest.Wait()
+		for _, msg := range h.rooms[greedy.Channel.ID].mail[""].messages {
+			if msg.payload != "" {
+				t.Error("what waits is kept twice, and counted once")
+			}
+		}
+		h.Deleted(garden.ID)
+		h.Deleted(greedy.Channel.ID)
+		stop()
+		if len(h.accounts) > 0 {
+			t.Errorf("%d accounts are left", len(h.accounts))
+		}
 	})
 }

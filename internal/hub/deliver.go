@@ -27,7 +27,7 @@ func (f fate) String() string { return fates[f] }
 
 // done is the end of a message that the hub held.
 func (h *Hub) done(msg *message, f fate) {
-	h.held.Add(-int64(msg.size()))
+	h.release(msg)
 	h.counts.message(msg.kind, f)
 }
 
@@ -74,6 +74,7 @@ func (r *room) stamp(msg *message) {
 // waits for it already, or the sender has its part of the outbox, into the mailbox of the
 // pair. It reports whether there was room.
 func (r *room) send(msg *message) bool {
+	msg.payload = "" // the frame has it, and is what counts as held
 	if s := r.slots[msg.to]; s != nil && s.member != nil && !r.waitsFrom(msg) {
 		switch s.member.post(msg) {
 		case inOutbox:

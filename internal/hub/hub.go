@@ -26,8 +26,9 @@ import (
 
 // Bounds that protect the server (signaling.md, sections 4, 5 and 7).
 const (
-	maxHeld        = 256 << 20 // bytes of messages in all channels together
-	maxOutbox      = 256       // messages that wait to be written to a connection
+	maxHeld        = 256 << 20   // bytes of messages in all channels together
+	maxAccountHeld = maxHeld / 2 // of them in those of one account: others have a place beside it
+	maxOutbox      = 256         // messages that wait to be written to a connection
 	maxOutboxBytes = 1 << 20
 	maxWaiting     = 1024 // messages in the mailboxes of a channel
 	maxWaitBytes   = 4 << 20
@@ -68,6 +69,7 @@ type Hub struct {
 
 	mu       sync.Mutex // over the following, and the users of rooms
 	rooms    map[kvs.ChannelID]*room
+	accounts map[kvs.AccountID]*share    // of those that have rooms
 	gone     map[kvs.ChannelID]time.Time // deleted lately
 	stopping bool
 	owners   sync.WaitGroup // the goroutines of rooms
@@ -75,7 +77,7 @@ type Hub struct {
 
 // New returns a hub without channels.
 func New(o Options) *Hub {
-	h := &Hub{now: o.Now, log: o.Logger, rooms: map[kvs.ChannelID]*room{}, gone: map[kvs.ChannelID]time.Time{},
+	h := &Hub{now: o.Now, log: o.Logger, rooms: map[kvs.ChannelID]*room{}, accounts: map[kvs.AccountID]*share{}, gone: map[kvs.ChannelID]time.Time{},
 		ending: make(chan time.Duration, 1), looks: make(chan look, maxLooks)}
 	if h.now == nil {
 		h.now = time.Now
@@ -218,6 +220,7 @@ func (h *Hub) enter(c kvs.Channel) (*room, error) {
 	if r == nil {
 		r = newRoom(h, c)
 		h.rooms[c.ID] = r
+		r.share = h.share(c.Account)
 		h.owners.Go(r.run)
 	}
 	r.users++
@@ -239,14 +242,43 @@ func (h *Hub) remove(r *room) bool {
 		return false
 	}
 	delete(h.rooms, r.id)
+	if r.share.rooms--; r.share.rooms == 0 {
+		delete(h.accounts, r.account)
+	}
 	return true
 }
 
-// take makes sure that n bytes more may be held, and counts them.
-func (h *Hub) take(n int) bool {
-	if h.held.Add(int64(n)) > maxHeld {
-		h.held.Add(-int64(n))
-		return false
+// share is what the channels of an account have of the hub.
+type share struct {
+	held  atomic.Int64 // bytes of messages
+	rooms int          // under the hub's mu
+}
+
+// share returns the share of an account, for one room more. mu is held.
+func (h *Hub) share(a kvs.AccountID) *share {
+	s := h.accounts[a]
+	if s == nil {
+		s = &share{}
+		h.accounts[a] = s
 	}
-	return true
+	s.rooms++
+	return s
+}
+
+// take makes sure that a message of the room may be held, and counts it.
+func (r *room) take(msg *message) bool {
+	n := int64(msg.size())
+	msg.share = r.share
+	if all, own := r.hub.held.Add(n), r.share.held.Add(n); all <= maxHeld && own <= maxAccountHeld {
+		return true
+	}
+	r.hub.release(msg)
+	return false
+}
+
+// release counts a message that is not held any more.
+func (h *Hub) release(msg *message) {
+	n := int64(msg.size())
+	h.held.Add(-n)
+	msg.share.held.Add(-n)
 }

@@ -15,8 +15,9 @@ type message struct {
 	to    string
 	alexa bool // an offer that is no viewer's
 
+	share   *share // that it is held in
 	frame   []byte // as it will be sent
-	payload string // nil of what the server says itself
+	payload string // until it is on its way; none of what the server says itself
 	seq     uint64 // 0 of what the server says itself
 	die     time.Time
 }

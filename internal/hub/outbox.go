@@ -173,7 +173,7 @@ func (m *member) say(t signal.Type) {
 
 func (m *member) own(t signal.Type, frame []byte) {
 	msg := &message{kind: t, frame: frame}
-	if m.hub.take(msg.size()) && m.post(msg) != inOutbox {
+	if m.room.take(msg) && m.post(msg) != inOutbox {
 		m.hub.done(msg, dropped)
 	}
 }

@@ -129,7 +129,7 @@ func (m *member) pass(in signal.Message, now time.Time) {
 		return
 	}
 	msg := m.newMessage(in)
-	if !m.hub.take(msg.size()) {
+	if !m.room.take(msg) {
 		m.hub.counts.message(in.Action, limited)
 		m.refuse(in.CorrelationID, kvs.Errorf(kvs.TooManyRequests, "Too many messages wait on this server; send again later."))
 		return

@@ -15,7 +15,8 @@ type room struct {
 	account kvs.AccountID
 	name    string
 	arn     string
-	users   int // who may still hand it something to do; under hub.mu
+	share   *share // of its account
+	users   int    // who may still hand it something to do; under hub.mu
 	inbox   chan func()
 
 	channel kvs.Channel
