@@ -77,6 +77,14 @@ func (s *Sockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		preflight(c, "GET, OPTIONS")
 		return
 	}
+	// Before the upgrade: who is let in while the server stops has a grace like all others.
+	upgraded := false
+	s.count(1)
+	defer func() {
+		if !upgraded {
+			s.count(-1)
+		}
+	}()
 	defer c.sever()
 	defer f.record(c)
 	defer c.caught()
@@ -87,6 +95,7 @@ func (s *Sockets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.fail(err)
 		return
 	}
+	upgraded = true
 	c.Answered(http.StatusSwitchingProtocols)
 	s.serve(c.ID, serve)
 }
@@ -120,7 +129,6 @@ func (f *Front) upgrade(ctx context.Context, c *Call, s socket) (func(context.Co
 // serve serves a connection on a goroutine of its own, as net/http does. That of the
 // request ends, and frees several times as much as the connection takes.
 func (s *Sockets) serve(id string, serve func(context.Context)) {
-	s.count(1)
 	go func() {
 		defer s.count(-1)
 		defer func() {

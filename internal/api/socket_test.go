@@ -233,8 +233,8 @@ func TestRefusedSockets(t *testing.T) {
 			if resp.StatusCode != c.status || resp.Header.Get("x-amzn-ErrorType") != c.exception || resp.Header.Get("x-amzn-RequestId") == "" {
 				t.Errorf("%d %v", resp.StatusCode, resp.Header)
 			}
-			if p.sockets.open != 0 || p.lines("operation=ConnectAsViewer") != 1 {
-				t.Errorf("%d are open, and the log has\n%s", p.sockets.open, p.log.String())
+			if err := p.sockets.Wait(t.Context()); err != nil || p.lines("operation=ConnectAsViewer") != 1 {
+				t.Errorf("%v, and the log has\n%s", err, p.log.String())
 			}
 		})
 	}

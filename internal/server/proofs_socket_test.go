@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"time"
 
@@ -54,6 +55,18 @@ func (h *hall) join(who *client.Client, ch kvs.Channel, viewer string) *websocke
 		h.test.Fatal(err)
 	}
 	return ws
+}
+
+// seated waits until a connection that was let in has begun: that is behind the answer to its
+// handshake, and its times count from there.
+func (h *hall) seated(ch kvs.Channel) {
+	h.test.Helper()
+	for len(h.hub.Presence(ch.Account, ch.Name)) == 0 {
+		if h.test.Context().Err() != nil {
+			h.test.Fatal("nobody is there")
+		}
+		runtime.Gosched()
+	}
 }
 
 // closed waits until the server closes a connection, and checks what it says.
@@ -126,6 +139,7 @@ func tooOldSocket(h *hall, l *quota.Limit) {
 	h = newHall(h.test)
 	who, ch := h.bounded(l, "1s")
 	ws := h.join(who, ch, "")
+	h.seated(ch)
 	h.pass(2 * time.Second)
 	if got := h.hears(ws); !strings.Contains(got, `"messageType":"GO_AWAY"`) {
 		h.test.Errorf("before its end it was told %s", got)
@@ -137,6 +151,7 @@ func idleSocket(h *hall, l *quota.Limit) {
 	h = newHall(h.test)
 	who, ch := h.bounded(l, "1s")
 	ws := h.join(who, ch, "anna")
+	h.seated(ch)
 	h.pass(2 * time.Second)
 	h.closed(ws, "no message for too long")
 }
@@ -144,7 +159,9 @@ func idleSocket(h *hall, l *quota.Limit) {
 // The grace is that of the server as a whole here: it stops, and says so first.
 func goAway(h *hall, l *quota.Limit) {
 	h = newHall(h.test, l.Name, "1s")
-	ws := h.join(h.Client, h.channel(config.DevAccount, "door"), "")
+	ch := h.channel(config.DevAccount, "door")
+	ws := h.join(h.Client, ch, "")
+	h.seated(ch)
 	stopped := make(chan error, 1)
 	go func() { stopped <- h.stop() }()
 	if got := h.hears(ws); !strings.Contains(got, `"messageType":"GO_AWAY"`) {
@@ -203,6 +220,7 @@ func oldICESession(h *hall, l *quota.Limit) {
 	h = newHall(h.test)
 	ch := h.channel(config.DevAccount, "door")
 	h.join(h.Client, ch, "anna")
+	h.seated(ch)
 	ask := func(id string) error {
 		return h.call(h.Client, "GetIceServerConfig", `{"ChannelARN":"`+ch.ARN().String()+`","ClientId":"`+id+`"}`)
 	}
