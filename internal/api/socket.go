@@ -186,6 +186,7 @@ func checkUpgrade(c *Call) error {
 		c.Writer.Header().Set("Upgrade", "websocket")
 		return kvs.Errorf(kvs.InvalidArgument, "This is the address of a WebSocket: the request must have the headers Connection: Upgrade and Upgrade: websocket.")
 	case r.ContentLength != 0:
+		c.Writer.Header().Set("Connection", "close") // nobody waits for it
 		return kvs.Errorf(kvs.InvalidArgument, "The request for a WebSocket has no body.")
 	case r.Header.Get("Sec-Websocket-Version") != "13":
 		c.Writer.Header().Set("Sec-WebSocket-Version", "13")
