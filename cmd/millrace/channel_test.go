@@ -126,6 +126,9 @@ func TestListingChannels(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	p.fails["/millrace/ListPresence"] = "NotAuthorizedException"
+	if code, out, errs := command(t, p, nil, "channel", "describe", "door"); code != exitOK || !strings.Contains(out, doorARN) || strings.Contains(out, "Master") || !strings.Contains(errs, "may not know") {
+		t.Errorf("code %d, %s%s", code, out, errs)
+	}
 	if code, out, errs := command(t, p, nil, "channel", "list"); code != exitOK || !strings.Contains(out, "door     -") || !strings.Contains(errs, "may not know who is on the channels") {
 		t.Errorf("%d %s%s", code, out, errs)
 	}

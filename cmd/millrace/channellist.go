@@ -94,8 +94,7 @@ func allPresent(ctx context.Context, std stdio, cl *client.Client) (map[string]p
 	for in := (presence.ListInput{}); ; {
 		var out presence.ListOutput
 		err := cl.Admin(ctx, "ListPresence", in, &out)
-		if refused, ok := errors.AsType[*client.Error](err); ok && refused.Exception == "NotAuthorizedException" {
-			fmt.Fprintln(std.err, "millrace: this key may not know who is on the channels (millrace:ListPresence)")
+		if hidden(std, err) {
 			return nil, nil
 		}
 		if err != nil {
@@ -108,6 +107,16 @@ func allPresent(ctx context.Context, std stdio, cl *client.Client) (map[string]p
 			return all, nil
 		}
 	}
+}
+
+// hidden reports whether an error only says that the key may not know who is there, and says so.
+func hidden(std stdio, err error) bool {
+	refused, ok := errors.AsType[*client.Error](err)
+	if !ok || refused.Exception != "NotAuthorizedException" {
+		return false
+	}
+	fmt.Fprintln(std.err, "millrace: this key may not know who is on the channels (millrace:ListPresence)")
+	return true
 }
 
 // stateOf is a channel with what is known of who is on it.
@@ -153,6 +162,8 @@ type description struct {
 	ViewerList []*presence.Connection
 	Stream     string // ARN of the one that is stored to, "" = none
 	Tags       map[string]string
+
+	hidden bool // nobody knows who is there
 }
 
 // Run shows the channel.
@@ -166,7 +177,8 @@ func (c *channelDescribeCmd) Run(ctx context.Context, std stdio) error {
 	in.ChannelARN = info.ChannelARN
 	var who presence.ListOutput
 	present := map[string]presence.Channel{}
-	if err := cl.Admin(ctx, "ListPresence", in, &who); err != nil {
+	err = cl.Admin(ctx, "ListPresence", in, &who)
+	if d.hidden = hidden(std, err); err != nil && !d.hidden {
 		return named(c.Channel, err)
 	}
 	for _, ch := range who.Channels {
@@ -218,6 +230,9 @@ func (d *description) print(w io.Writer) error {
 	}
 	if len(d.Tags) > 0 {
 		line("Tags", "%s", tagLine(d.Tags))
+	}
+	if d.hidden {
+		return t.Flush()
 	}
 	if d.Master != nil {
 		line("Master", "%s", connectionText(d.Master))
