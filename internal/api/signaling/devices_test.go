@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -36,12 +37,13 @@ func TestTheCSDKIsNotToldToGo(t *testing.T) {
 	defer func() { _ = camera.CloseNow() }()
 	seated(t, s, 1)
 	s.hub.RenewICE()
-	s.hub.Stop(0)
+	s.hub.Stop(time.Hour)
 	for range 2 {
 		if err := devicetest.Message([]byte(hear(t, told))); err != nil {
 			t.Error(err)
 		}
 	}
+	s.end() // the grace is over
 	_, text, err := camera.Read(t.Context())
 	if websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("got %s, %v; want to be closed", text, err)

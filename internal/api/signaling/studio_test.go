@@ -41,6 +41,7 @@ type studio struct {
 	front   *api.Front
 	sockets *api.Sockets
 	hub     *hub.Hub
+	end     context.CancelFunc // of the hub
 	ice     []wire.IceServer
 	closing context.CancelFunc
 	storage kvs.StreamID
@@ -114,6 +115,7 @@ func newStudio(t testing.TB, profile quota.Profile, addresses Addresses) *studio
 		s.front.ServeHTTP(w, r)
 	}))
 	running, end := context.WithCancel(context.Background())
+	s.end = end
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = s.hub.Run(running) }()
 	t.Cleanup(func() {
