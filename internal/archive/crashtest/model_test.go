@@ -260,9 +260,12 @@ func (t *truth) judge(a *archive.Archive) (map[fragment]bool, error) {
 				break
 			}
 			f := fragment{id, s.Number.N}
-			found[f] = true
-			if err := t.look(a, f, s); err != nil {
-				return nil, err
+			err = t.look(a, f, s)
+			if kvs.KindOf(err) != kvs.NotFound || t.fates[f] != going { // what was to go may go after it was listed
+				found[f] = true
+				if err != nil {
+					return nil, err
+				}
 			}
 			after = s.Number
 		}
