@@ -270,7 +270,7 @@ func (s *Server) certificates(c *config.Config) certs.Options {
 		domains = slices.Concat(domains, names)
 	}
 	return certs.Options{
-		Dir: s.data.Root, Cert: c.TLS.Cert, Key: c.TLS.Key, Names: slices.Concat(certs.HostNames(c.Dev), c.TLS.Names, names, turn.Names(&c.Turn, c.Signaling.Domain)),
+		Dir: s.data.Root, Cert: c.TLS.Cert, Key: c.TLS.Key, Names: certificateNames(c),
 		ACME: certs.ACME{Domains: domains, Email: a.Email, Directory: a.Directory, CA: a.CA,
 			OverTLS: a.Challenge == config.TLSALPN01, KeyID: a.KeyID, MACKey: a.MACKey},
 		Now: s.config.Real, Log: s.log,

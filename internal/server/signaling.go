@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/api/signaling"
 	"github.com/millrace/millrace/internal/api/video"
+	"github.com/millrace/millrace/internal/certs"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/hub"
 	"github.com/millrace/millrace/internal/kvs"
@@ -33,6 +35,25 @@ func (s *Server) signalingOptions(endpoint video.Endpoint) signaling.Options {
 // signalingNames are the names that the certificate has for channels.
 func signalingNames(c *config.Config) []string {
 	return signaling.Addresses{Domain: c.Signaling.Domain}.Names()
+}
+
+// certificateNames are the names of the server's own certificate: those of the machine, those
+// of the settings, and by which clients are told to come.
+func certificateNames(c *config.Config) []string {
+	all := slices.Concat(certs.HostNames(c.Dev), c.TLS.Names)
+	if u, err := url.Parse(c.Endpoint); err == nil && u.Hostname() != "" {
+		all = append(all, u.Hostname())
+	}
+	if c.Signaling.Domain != "" {
+		all = append(all, c.Signaling.Domain) // mostly where the API is called
+	}
+	all = slices.Concat(all, signalingNames(c), turn.Names(&c.Turn, c.Signaling.Domain))
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(name string) bool {
+		again := seen[name]
+		seen[name] = true
+		return again
+	})
 }
 
 // iceLife is for how many seconds a client may use what it is told of servers that do not

@@ -170,14 +170,42 @@ func Names(c *config.Turn, domain string) (names []string) {
 	if c.Host != "" {
 		names = append(names, c.Host)
 	}
-	all, _ := c.Addresses() // checked before
-	for _, a := range all {
-		names = append(names, a.Public.String())
-		if l := Label(a.Public, domain); l != "" {
+	for _, a := range told(c) {
+		names = append(names, a.String())
+		if l := Label(a, domain); l != "" {
 			names = append(names, l)
 		}
 	}
 	return names
+}
+
+// told are the addresses that clients may be told: advertised ones, those of the listeners,
+// and if neither says more, all of this machine.
+func told(c *config.Turn) (addrs []netip.Addr) {
+	all, _ := c.Addresses() // checked before
+	for _, a := range all {
+		addrs = append(addrs, a.Public)
+	}
+	wide := false
+	for _, l := range c.Listen {
+		host, _, _ := net.SplitHostPort(l)
+		ip, err := netip.ParseAddr(host)
+		switch {
+		case err != nil || ip.IsUnspecified():
+			wide = true
+		case !slices.Contains(addrs, ip):
+			addrs = append(addrs, ip)
+		}
+	}
+	if !wide || len(all) > 0 {
+		return addrs
+	}
+	for _, p := range own() {
+		if ip := p.Addr(); ip.IsGlobalUnicast() && !slices.Contains(addrs, ip) {
+			addrs = append(addrs, ip)
+		}
+	}
+	return addrs
 }
 
 // Servers are what GetIceServerConfig says of the relay to a client, "" = the master.

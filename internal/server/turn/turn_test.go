@@ -127,4 +127,8 @@ func TestURIs(t *testing.T) {
 	if !slices.Equal(names, []string{"turn.example.com", "203.0.113.7", "203-0-113-7.kvs.example"}) {
 		t.Error(names)
 	}
+	names = Names(&config.Turn{Listen: []string{"192.0.2.7:1"}}, "kvs.example") // clients are told the listener's label
+	if !slices.Equal(names, []string{"192.0.2.7", "192-0-2-7.kvs.example"}) {
+		t.Error(names)
+	}
 }
