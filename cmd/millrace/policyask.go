@@ -43,31 +43,56 @@ func (c *policyTestCmd) about() map[permission.Resource]bool {
 	return found
 }
 
-// find returns the ARN of what is asked about. If it is a stream that there is, its tags and
-// account become keys.
+// find returns the ARN of what is asked about. If it is a stream or a channel that there is,
+// its tags and account become keys.
 func (c *policyTestCmd) find(ctx context.Context, std stdio, i identities, region string, keys policy.MapKeys) (string, error) {
 	resource := c.resource(region, string(i.account))
 	arn, ok := kvs.ParseARN(resource)
-	if !ok || arn.Kind != kvs.StreamResource || arn.Account != i.account {
+	if !ok || arn.Kind != kvs.StreamResource && arn.Kind != kvs.ChannelResource || arn.Account != i.account {
 		return resource, nil
 	}
-	s, err := i.Stream(ctx, arn.Account, arn.Region, arn.Name)
+	found, tags, err := i.tagged(ctx, arn)
 	if kvs.KindOf(err) == kvs.NotFound {
-		fmt.Fprintf(std.err, "millrace: warning: account %s has no stream %s: this is about its name alone\n", arn.Account, arn.Name)
+		fmt.Fprintf(std.err, "millrace: warning: account %s has no %s %s: this is about its name alone\n", arn.Account, arn.Kind, arn.Name)
 		return resource, nil
 	}
 	if err != nil {
 		return "", err
 	}
-	keys.Add("aws:ResourceAccount", string(s.Account))
-	for key, value := range s.Tags {
+	keys.Add("aws:ResourceAccount", string(found.Account))
+	for key, value := range tags {
 		keys.Add("aws:ResourceTag/"+key, value)
 	}
 	c.given(keys)
-	if c.Resource == arn.Name {
-		resource = s.ARN().String()
+	if !strings.HasPrefix(c.Resource, "arn:") {
+		resource = found.String()
 	}
 	return resource, nil
+}
+
+// tagged returns the ARN and tags of the stream or channel that an ARN names.
+func (i identities) tagged(ctx context.Context, a kvs.ARN) (kvs.ARN, map[string]string, error) {
+	if a.Kind == kvs.ChannelResource {
+		ch, err := i.Channel(ctx, a.Account, a.Region, a.Name)
+		return ch.ARN(), ch.Tags, err
+	}
+	s, err := i.Stream(ctx, a.Account, a.Region, a.Name)
+	return s.ARN(), s.Tags, err
+}
+
+// kindOf is what a name without an ARN is one of, and the name: a channel where the action is
+// about channels alone, or with "channel/" in front.
+func (c *policyTestCmd) kindOf() (kvs.ResourceKind, string) {
+	for _, kind := range []kvs.ResourceKind{kvs.StreamResource, kvs.ChannelResource} {
+		if name, ok := strings.CutPrefix(c.Resource, string(kind)+"/"); ok {
+			return kind, name
+		}
+	}
+	about := c.about()
+	if (about[permission.Channel] || about[permission.Visitable]) && !about[permission.Stream] && !about[permission.Either] && !about[permission.Optional] {
+		return kvs.ChannelResource, c.Resource
+	}
+	return kvs.StreamResource, c.Resource
 }
 
 // strayResources warns of statements that name an action which the server asks about * only,

@@ -6,11 +6,21 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/catalog/channels"
 	"github.com/millrace/millrace/internal/db"
 )
 
 // stream makes a stream in the data directory.
 func (o *registryDesk) stream(n catalog.NewStream) {
+	o.t.Helper()
+	o.catalog(func(c *catalog.Catalog) error {
+		_, err := c.Create(o.t.Context(), n)
+		return err
+	})
+}
+
+// catalog opens the one of the data directory.
+func (o *registryDesk) catalog(f func(*catalog.Catalog) error) {
 	o.t.Helper()
 	rows, err := db.Open(o.t.Context(), db.Options{Path: filepath.Join(o.dir, "catalog.db"), Durable: true, Migrations: catalog.Migrations()})
 	if err != nil {
@@ -21,7 +31,7 @@ func (o *registryDesk) stream(n catalog.NewStream) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	if _, err := c.Create(o.t.Context(), n); err != nil {
+	if err := f(c); err != nil {
 		o.t.Fatal(err)
 	}
 }
@@ -40,6 +50,24 @@ func TestPolicyTestKnowsTheStream(t *testing.T) {
 	o.refused("wanted is", append(ask, "gate", "--context", "aws:ResourceTag/site=port")...)
 	o.refused("has no stream yard", append(ask, "yard")...)
 	o.refused("--context KEY=VALUE", append(ask, "yard")...)
+}
+
+// Whether somebody may join depends on the tags of the channel that there is.
+func TestPolicyTestKnowsTheChannel(t *testing.T) {
+	o := newDesk(t)
+	o.catalog(func(c *catalog.Catalog) error {
+		_, err := channels.Open(channels.Options{Catalog: c}).Create(t.Context(), channels.New{Account: "123456789012", Name: "gate", Tags: map[string]string{"site": "harbour"}})
+		return err
+	})
+	join := o.file("join.json", `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kinesisvideo:ConnectAsViewer", "Resource": "arn:aws:kinesisvideo:*:*:channel/*",
+ "Condition": {"StringEquals": {"aws:ResourceTag/site": "${aws:PrincipalTag/site}"}}}}`)
+	o.does("policy", "create", "join", join)
+	o.does("user", "create", "anna", "--policy", "join", "--tag", "site=harbour")
+	ask := []string{"policy", "test", "--user", "anna", "--action", "kinesisvideo:ConnectAsViewer", "--resource"}
+	o.says([]string{"allowed by statement 1"}, append(ask, "gate")...)
+	o.says([]string{"allowed by statement 1"}, append(ask, "channel/gate")...)
+	o.says([]string{"allowed by statement 1"}, append(ask, "arn:aws:kinesisvideo:us-east-1:123456789012:channel/gate/1")...)
+	o.refused("has no channel yard", append(ask, "yard")...)
 }
 
 // What a policy says that can never be is told, also of another kind of policy.

@@ -20,7 +20,7 @@ type policyTestCmd struct {
 	Role     string            `xor:"who" required:"" placeholder:"NAME" help:"The role whose session asks."`
 	Policy   []string          `xor:"who" required:"" sep:"none" placeholder:"FILE" help:"Instead of a user or role, policies from files; may be given several times."`
 	Action   string            `required:"" help:"What is to be done, such as kinesisvideo:PutMedia."`
-	Resource string            `default:"*" help:"ARN of what it is done to, or the name of a stream."`
+	Resource string            `default:"*" help:"ARN of what it is done to, or the name of a stream, or of a channel (channel/NAME where the action is about both)."`
 	Context  map[string]string `placeholder:"KEY=VALUE" mapsep:"none" help:"A condition key of the request, such as aws:SourceIp=192.0.2.7; values of one key are separated by commas. May be given several times."`
 }
 
@@ -28,11 +28,12 @@ type policyTestCmd struct {
 func (policyTestCmd) Help() string {
 	return `Decides as the server does and says for each statement whether it matched, and if not, which of
 its elements did not. Exit code 0: allowed, 1: denied. The policies of listeners are not
-part of it. Keys that stand for the time, the user, TLS and the stream with its tags are filled in;
+part of it. Keys that stand for the time, the user, TLS and the stream or channel with its tags are filled in;
 others, such as aws:SourceIp or millrace:RangeStart, are given with --context.
 
 Examples:
   millrace policy test --user gate --action kinesisvideo:PutMedia --resource gate
+  millrace policy test --user anna --action kinesisvideo:ConnectAsViewer --resource door
   millrace policy test --role auditor --action kinesisvideo:GetMedia --resource gate --context aws:SourceIp=192.0.2.7
   millrace policy test --policy camera.json --action kinesisvideo:GetMedia --resource gate`
 }
@@ -139,12 +140,13 @@ func sessionARN(r directory.Role) string {
 	return "arn:aws:sts::" + string(r.Account) + ":assumed-role/" + r.Name + "/test"
 }
 
-// resource is the ARN that is meant: that of a stream with the name if it is none.
+// resource is the ARN that is meant: that of a stream or channel with the name if it is none.
 func (c *policyTestCmd) resource(region, account string) string {
 	if c.Resource == "*" || strings.HasPrefix(c.Resource, "arn:") {
 		return c.Resource
 	}
-	return kvs.ARN{Partition: "aws", Region: region, Account: kvs.AccountID(account), Kind: kvs.StreamResource, Name: c.Resource, Code: "0"}.String()
+	kind, name := c.kindOf()
+	return kvs.ARN{Partition: "aws", Region: region, Account: kvs.AccountID(account), Kind: kind, Name: name, Code: "0"}.String()
 }
 
 // keys are the condition keys: what is known of every request, and over it what was given.

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/internal/catalog"
+	"github.com/millrace/millrace/internal/catalog/channels"
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/db"
 	"github.com/millrace/millrace/internal/disk"
@@ -89,6 +90,16 @@ func (i *Identities) Stream(ctx context.Context, account kvs.AccountID, region, 
 		return err
 	})
 	return s, err
+}
+
+// Channel returns the signaling channel of that name, NotFound if the account has none in the
+// region.
+func (i *Identities) Channel(ctx context.Context, account kvs.AccountID, region, name string) (ch kvs.Channel, err error) {
+	err = i.streams(ctx, region, func(c *catalog.Catalog) error {
+		ch, err = channels.Open(channels.Options{Catalog: c}).ByName(ctx, account, name)
+		return err
+	})
+	return ch, err
 }
 
 // streams opens the catalog of a region and calls f.
