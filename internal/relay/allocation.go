@@ -165,7 +165,7 @@ func (a *allocation) stop(why End) {
 func (a *allocation) log(why End) {
 	s, c := a.path.server, &a.carried
 	s.o.Logger.Info("relay ended", "account", a.holder.Account, "channel", a.holder.Channel, "client", a.holder.Client,
-		"reason", why, "transport", a.path.transport, "source", a.path.from, "relay", a.relayed, "time", s.o.Now().Sub(a.began).Round(time.Millisecond),
+		"reason", why, "transport", a.path.transport, "source", a.path.from, "relay", a.relayed, "lasted", s.o.Now().Sub(a.began).Round(time.Millisecond),
 		"bytes_out", c.bytesOut.Load(), "packets_out", c.packetsOut.Load(), "bytes_in", c.bytesIn.Load(), "packets_in", c.packetsIn.Load(),
 		"dropped", c.dropped.all())
 }
