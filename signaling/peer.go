@@ -171,7 +171,8 @@ func (p *Peer) join(ctx context.Context) (lasted time.Duration, err error) {
 // untrusted says whether an error has causes that only people remove.
 func untrusted(err error) bool {
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
-	return unknown || errors.Is(err, http.ErrSchemeMismatch)
+	_, misnamed := errors.AsType[x509.HostnameError](err)
+	return unknown || misnamed || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // pause says how long to wait before the next attempt.

@@ -24,7 +24,9 @@ type channelListCmd struct {
 
 // Help is the end of the help text.
 func (*channelListCmd) Help() string {
-	return `  MASTER   since when the channel has a master
+	return `The columns:
+
+  MASTER   since when the channel has a master
   VIEWERS  how many viewers are connected
   WAITING  messages for somebody who is not there
 

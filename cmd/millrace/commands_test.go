@@ -332,6 +332,7 @@ func TestHints(t *testing.T) {
 		"nothing to play": {"hls", "", &client.Error{Exception: "ResourceNotFoundException", Message: "No fragments found in the stream for the streaming request."}, "hint: the stream is there. Live it needs"},
 		"nothing to cut":  {"clip", "", &client.Error{Exception: "ResourceNotFoundException", Message: "No fragments found in the stream for the clip."}, "hint: the stream is there. Live it needs"},
 		"certificate":     {"list", "", fmt.Errorf("get: %w", x509.UnknownAuthorityError{}), "hint: --ca FILE"},
+		"name":            {"list", "", fmt.Errorf("get: %w", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "video.example.com"}), "tls.names"},
 	} {
 		t.Setenv("AWS_SESSION_TOKEN", c.token)
 		text := explain(c.command, c.err)

@@ -157,6 +157,9 @@ func explain(command string, err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		text += "\n  hint: --ca FILE or AWS_CA_BUNDLE=.../ca.pem, which is in the server's data directory"
 	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		text += "\n  hint: use a name that the certificate has, or add this one to tls.names of the server"
+	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
 		text += "\n  hint: this is the port of http: write http://, or the port of https, which is 8443 by default"
 	}

@@ -67,6 +67,7 @@ func (b devBlock) next(w io.Writer) {
 	}
 	fmt.Fprintf(w, "The stream %q shows the built-in camera. Try next, in another terminal, after the first export lines:\n  %s list %s\n  %s get %s --start NOW -o - | ffplay -\n",
 		config.DevStream, b.program, config.DevStream, b.program, config.DevStream)
+	fmt.Fprintf(w, "The signaling channel %q sends it by WebRTC:\n  %s webrtc viewer %s -o - | ffplay -\n", config.DevStream, b.program, config.DevStream)
 }
 
 func first(urls ...string) string {

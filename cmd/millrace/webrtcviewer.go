@@ -35,7 +35,7 @@ Examples:
 
 var (
 	errEnoughSeen  = errors.New("enough was seen")
-	errNothingCame = errors.New("no media came: has the channel a master, and do its media get here?")
+	errNothingCame = errors.New("no media came: has the channel a master (millrace channel list), and do its media get here (--relay-only, -v)?")
 )
 
 // Run watches until it is interrupted.
