@@ -3,10 +3,12 @@ package relay
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/relay/credential"
 	"github.com/millrace/millrace/internal/relay/guard"
 )
@@ -161,10 +163,20 @@ func (a *allocation) stop(why End) {
 	})
 }
 
+// channel is what the log calls a channel.
+func (s *Server) channel(id kvs.ChannelID) string {
+	if s.o.Name != nil {
+		if name := s.o.Name(id); name != "" {
+			return name
+		}
+	}
+	return strconv.FormatInt(int64(id), 10)
+}
+
 // log writes the allocation's one line.
 func (a *allocation) log(why End) {
 	s, c := a.path.server, &a.carried
-	s.o.Logger.Info("relay ended", "account", a.holder.Account, "channel", a.holder.Channel, "client", a.holder.Client,
+	s.o.Logger.Info("relay ended", "account", a.holder.Account, "channel", s.channel(a.holder.Channel), "client", a.holder.Client,
 		"reason", why, "transport", a.path.transport, "source", a.path.from, "relay", a.relayed, "lasted", s.o.Now().Sub(a.began).Round(time.Millisecond),
 		"bytes_out", c.bytesOut.Load(), "packets_out", c.packetsOut.Load(), "bytes_in", c.bytesIn.Load(), "packets_in", c.packetsIn.Load(),
 		"dropped", c.dropped.all())

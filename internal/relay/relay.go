@@ -40,6 +40,8 @@ type Options struct {
 
 	// Limits returns what a channel's allocations may; nil = no limits.
 	Limits func(kvs.AccountID, kvs.ChannelID) Limits
+	// Name returns a channel's name for the log, "" = its number; nil = all have none.
+	Name func(kvs.ChannelID) string
 
 	Now    func() time.Time // nil = [time.Now]
 	Logger *slog.Logger     // nil = discard

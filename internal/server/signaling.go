@@ -66,12 +66,21 @@ func (s *Server) openTurn(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	o := turn.Options{Settings: s.config.Turn, Domain: s.config.Signaling.Domain, Dev: s.config.Dev, Secret: derived(secret, "relay"), Limits: s.book, Now: s.config.Real, Logger: s.log}
+	o := turn.Options{Settings: s.config.Turn, Domain: s.config.Signaling.Domain, Dev: s.config.Dev, Secret: derived(secret, "relay"), Limits: s.book, Channel: s.channelName, Now: s.config.Real, Logger: s.log}
 	if s.certs != nil {
 		o.TLS = s.certs.Config
 	}
 	s.turn, err = turn.Open(o)
 	return err
+}
+
+// channelName is how the log names a channel, "" if it was deleted.
+func (s *Server) channelName(id kvs.ChannelID) string {
+	ch, err := s.channels.ByID(context.Background(), id)
+	if err != nil {
+		return ""
+	}
+	return ch.Name
 }
 
 // meeting is told of what happens to channels: who meets in them, and who is relayed for them.

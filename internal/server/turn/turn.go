@@ -31,6 +31,7 @@ type Options struct {
 	Secret   []byte             // 32 bytes that stay the same
 	TLS      func() *tls.Config // nil = neither TLS nor DTLS
 	Limits   *quota.Book
+	Channel  func(kvs.ChannelID) string // its name, "" = there is none
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -95,7 +96,7 @@ func (o *Options) relay() (r relay.Options, err error) {
 	if o.Dev {
 		r.Allow = append(r.Allow, own()...)
 	}
-	r.Secrets, r.TLS, r.Now, r.Logger, r.Limits = []credential.Secret{secret}, o.TLS, o.Now, o.Logger, o.limits
+	r.Secrets, r.TLS, r.Now, r.Logger, r.Limits, r.Name = []credential.Secret{secret}, o.TLS, o.Now, o.Logger, o.limits, o.Channel
 	return r, nil
 }
 
