@@ -44,6 +44,10 @@ func TestCarrying(t *testing.T) {
 	if got := string(c.read()); got != string(channelData(0x4001, "welcome")) {
 		t.Errorf("%q", got)
 	}
+	until(t, "everything is counted", func() bool { // a packet is sent first
+		rows := r.Top()
+		return len(rows) == 1 && rows[0].BytesOut == 10 && rows[0].PacketsIn == 2
+	})
 	if rows := r.Top(); len(rows) != 1 || rows[0].BytesOut != 10 || rows[0].PacketsIn != 2 || rows[0].Relay != relayed || rows[0].Client != "anna" || rows[0].Peers != 1 {
 		t.Errorf("%+v", rows)
 	}
