@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/millrace/millrace/internal/client"
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/hub"
+	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/sigv4"
 )
@@ -36,7 +39,19 @@ func (p *plant) enter(arn, viewer string) *websocket.Conn {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.until("the connection has begun", func() bool { return p.sits(arn, viewer) }) // it is answered first
 	return ws
+}
+
+// sits reports whether somebody of the name has a seat on a channel.
+func (p *plant) sits(arn, viewer string) bool {
+	named, _ := kvs.ParseARN(arn)
+	for _, there := range p.hub.Presence(named.Account, named.Name) {
+		if viewer == "" && there.Master != nil || slices.ContainsFunc(there.Viewers, func(a hub.Attendance) bool { return a.ClientID == viewer }) {
+			return true
+		}
+	}
+	return false
 }
 
 // ending is what a connection is closed with.
