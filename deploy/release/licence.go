@@ -116,6 +116,7 @@ var signs = []struct{ spdx, words string }{
 	{"MPL-2.0", "mozilla public license version 2.0"},
 	{"MIT", "permission is hereby granted, free of charge, to any person obtaining a copy"},
 	{"ISC", "permission to use, copy, modify, and/or distribute this software for any purpose"},
+	{"ISC", "permission to use, copy, modify, and distribute this software for any purpose with or without fee"},
 	{"BSD-3-Clause", "endorse or promote products derived from this software"},
 	{"BSD-2-Clause", "redistribution and use in source and binary forms, with or without"},
 	{"blessing", "may you do good and not evil"},
