@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"html/template"
@@ -76,13 +75,7 @@ func (o *CallOptions) page(w http.ResponseWriter, r *http.Request) {
 	if p.Channels, err = o.Channels(r.Context()); err != nil {
 		p.Problem = err.Error()
 	}
-	var b bytes.Buffer
-	if err := callLayout.Execute(&b, p); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(b.Bytes()) // who went away sees nothing
+	show(w, callLayout, p)
 }
 
 var callLayout = template.Must(template.ParseFS(files, "player/call.html"))

@@ -106,8 +106,13 @@ func (o *Options) page(w http.ResponseWriter, r *http.Request) {
 	if p.Streams, err = o.Streams(r.Context()); err != nil {
 		p.Problem = err.Error()
 	}
+	show(w, layout, p)
+}
+
+// show answers with a page.
+func show(w http.ResponseWriter, layout *template.Template, page any) {
 	var b bytes.Buffer
-	if err := layout.Execute(&b, p); err != nil {
+	if err := layout.Execute(&b, page); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
