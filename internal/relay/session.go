@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v3"
+
+	"github.com/millrace/millrace/internal/relay/guard"
 )
 
 // packetsWaiting is how many packets of a DTLS client wait to be decrypted. More are
@@ -27,10 +29,7 @@ type session struct {
 	done   chan struct{}
 	stop   chan struct{} // the library wants to read no longer
 	once   sync.Once
-
-	mu     sync.Mutex
-	kept   bool // it has an allocation, and has left the lobby
-	closed bool
+	place  *guard.Place
 	timer  *time.Timer // of strangers
 }
 
@@ -58,15 +57,16 @@ func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
 // begin starts a session, unless there are too many strangers.
 func (d *socket) begin(key tuple, to netip.AddrPort) *session {
 	server := d.server
-	if !server.lobby.Enter(key.from.Addr()) {
+	s := &session{socket: d, key: key, done: make(chan struct{})}
+	if s.place = server.lobby.Enter(key.from.Addr(), s.hurry, s.end); s.place == nil {
 		server.counts.turned.Add(1)
 		return nil
 	}
-	s := &session{socket: d, key: key, oob: d.oob(key.to), came: make(chan []byte, packetsWaiting), done: make(chan struct{}), stop: make(chan struct{}, 1)}
+	s.oob, s.came, s.stop = d.oob(key.to), make(chan []byte, packetsWaiting), make(chan struct{}, 1)
 	s.path = &path{server: server, transport: DTLS, from: key.from, to: to, way: s}
 	conn, err := dtls.ServerWithOptions(s, net.UDPAddrFromAddrPort(key.from), options(server.o.TLS())...)
 	if err != nil {
-		server.lobby.Leave(key.from.Addr())
+		s.place.Leave()
 		server.o.Logger.Warn("no DTLS", "error", err)
 		return nil
 	}
@@ -74,7 +74,6 @@ func (d *socket) begin(key tuple, to netip.AddrPort) *session {
 	d.mu.Lock()
 	d.sessions[key] = s
 	d.mu.Unlock()
-	s.timer = time.AfterFunc(server.o.wait, func() { s.Close() })
 	server.running.Go(s.serve)
 	return s
 }
@@ -104,35 +103,21 @@ func (s *session) leave() {
 		a.stop(Left)
 	}
 	s.tls.Close()
-	s.Close()
-	s.mu.Lock()
-	s.closed = true
-	kept := s.kept
-	s.timer.Stop()
-	s.mu.Unlock()
-	if !kept {
-		s.path.server.lobby.Leave(s.key.from.Addr())
-	}
+	s.end()
+	s.place.Leave()
 	s.socket.mu.Lock()
 	delete(s.socket.sessions, s.key)
 	s.socket.mu.Unlock()
 }
 
-func (s *session) keep(yes bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	lobby, from := s.path.server.lobby, s.key.from.Addr()
-	switch {
-	case s.closed || s.kept == yes:
-	case yes:
-		s.kept = true
-		lobby.Leave(from)
-		s.timer.Stop()
-	case lobby.Enter(from):
-		s.kept = false
-		s.timer.Reset(s.path.server.o.wait)
-	default:
-		s.Close()
+func (s *session) keep(yes bool) { s.place.Know(yes) }
+
+// hurry ends the session soon if it gets no allocation.
+func (s *session) hurry(yes bool) {
+	if s.timer == nil {
+		s.timer = time.AfterFunc(s.socket.server.o.wait, s.end)
+	} else if s.timer.Stop(); yes {
+		s.timer.Reset(s.socket.server.o.wait)
 	}
 }
 
@@ -159,9 +144,12 @@ func (s *session) WriteTo(b []byte, _ net.Addr) (int, error) {
 	return n, err
 }
 
-// Close ends the session: the library reads no more.
+// end ends the session: the library reads no more.
+func (s *session) end() { s.once.Do(func() { close(s.done) }) }
+
+// Close ends the session, for the library.
 func (s *session) Close() error {
-	s.once.Do(func() { close(s.done) })
+	s.end()
 	return nil
 }
 

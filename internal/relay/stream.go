@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/internal/relay/guard"
 	"github.com/millrace/millrace/internal/relay/stun"
 )
 
@@ -71,11 +72,13 @@ func (e *entrance) serve() {
 // admit serves a connection unless there are too many strangers.
 func (e *entrance) admit(conn net.Conn) {
 	from := addrPort(conn.RemoteAddr())
-	if !e.server.lobby.Enter(from.Addr()) {
+	w := &stream{entrance: e, conn: conn, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	if w.place = e.server.lobby.Enter(from.Addr(), w.hurry, func() { conn.Close() }); w.place == nil {
 		e.server.counts.turned.Add(1)
 		conn.Close()
 		return
 	}
+	w.path = &path{server: e.server, transport: TCP, from: from, to: addrPort(conn.LocalAddr()), way: w}
 	e.mu.Lock()
 	over := e.over
 	e.conns[conn] = true
@@ -83,11 +86,7 @@ func (e *entrance) admit(conn net.Conn) {
 	if over {
 		conn.Close()
 	}
-	e.server.running.Go(func() {
-		w := &stream{entrance: e, conn: conn, wake: make(chan struct{}, 1), done: make(chan struct{})}
-		w.path = &path{server: e.server, transport: TCP, from: from, to: addrPort(conn.LocalAddr()), way: w}
-		w.serve()
-	})
+	e.server.running.Go(w.serve)
 }
 
 // stream is the way to a client on a connection: TCP, or TLS on it.
@@ -95,12 +94,12 @@ type stream struct {
 	entrance *entrance
 	conn     net.Conn // the connection as it was accepted
 	path     *path
+	place    *guard.Place
 	out      net.Conn // what is written to: conn, or TLS on it
 	wake     chan struct{}
 	done     chan struct{}
 
 	mu      sync.Mutex
-	kept    bool // it has an allocation, and has left the lobby
 	closed  bool
 	pending []byte
 }
@@ -108,7 +107,6 @@ type stream struct {
 // serve reads from the connection until it is over.
 func (w *stream) serve() {
 	defer w.leave()
-	w.limit()
 	r := bufio.NewReaderSize(w.conn, 1024)
 	first, err := r.Peek(1)
 	if err != nil {
@@ -176,35 +174,22 @@ func (w *stream) leave() {
 	w.conn.Close()
 	w.mu.Lock()
 	w.closed = true
-	kept := w.kept
 	w.mu.Unlock()
-	if !kept {
-		w.path.server.lobby.Leave(w.path.from.Addr())
-	}
+	w.place.Leave()
 	w.entrance.mu.Lock()
 	delete(w.entrance.conns, w.conn)
 	w.entrance.mu.Unlock()
 }
 
-// limit ends the connection soon if it gets no allocation.
-func (w *stream) limit() { _ = w.conn.SetReadDeadline(time.Now().Add(w.path.server.o.wait)) }
+func (w *stream) keep(yes bool) { w.place.Know(yes) }
 
-func (w *stream) keep(yes bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	lobby, from := w.path.server.lobby, w.path.from.Addr()
-	switch {
-	case w.closed || w.kept == yes:
-	case yes:
-		w.kept = true
-		lobby.Leave(from)
-		_ = w.conn.SetReadDeadline(time.Time{})
-	case lobby.Enter(from):
-		w.kept = false
-		w.limit()
-	default:
-		w.conn.Close()
+// hurry ends the connection soon if it gets no allocation.
+func (w *stream) hurry(yes bool) {
+	var until time.Time
+	if yes {
+		until = time.Now().Add(w.entrance.server.o.wait)
 	}
+	_ = w.conn.SetReadDeadline(until)
 }
 
 // write puts a packet to what the connection has to send.

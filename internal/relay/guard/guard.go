@@ -6,7 +6,6 @@ package guard
 import (
 	"hash/maphash"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -60,51 +59,4 @@ func site(a netip.Addr) netip.Addr {
 		return p.Addr()
 	}
 	return a
-}
-
-// Connections without an allocation (section 6).
-const (
-	StrangersOfSource = 32
-	StrangersInAll    = 2048
-)
-
-// Lobby counts connections that have no allocation.
-type Lobby struct {
-	mu  sync.Mutex
-	all int
-	of  map[netip.Addr]int
-}
-
-// NewLobby makes an empty one.
-func NewLobby() *Lobby { return &Lobby{of: map[netip.Addr]int{}} }
-
-// Enter takes a place for a connection of a source, if there is one.
-func (l *Lobby) Enter(source netip.Addr) bool {
-	source = site(source)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.all >= StrangersInAll || l.of[source] >= StrangersOfSource {
-		return false
-	}
-	l.all++
-	l.of[source]++
-	return true
-}
-
-// Leave gives it back.
-func (l *Lobby) Leave(source netip.Addr) {
-	source = site(source)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all--
-	if l.of[source]--; l.of[source] == 0 {
-		delete(l.of, source)
-	}
-}
-
-// Empty says whether nobody is in it.
-func (l *Lobby) Empty() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all == 0 && len(l.of) == 0
 }

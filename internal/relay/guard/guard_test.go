@@ -45,34 +45,3 @@ func TestQuiet(t *testing.T) {
 		t.Error(n, "allocations")
 	}
 }
-
-func TestLobby(t *testing.T) {
-	l := NewLobby()
-	in := 0
-	at := func(i int) netip.Addr {
-		return netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 8), byte(i), 15: byte(i)})
-	}
-	for i := range StrangersInAll + 100 {
-		for range 2 {
-			if l.Enter(at(i)) {
-				in++
-			}
-		}
-	}
-	if in != StrangersInAll {
-		t.Error(in, "are in")
-	}
-	for i := range StrangersInAll / 2 {
-		l.Leave(at(i))
-		l.Leave(at(i))
-	}
-	if !l.Empty() {
-		t.Error("somebody is left")
-	}
-	for i := range StrangersOfSource + 1 {
-		a := netip.AddrFrom16([16]byte{0x20, 1, 15: byte(i)}) // one network
-		if l.Enter(a) != (i < StrangersOfSource) {
-			t.Error("of one source:", i)
-		}
-	}
-}
