@@ -19,6 +19,8 @@
 #                         what make e2e needs
 #   make bench-identity   what deciding by policies, and finding callers among many, costs, against its goals
 #   make bench-signaling   what a message through the hub and an idle connection cost, against an echo
+#   make bench-turn   what the relay costs for each packet, to set up and to hold, against coturn's
+#                         turnserver, which must be installed
 #   make soak-signaling   200 members of signaling channels that come and go for half an hour
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
@@ -42,8 +44,7 @@ NODE_MODULES := test/e2e/node_modules/.package-lock.json
 
 export CGO_ENABLED := 0
 
-.PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback bench-identity soak-memory release release-check install-test e2e device-tests fetch clean
-.PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback bench-identity bench-signaling soak-signaling soak-memory release release-check install-test e2e fetch clean
+.PHONY: all run build demo-player test race crash lint gen fuzz bench bench-front bench-archive bench-playback bench-identity bench-signaling bench-turn soak-signaling soak-memory release release-check install-test e2e device-tests fetch clean
 
 all: test build
 
@@ -140,6 +141,11 @@ bench-identity:
 
 bench-signaling: build
 	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^BenchmarkSignaling(Delay|Memory)$$' -benchtime 1x -timeout 30m .
+
+# The relay it is compared with is Debian's: apt-get install coturn.
+bench-turn: build
+	@command -v turnserver >/dev/null || { echo "make bench-turn compares the relay with turnserver, which is not installed: apt-get install coturn"; exit 1; }
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^BenchmarkTurn(Relay|SetUp|Memory)$$' -benchtime 1x -timeout 30m .
 
 soak-signaling: build
 	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^BenchmarkSignalingSoak$$' -benchtime 1x -timeout 90m .

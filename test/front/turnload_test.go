@@ -1,0 +1,194 @@
+package front
+
+import (
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// flow is one direction through a relay, of one or several allocations.
+type flow struct {
+	packet    []byte // as it is sent
+	length    int    // of a packet that arrives
+	run       int    // how many one sender sends before it is the next one's turn
+	senders   []*net.UDPConn
+	receivers []*net.UDPConn
+	entrance  []netip.AddrPort // the sockets of the relay to which the packets go
+}
+
+// The generator: one thread sends as fast as the system lets it, one packet after the other with
+// up to 64 in a call and no segmentation offload, because no relay gets its packets in one piece
+// from its clients. A second one looks every 2 ms at what has come, so that the relay never
+// has to wake it, and takes it without copying it.
+const (
+	receiveAtOnce = 256
+	receivePause  = 2 * time.Millisecond
+	receiveRoom   = 32 << 20 // where the system gives less, packets that were relayed are not received
+)
+
+// generator is a flow that runs.
+type generator struct {
+	flow
+	stop              atomic.Bool
+	sent, got         atomic.Int64
+	sending, gettings atomic.Int64 // processor time of the threads
+	running           sync.WaitGroup
+}
+
+func (f flow) start(b *testing.B) *generator {
+	b.Helper()
+	g := &generator{flow: f}
+	for _, c := range g.receivers {
+		fd := descriptor(b, c)
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveRoom) != nil {
+			_ = c.SetReadBuffer(receiveRoom)
+		}
+	}
+	g.running.Go(func() { g.send(descriptors(b, g.senders)) })
+	g.running.Go(func() { g.receive(descriptors(b, g.receivers)) })
+	return g
+}
+
+func (g *generator) end() {
+	g.stop.Store(true)
+	g.running.Wait()
+}
+
+func (g *generator) send(to []int) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	packets := messages(g.run, g.packet)
+	for i := 0; !g.stop.Load(); i++ {
+		// What the system does not take now is not sent: it may be an answer that nobody listens.
+		g.sent.Add(int64(many(unix.SYS_SENDMMSG, to[i%len(to)], packets, unix.MSG_DONTWAIT)))
+		if i%64 == 0 {
+			g.sending.Store(threadTime())
+		}
+	}
+}
+
+func (g *generator) receive(from []int) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	packets := messages(receiveAtOnce, make([]byte, 1))
+	pause := unix.NsecToTimespec(receivePause.Nanoseconds())
+	for !g.stop.Load() {
+		for _, fd := range from {
+			g.got.Add(g.drain(fd, packets))
+		}
+		g.gettings.Store(threadTime())
+		_ = unix.Nanosleep(&pause, nil)
+	}
+}
+
+// drain takes what waits at a socket, and counts the packets that are as long as they must be.
+func (g *generator) drain(fd int, packets []unix.Mmsghdr) (right int64) {
+	for {
+		n := many(unix.SYS_RECVMMSG, fd, packets, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+		for i := range n {
+			if int(packets[i].Len) == g.length {
+				right++
+			}
+		}
+		if n < len(packets) {
+			return right
+		}
+	}
+}
+
+// messages are n that have the same bytes, or the same room for them.
+func messages(n int, data []byte) []unix.Mmsghdr {
+	v := &unix.Iovec{Base: &data[0]}
+	v.SetLen(len(data))
+	all := make([]unix.Mmsghdr, n)
+	for i := range all {
+		all[i].Hdr.Iov = v
+		all[i].Hdr.SetIovlen(1)
+	}
+	return all
+}
+
+// many is sendmmsg or recvmmsg, and returns how many messages went. It does not wait.
+func many(call uintptr, fd int, packets []unix.Mmsghdr, flags int) int {
+	n, _, err := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(&packets[0])), uintptr(len(packets)), uintptr(flags), 0, 0)
+	if err != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+func threadTime() int64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return t.Nano()
+}
+
+// descriptor is that of a socket, which its owner keeps open.
+func descriptor(b *testing.B, c syscall.Conn) (fd int) {
+	b.Helper()
+	raw, err := c.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(n uintptr) { fd = int(n) })
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return fd
+}
+
+func descriptors(b *testing.B, all []*net.UDPConn) (fds []int) {
+	for _, c := range all {
+		fds = append(fds, descriptor(b, c))
+	}
+	return fds
+}
+
+// carried is what happened in a span of time.
+type carried struct {
+	span                      time.Duration
+	server, sending, gettings time.Duration // of processors
+	sent, got                 int64
+	unread, missed            int64 // dropped by the system in front of the relay, and of the receivers
+}
+
+func (c carried) sub(o carried) carried {
+	return carried{span: c.span - o.span, server: c.server - o.server, sending: c.sending - o.sending, gettings: c.gettings - o.gettings,
+		sent: c.sent - o.sent, got: c.got - o.got, unread: c.unread - o.unread, missed: c.missed - o.missed}
+}
+
+// perPacket is the processor time of the server for each packet that arrived, in nanoseconds.
+func (c carried) perPacket() float64 { return float64(c.server.Nanoseconds()) / float64(max(c.got, 1)) }
+
+// kpps is how many thousand packets arrived in a second.
+func (c carried) kpps() float64 { return float64(c.got) / 1000 / c.span.Seconds() }
+
+// share is a processor time as a part of one processor.
+func (c carried) share(d time.Duration) float64 { return d.Seconds() / c.span.Seconds() }
+
+// over lets a flow run through a server for a while and says what happened after a warm-up.
+func (s *turnServer) over(b *testing.B, f flow, warm, span time.Duration) carried {
+	b.Helper()
+	begun := time.Now()
+	var exits []netip.AddrPort
+	for _, c := range f.receivers {
+		exits = append(exits, c.LocalAddr().(*net.UDPAddr).AddrPort())
+	}
+	g := f.start(b)
+	defer g.end()
+	read := func() carried {
+		return carried{span: time.Since(begun), server: s.used(b), sending: time.Duration(g.sending.Load()), gettings: time.Duration(g.gettings.Load()),
+			sent: g.sent.Load(), got: g.got.Load(), unread: lost(b, f.entrance), missed: lost(b, exits)}
+	}
+	time.Sleep(warm)
+	before := read()
+	time.Sleep(span)
+	return read().sub(before)
+}
