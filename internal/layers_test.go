@@ -123,7 +123,8 @@ var floors = map[string]floor{
 	"internal/api/login":      doors3,
 	"internal/api/signaling":  doors3,
 
-	"internal/api/admin/presence": doors3,
+	"internal/api/admin/presence":    doors3,
+	"internal/api/admin/allocations": doors3,
 
 	"internal/config":      frame4,
 	"internal/server/turn": frame4,

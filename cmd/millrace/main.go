@@ -47,6 +47,7 @@ type cli struct {
 	HLS     hlsCmd     `cmd:"" name:"hls" help:"Print a URL that plays a stream by HLS."`
 	Dash    dashCmd    `cmd:"" help:"Print a URL that plays a stream by MPEG-DASH."`
 	WebRTC  webrtcCmd  `cmd:"" name:"webrtc" help:"Send to the viewers of a signaling channel, or watch its master."`
+	Turn    turnCmd    `cmd:"" help:"Look at the server's relay."`
 	Clock   clockCmd   `cmd:"" help:"Show or move the clock of a development server."`
 	Reset   resetCmd   `cmd:"" help:"Delete all streams and channels of a development server."`
 	Lint    lintCmd    `cmd:"" help:"Say what a server would refuse of a file, before it is sent."`

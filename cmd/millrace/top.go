@@ -76,31 +76,35 @@ func (c *topCmd) Run(ctx context.Context, std stdio) error {
 		}
 		return topTable(std.out, &out)
 	}
-	return c.redraw(ctx, std.out, cl)
+	return redraw(ctx, std.out, "top", c.Interval, func(page io.Writer) error {
+		out, err := c.ask(ctx, cl)
+		if err != nil {
+			return err
+		}
+		return topTable(page, &out)
+	})
 }
 
 func (c *topCmd) ask(ctx context.Context, cl *client.Client) (out admin.SessionsOutput, err error) {
 	return out, named(c.Stream, cl.Admin(ctx, "ListSessions", admin.SessionsInput{AnyStream: onStream(c.Stream), Max: c.Number}, &out))
 }
 
-// redraw looks again and again. A server that cannot be reached for a moment is told in
-// the first line; the command goes on.
-func (c *topCmd) redraw(ctx context.Context, w io.Writer, cl *client.Client) error {
-	again := time.NewTicker(c.Interval)
+// redraw writes a page again and again, which look makes. A server that cannot be reached
+// for a moment is told in the first line; the command goes on.
+func redraw(ctx context.Context, w io.Writer, command string, every time.Duration, look func(io.Writer) error) error {
+	again := time.NewTicker(every)
 	defer again.Stop()
 	for first := true; ; first = false {
-		out, err := c.ask(ctx, cl)
+		var page bytes.Buffer
+		err := look(&page)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil && first:
 			return err
-		}
-		var page bytes.Buffer
-		if err != nil {
-			fmt.Fprintln(&page, explain("top", err))
-		} else if err := topTable(&page, &out); err != nil {
-			return err
+		case err != nil:
+			page.Reset()
+			fmt.Fprintln(&page, explain(command, err))
 		}
 		if _, err := io.WriteString(w, screen(w, page.String())); err != nil {
 			return err

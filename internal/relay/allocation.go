@@ -55,6 +55,7 @@ type allocation struct {
 	permissions map[netip.Addr]time.Time // until when
 	numbers     map[uint16]*channel
 	channels    map[netip.AddrPort]*channel
+	samples     [2]sample // the older one first
 }
 
 // channel stands for one peer in ChannelData, and permits it.

@@ -1,13 +1,11 @@
 package relay
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -137,16 +135,14 @@ func (b *book) at(relayed netip.AddrPort) *allocation {
 	return b.relayed[relayed]
 }
 
-// all returns the allocations, the oldest first.
-func (b *book) all() (all []*allocation) {
+// all returns the allocations in no order.
+func (b *book) all() []*allocation {
 	b.mu.RLock()
+	defer b.mu.RUnlock()
+	all := make([]*allocation, 0, len(b.relayed))
 	for _, a := range b.relayed {
 		all = append(all, a)
 	}
-	b.mu.RUnlock()
-	slices.SortFunc(all, func(x, y *allocation) int {
-		return cmp.Or(x.began.Compare(y.began), x.relayed.Compare(y.relayed))
-	})
 	return all
 }
 

@@ -112,6 +112,12 @@ func start(t testing.TB, change ...func(*Options)) *running {
 	return r
 }
 
+// Top returns all allocations.
+func (r *running) Top() []Allocation {
+	rows, _ := r.Server.Top(Query{})
+	return rows
+}
+
 // at returns the address of the first listener of a network.
 func (r *running) listensAt(network string) string {
 	for _, l := range r.Listening() {

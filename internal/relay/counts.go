@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -184,6 +186,13 @@ func (s *Server) Minutes(channel kvs.ChannelID) uint64 {
 	return s.counts.minutes[channel]
 }
 
+// Query says of which allocations somebody wants to know; its zero value, of all.
+type Query struct {
+	Account kvs.AccountID // "" = of all accounts
+	Channel kvs.ChannelID // 0 = of all channels
+	Most    int           // rows; 0 = all
+}
+
 // Allocation is a row of [Server.Top].
 type Allocation struct {
 	Account   kvs.AccountID
@@ -197,18 +206,90 @@ type Allocation struct {
 	Peers     int // permissions and channels
 	Dropped   uint64
 	Traffic
+	RateOut, RateIn float64 // bytes of payload a second, lately
 }
 
-// Top returns the allocations, the oldest first.
-func (s *Server) Top() (rows []Allocation) {
-	for _, a := range s.book.all() {
-		a.mu.RLock()
-		peers, expires := max(len(a.permissions), len(a.channels)), a.expires
-		a.mu.RUnlock()
-		rows = append(rows, Allocation{
-			Account: a.holder.Account, Channel: a.holder.Channel, Client: a.holder.Client, Transport: a.path.transport, Source: a.path.from,
-			Relay: a.relayed, Began: a.began, Expires: expires, Peers: peers, Dropped: a.carried.dropped.all(), Traffic: a.traffic(),
-		})
+// Top returns the allocations that are asked for, the fastest first and the older ones of
+// those, and how many there are besides. It costs something for each allocation of the
+// account, and a row for those that are returned.
+func (s *Server) Top(q Query) (rows []Allocation, more int) {
+	type entry struct {
+		a       *allocation
+		out, in float64
 	}
-	return rows
+	var all []entry
+	now := s.o.Now()
+	for _, a := range s.book.all() {
+		if (q.Account == "" || a.holder.Account == q.Account) && (q.Channel == 0 || a.holder.Channel == q.Channel) {
+			out, in := a.rates(now)
+			all = append(all, entry{a, out, in})
+		}
+	}
+	slices.SortFunc(all, func(x, y entry) int {
+		return cmp.Or(cmp.Compare(y.out+y.in, x.out+x.in), x.a.began.Compare(y.a.began), x.a.relayed.Compare(y.a.relayed))
+	})
+	if q.Most > 0 && len(all) > q.Most {
+		all, more = all[:q.Most], len(all)-q.Most
+	}
+	for _, e := range all {
+		row := e.a.row()
+		row.RateOut, row.RateIn = e.out, e.in
+		rows = append(rows, row)
+	}
+	return rows, more
+}
+
+func (a *allocation) row() Allocation {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return Allocation{
+		Account: a.holder.Account, Channel: a.holder.Channel, Client: a.holder.Client, Transport: a.path.transport, Source: a.path.from,
+		Relay: a.relayed, Began: a.began, Expires: a.expires, Peers: max(len(a.permissions), len(a.channels)), Dropped: a.carried.dropped.all(), Traffic: a.traffic(),
+	}
+}
+
+// sample is what an allocation had carried at a moment.
+type sample struct {
+	at      time.Time
+	out, in uint64 // bytes
+}
+
+// sampleEvery is half of the time of which rates tell, and the least of it.
+const sampleEvery = 5 * time.Second
+
+// sampling takes samples until the server ends.
+func (s *Server) sampling() {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.sample()
+		case <-s.ended.Done():
+			return
+		}
+	}
+}
+
+// sample notes what each allocation has carried so far, and forgets the note before the last.
+func (s *Server) sample() {
+	now := s.o.Now()
+	for _, a := range s.book.all() {
+		next := sample{now, a.carried.bytesOut.Load(), a.carried.bytesIn.Load()}
+		a.mu.Lock()
+		a.samples = [2]sample{a.samples[1], next}
+		a.mu.Unlock()
+	}
+}
+
+// rates are bytes a second since the older of two samples, or since the beginning.
+func (a *allocation) rates(now time.Time) (out, in float64) {
+	a.mu.RLock()
+	from := a.samples[0]
+	a.mu.RUnlock()
+	if from.at.IsZero() {
+		from.at = a.began
+	}
+	seconds := max(now.Sub(from.at).Seconds(), 1) // what has just begun has no rate yet
+	return float64(a.carried.bytesOut.Load()-from.out) / seconds, float64(a.carried.bytesIn.Load()-from.in) / seconds
 }

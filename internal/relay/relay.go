@@ -157,6 +157,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, d := range s.doors {
 		s.running.Go(d.serve)
 	}
+	s.running.Go(s.sampling)
 	<-ctx.Done()
 	s.book.drain(s.o.Grace)
 	s.Close()

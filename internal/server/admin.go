@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/internal/api"
 	"github.com/millrace/millrace/internal/api/admin"
+	"github.com/millrace/millrace/internal/api/admin/allocations"
 	"github.com/millrace/millrace/internal/api/admin/presence"
 	"github.com/millrace/millrace/internal/api/sessionurl"
 	"github.com/millrace/millrace/internal/archive"
@@ -33,7 +34,8 @@ func (s *Server) adminRoutes() []admin.Route {
 		admin.OnStream("ListRejections", "Says which fragments and sessions of a stream were refused lately, why, and what helps; without a stream, which streams had refusals.", rejections{}, s.listRejections),
 	}, admin.Sessions(s.sessions, s.config.Real), admin.Usage(admin.UsageOptions{
 		Streams: s.catalog, Archive: s.archive, Sessions: s.sessions, Now: s.config.Now,
-	}), admin.Limits(s.book, s.keys, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), presence.Routes(presence.Options{Hub: s.hub, Now: s.config.Real, Closing: s.closing}), admin.Accounts(accounts{s.keys, s.book}, s.catalog), admin.Emulator(s.emulator()))
+	}), admin.Limits(s.book, s.keys, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), presence.Routes(presence.Options{Hub: s.hub, Now: s.config.Real, Closing: s.closing}),
+		allocations.Routes(allocations.Options{Relay: s.turn, Relays: s.turn != nil, Channel: s.channels.ByID, Now: s.config.Real}), admin.Accounts(accounts{s.keys, s.book}, s.catalog), admin.Emulator(s.emulator()))
 }
 
 // accounts are those of the store with what is set for them elsewhere.

@@ -245,12 +245,12 @@ func (t *Turn) Close() {
 	}
 }
 
-// Top returns the allocations, the oldest first.
-func (t *Turn) Top() []relay.Allocation {
+// Top returns allocations, the fastest first, and how many more there are.
+func (t *Turn) Top(q relay.Query) (rows []relay.Allocation, more int) {
 	if t == nil {
-		return nil
+		return nil, 0
 	}
-	return t.relay.Top()
+	return t.relay.Top(q)
 }
 
 // totals are zero without a relay.

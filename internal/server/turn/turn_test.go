@@ -74,11 +74,11 @@ func TestServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer relayed.Close()
-	if top := s.Top(); len(top) != 1 || top[0].Client != "anna" || top[0].Relay.String() != relayed.LocalAddr().String() {
+	if top, more := s.Top(relay.Query{Channel: channel.ID}); more != 0 || len(top) != 1 || top[0].Client != "anna" || top[0].Relay.String() != relayed.LocalAddr().String() {
 		t.Errorf("%+v", top)
 	}
 	s.Revoke(channel.ID)
-	if top := s.Top(); len(top) != 0 {
+	if top, _ := s.Top(relay.Query{}); len(top) != 0 {
 		t.Errorf("%+v", top)
 	}
 	if n := s.totals(); n.Ends[relay.Revoked] != 1 || n.Begun[relay.UDP] != 1 {
@@ -97,8 +97,11 @@ func TestWithoutRelay(t *testing.T) {
 	cancel()
 	s.Measure(metrics.New())
 	s.Revoke(7)
-	if err := s.Run(ctx); err != nil || s.Servers(channel, "") != nil || s.Top() != nil {
+	if err := s.Run(ctx); err != nil || s.Servers(channel, "") != nil {
 		t.Error(err)
+	}
+	if rows, more := s.Top(relay.Query{}); rows != nil || more != 0 {
+		t.Error(rows, more)
 	}
 	s.Close()
 }

@@ -1,0 +1,15 @@
+package main
+
+// turnCmd is "millrace turn".
+type turnCmd struct {
+	Top turnTopCmd `cmd:"" help:"Show the relay addresses that clients have, the fastest first."`
+}
+
+// Help shows examples.
+func (turnCmd) Help() string {
+	return `Peers that cannot reach each other send through the server's relay (STUN and TURN), which
+lends addresses to clients of signaling channels. The guide has a page about it: network.md.
+
+Examples:
+  millrace turn top`
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestTurnTop(t *testing.T) {
+	const row = `{"ChannelName":"door","ClientId":"","Transport":"udp","Source":"192.0.2.1:5000","RelayAddress":"203.0.113.7:50000","Since":"2026-01-02T15:04:05Z",` +
+		`"Peers":2,"BytesPerSecondOut":2048,"BytesPerSecondIn":10,"PacketsOut":7,"PacketsIn":8,"PacketsDropped":9}`
+	answer, asked := "", ""
+	server := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = r.URL.Path + string(body)
+		io.WriteString(w, answer)
+	})
+	for name, c := range map[string]struct {
+		answer, args, asked string
+		want                []string
+	}{
+		"table":       {`{"Allocations":[` + row + `],"More":3,"Relay":true,"Now":"2026-01-02T15:05:05Z"}`, "", `{"Max":20000}`, []string{"1 relay address out 2.0 kB/s, in 0.0 kB/s, and 3 not shown", "CHANNEL  CLIENT  VIA", "door     master  udp", "192.0.2.1:5000", "203.0.113.7:50000  1m0s  2", "2.0 kB/s", "7 / 8", "9"}},
+		"one channel": {`{"Relay":true}`, "door -n 4 --once", `{"ChannelName":"door","Max":4}`, []string{"0 relay addresses"}},
+		"no relay":    {`{"Allocations":[]}`, "", `{"Max":20000}`, []string{"turn.listen"}},
+		"json":        {`{"Allocations":[` + row + `],"Relay":true}`, "--json", `{"Max":20000}`, []string{`"RelayAddress":"203.0.113.7:50000"`}},
+	} {
+		answer = c.answer
+		code, out, errs := command(t, server, nil, append([]string{"turn", "top"}, strings.Fields(c.args)...)...)
+		if code != 0 || errs != "" || asked != "/millrace/ListAllocations"+c.asked {
+			t.Errorf("%s: %d, %s, asked %s", name, code, errs, asked)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: %q is not in\n%s", name, want, out)
+			}
+		}
+	}
+	if code, _, _ := command(t, server, nil, "turn", "top", "--interval=1ms"); code != exitUsage {
+		t.Error("exit code", code)
+	}
+}
