@@ -73,13 +73,19 @@ func (s *turnServer) flow(b *testing.B, payload int, out bool, allocations int) 
 		if err != nil {
 			b.Fatalf("%s: %v", s.name, err)
 		}
-		b.Cleanup(func() { c.leave(b) })
+		client, peer := c.conn.LocalAddr().(*net.UDPAddr).AddrPort(), c.peer.LocalAddr().(*net.UDPAddr).AddrPort()
+		inside, outside := detach(b, c.conn), detach(b, c.peer)
+		b.Cleanup(func() {
+			c.conn, c.peer = attach(b, inside), attach(b, outside)
+			c.leave(b)
+		})
 		if out {
-			f.senders, f.receivers = append(f.senders, c.conn), append(f.receivers, c.peer)
+			f.senders, f.receivers, f.exit = append(f.senders, inside), append(f.receivers, outside), append(f.exit, peer)
 			continue
 		}
-		f.senders, f.receivers, f.entrance = append(f.senders, c.peer), append(f.receivers, c.conn), append(f.entrance, c.relayed)
-		if err := unix.Connect(descriptor(b, c.peer), &unix.SockaddrInet4{Port: int(c.relayed.Port()), Addr: c.relayed.Addr().As4()}); err != nil {
+		f.senders, f.receivers = append(f.senders, outside), append(f.receivers, inside)
+		f.entrance, f.exit = append(f.entrance, c.relayed), append(f.exit, client)
+		if err := unix.Connect(outside, &unix.SockaddrInet4{Port: int(c.relayed.Port()), Addr: c.relayed.Addr().As4()}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,10 +3,10 @@ package front
 import (
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -19,9 +19,10 @@ type flow struct {
 	packet    []byte // as it is sent
 	length    int    // of a packet that arrives
 	run       int    // how many one sender sends before it is the next one's turn
-	senders   []*net.UDPConn
-	receivers []*net.UDPConn
+	senders   []int  // sockets of which the runtime knows nothing
+	receivers []int
 	entrance  []netip.AddrPort // the sockets of the relay to which the packets go
+	exit      []netip.AddrPort // those of the receivers
 }
 
 // The generator: one thread sends as fast as the system lets it, one packet after the other with
@@ -41,51 +42,47 @@ type generator struct {
 	sent, got         atomic.Int64
 	sending, gettings atomic.Int64 // processor time of the threads
 	running           sync.WaitGroup
+	processors        int // that the runtime had before
 }
 
-func (f flow) start(b *testing.B) *generator {
-	b.Helper()
-	g := &generator{flow: f}
-	for _, c := range g.receivers {
-		fd := descriptor(b, c)
-		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveRoom) != nil {
-			_ = c.SetReadBuffer(receiveRoom)
-		}
-	}
-	g.running.Go(func() { g.send(descriptors(b, g.senders)) })
-	g.running.Go(func() { g.receive(descriptors(b, g.receivers)) })
+func (f flow) start() *generator {
+	// The threads never tell the runtime that they wait, which would cost more than they do.
+	g := &generator{flow: f, processors: runtime.GOMAXPROCS(runtime.NumCPU() + 2)}
+	g.running.Go(g.send)
+	g.running.Go(g.receive)
 	return g
 }
 
 func (g *generator) end() {
 	g.stop.Store(true)
 	g.running.Wait()
+	runtime.GOMAXPROCS(g.processors)
 }
 
-func (g *generator) send(to []int) {
+func (g *generator) send() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	packets := messages(g.run, g.packet)
 	for i := 0; !g.stop.Load(); i++ {
 		// What the system does not take now is not sent: it may be an answer that nobody listens.
-		g.sent.Add(int64(many(unix.SYS_SENDMMSG, to[i%len(to)], packets, unix.MSG_DONTWAIT)))
+		g.sent.Add(int64(many(unix.SYS_SENDMMSG, g.senders[i%len(g.senders)], packets, unix.MSG_DONTWAIT)))
 		if i%64 == 0 {
 			g.sending.Store(threadTime())
 		}
 	}
 }
 
-func (g *generator) receive(from []int) {
+func (g *generator) receive() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	packets := messages(receiveAtOnce, make([]byte, 1))
 	pause := unix.NsecToTimespec(receivePause.Nanoseconds())
 	for !g.stop.Load() {
-		for _, fd := range from {
+		for _, fd := range g.receivers {
 			g.got.Add(g.drain(fd, packets))
 		}
 		g.gettings.Store(threadTime())
-		_ = unix.Nanosleep(&pause, nil)
+		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
 	}
 }
 
@@ -131,24 +128,34 @@ func threadTime() int64 {
 	return t.Nano()
 }
 
-// descriptor is that of a socket, which its owner keeps open.
-func descriptor(b *testing.B, c syscall.Conn) (fd int) {
+// detach takes a socket away from the runtime, which is woken by each packet of its sockets
+// at the cost of who sends it.
+func detach(b *testing.B, c *net.UDPConn) (fd int) {
 	b.Helper()
 	raw, err := c.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(n uintptr) { fd = int(n) })
-	}
 	if err != nil {
 		b.Fatal(err)
 	}
+	if problem := raw.Control(func(n uintptr) { fd, err = unix.Dup(int(n)) }); problem != nil || err != nil {
+		b.Fatal(problem, err)
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveRoom) != nil {
+		_ = c.SetReadBuffer(receiveRoom)
+	}
+	_ = c.Close()
 	return fd
 }
 
-func descriptors(b *testing.B, all []*net.UDPConn) (fds []int) {
-	for _, c := range all {
-		fds = append(fds, descriptor(b, c))
+// attach gives it back.
+func attach(b *testing.B, fd int) *net.UDPConn {
+	b.Helper()
+	f := os.NewFile(uintptr(fd), "udp")
+	defer func() { _ = f.Close() }()
+	c, err := net.FileConn(f)
+	if err != nil {
+		b.Fatal(err)
 	}
-	return fds
+	return c.(*net.UDPConn)
 }
 
 // carried is what happened in a span of time.
@@ -177,15 +184,11 @@ func (c carried) share(d time.Duration) float64 { return d.Seconds() / c.span.Se
 func (s *turnServer) over(b *testing.B, f flow, warm, span time.Duration) carried {
 	b.Helper()
 	begun := time.Now()
-	var exits []netip.AddrPort
-	for _, c := range f.receivers {
-		exits = append(exits, c.LocalAddr().(*net.UDPAddr).AddrPort())
-	}
-	g := f.start(b)
+	g := f.start()
 	defer g.end()
 	read := func() carried {
 		return carried{span: time.Since(begun), server: s.used(b), sending: time.Duration(g.sending.Load()), gettings: time.Duration(g.gettings.Load()),
-			sent: g.sent.Load(), got: g.got.Load(), unread: lost(b, f.entrance), missed: lost(b, exits)}
+			sent: g.sent.Load(), got: g.got.Load(), unread: lost(b, f.entrance), missed: lost(b, f.exit)}
 	}
 	time.Sleep(warm)
 	before := read()
