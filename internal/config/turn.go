@@ -16,6 +16,7 @@ type Turn struct {
 	RelayPorts string   `yaml:"relay_ports"` // FIRST-LAST
 	Advertise  []string `yaml:"advertise"`   // relay addresses that clients are told, PUBLIC or LOCAL=PUBLIC; none = found
 	AllowPeers []string `yaml:"allow_peers"` // networks that are relayed to although they are private
+	Discovery  Switch   `yaml:"discovery"`   // clients may find out what their NAT does; wants two addresses
 }
 
 // RelayAddress is an entry of turn.advertise.
@@ -89,6 +90,7 @@ func (t *Turn) check(dev bool) (wrong Mistakes) {
 	if ip := net.ParseIP(t.Host); t.Host != "" && ip == nil && !isDomain(t.Host) {
 		add("host", errors.New("write a name in small letters, such as turn.example.com, or an address, without a port"))
 	}
+	add("discovery", t.checkDiscovery())
 	_, _, err := t.Ports()
 	add("relay_ports", err)
 	_, err = t.Addresses()
@@ -96,4 +98,19 @@ func (t *Turn) check(dev bool) (wrong Mistakes) {
 	_, err = t.Peers()
 	add("allow_peers", err)
 	return wrong
+}
+
+// checkDiscovery finds out whether there are two addresses of one family.
+func (t *Turn) checkDiscovery() error {
+	var all []netip.Addr
+	for _, l := range t.Listen {
+		host, _, _ := net.SplitHostPort(l)
+		if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
+			all = append(all, a)
+		}
+	}
+	if bool(t.Discovery) && (len(all) != 2 || all[0] == all[1] || all[0].Is4() != all[1].Is4()) {
+		return errors.New("set two addresses of one family in turn.listen, such as 203.0.113.7:3478 and 203.0.113.8:3478")
+	}
+	return nil
 }

@@ -23,6 +23,7 @@ func TestTurnSettings(t *testing.T) {
 		"relay_ports": func(t *Turn) { t.RelayPorts = "60000-50000" },
 		"advertise":   func(t *Turn) { t.Advertise = []string{"10.0.0.5=2001:db8::1"} },
 		"allow_peers": func(t *Turn) { t.AllowPeers = []string{"10.0.0.1/8"} },
+		"discovery":   func(t *Turn) { t.Discovery = true },
 	} {
 		c := good
 		bad(&c)
@@ -37,6 +38,15 @@ func TestTurnSettings(t *testing.T) {
 	}
 	if _, err := (&Turn{Advertise: []string{"203.0.113.7", "203.0.113.8"}}).Addresses(); err == nil || !strings.Contains(err.Error(), "family") {
 		t.Error(err)
+	}
+	for listen, ok := range map[string]bool{
+		"203.0.113.7:3478 203.0.113.8:3478": true, "[2001:db8::1]:3478 [2001:db8::2]:3478": true, "203.0.113.7:3478": false,
+		"203.0.113.7:3478 [2001:db8::1]:3478": false, "203.0.113.7:3478 203.0.113.7:3479": false, "0.0.0.0:3478 203.0.113.7:3479": false,
+	} {
+		c := Turn{Listen: strings.Fields(listen), RelayPorts: "1-2", Discovery: true}
+		if wrong := c.check(false); (len(wrong) == 0) != ok {
+			t.Error(listen, wrong)
+		}
 	}
 	dev := Turn{Listen: []string{":3478"}, RelayPorts: "1-2"}
 	if wrong := dev.check(true); len(wrong) != 1 {

@@ -91,6 +91,10 @@ func (p *path) binding(m stun.Message) {
 	if !p.mayAnswer() {
 		return
 	}
+	if v := p.server.discovery; v.serves(p) {
+		v.binding(p, m)
+		return
+	}
 	if len(m.Unknown()) > 0 {
 		p.unknown(m, nil)
 		return
@@ -146,9 +150,9 @@ func (p *path) fail(m stun.Message, key []byte, code int) {
 }
 
 // unknown names what was not understood, up to eight: the answer is never much longer
-// than the question.
-func (p *path) unknown(m stun.Message, key []byte) {
-	kinds := m.Unknown()
+// than the question. What is in also was.
+func (p *path) unknown(m stun.Message, key []byte, also ...stun.Attribute) {
+	kinds := m.Unknown(also...)
 	p.server.counts.refused(unknown)
 	p.answer(m, p.begin(m, stun.Failure).AddError(unknown).AddUnknown(kinds[:min(len(kinds), 8)]), key)
 }

@@ -37,6 +37,7 @@ type Options struct {
 	Allow     []netip.Prefix      // peers that are served although they are special or this host
 	Sockets   int                 // of a UDP listener, where the system can; 0 = one per core
 	Grace     time.Duration       // how long allocations go on when the server stops
+	Discovery bool                // let clients find out what their NAT does; wants two addresses (section 9)
 
 	// Limits returns what a channel's allocations may; nil = no limits.
 	Limits func(kvs.AccountID, kvs.ChannelID) Limits
@@ -69,17 +70,18 @@ type Ports struct{ First, Last uint16 }
 
 // Server is a relay.
 type Server struct {
-	o       Options
-	peers   peers.Policy
-	book    *book
-	lobby   *guard.Lobby
-	quiet   *guard.Quiet
-	began   time.Time
-	doors   []door
-	counts  counts
-	running sync.WaitGroup // everything that Run must wait for
-	ended   context.Context
-	end     context.CancelFunc
+	o         Options
+	peers     peers.Policy
+	discovery *discovery // nil = none
+	book      *book
+	lobby     *guard.Lobby
+	quiet     *guard.Quiet
+	began     time.Time
+	doors     []door
+	counts    counts
+	running   sync.WaitGroup // everything that Run must wait for
+	ended     context.Context
+	end       context.CancelFunc
 }
 
 // door is an open listener.
@@ -94,6 +96,17 @@ func New(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
+	for range portTries {
+		s, err := open(o)
+		if err == nil || !errors.Is(err, errNotFree) {
+			return s, err
+		}
+	}
+	return nil, errNotFree
+}
+
+// open opens the listeners. If any port will do, errNotFree says that another may.
+func open(o Options) (*Server, error) {
 	s := &Server{o: o, book: newBook(o.Ports), lobby: guard.NewLobby(), quiet: guard.NewQuiet(), began: o.Now()}
 	s.peers = peers.Policy{Allow: o.Allow, Host: hostAddresses(o.Addresses)}
 	s.ended, s.end = context.WithCancel(context.Background())
@@ -104,6 +117,12 @@ func New(o Options) (*Server, error) {
 			return nil, fmt.Errorf("relay on %s %s: %w", l.Network, l.Address, err)
 		}
 		s.doors = append(s.doors, doors...)
+	}
+	if o.Discovery {
+		if err := s.discover(); err != nil {
+			s.Close()
+			return nil, err
+		}
 	}
 	return s, nil
 }

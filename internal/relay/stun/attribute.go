@@ -10,6 +10,8 @@ type Attribute uint16
 
 // The attributes that the relay reads or writes, with the RFC's numbers.
 const (
+	MappedAddress          Attribute = 0x0001
+	ChangeRequest          Attribute = 0x0003
 	Username               Attribute = 0x0006
 	MessageIntegrity       Attribute = 0x0008
 	ErrorCode              Attribute = 0x0009
@@ -26,8 +28,11 @@ const (
 	RequestedTransport     Attribute = 0x0019
 	XORMappedAddress       Attribute = 0x0020
 	ReservationToken       Attribute = 0x0022
+	ResponsePort           Attribute = 0x0027
 	Software               Attribute = 0x8022
 	Fingerprint            Attribute = 0x8028
+	ResponseOrigin         Attribute = 0x802B
+	OtherAddress           Attribute = 0x802C
 )
 
 // ice are attributes of connectivity checks: a Binding with them is answered, for nothing

@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"slices"
 )
 
 // Method is what a message is about.
@@ -176,10 +177,14 @@ func (m Message) Get(kind Attribute) (value []byte, ok bool) {
 	return nil, false
 }
 
-// Unknown returns the attributes that must be understood and are not.
-func (m Message) Unknown() (kinds []Attribute) {
+// Len is how many bytes the message has.
+func (m Message) Len() int { return len(m.raw) }
+
+// Unknown returns the attributes that must be understood and are not; also are understood
+// in this case.
+func (m Message) Unknown(also ...Attribute) (kinds []Attribute) {
 	for _, k := range m.attributes() {
-		if k < 0x8000 && !k.known() {
+		if k < 0x8000 && !k.known() && !slices.Contains(also, k) {
 			kinds = append(kinds, k)
 		}
 	}

@@ -77,6 +77,19 @@ func (b *Builder) AddAddress(kind Attribute, a netip.AddrPort) *Builder {
 	return b
 }
 
+// AddPlainAddress appends an attribute with an address as it is.
+func (b *Builder) AddPlainAddress(kind Attribute, a netip.AddrPort) *Builder {
+	ip, family := a.Addr().Unmap(), uint16(IPv4)
+	if ip.Is6() {
+		family = IPv6
+	}
+	b.begin(kind, 4+ip.BitLen()/8)
+	b.raw = binary.BigEndian.AppendUint16(b.raw, family)
+	b.raw = binary.BigEndian.AppendUint16(b.raw, a.Port())
+	b.raw = append(b.raw, ip.AsSlice()...)
+	return b
+}
+
 // AddError appends ERROR-CODE with no more text than needed: few clients show it, and an
 // answer should be short.
 func (b *Builder) AddError(code int) *Builder {

@@ -93,6 +93,7 @@ func (o *Options) relay() (r relay.Options, err error) {
 	for _, addr := range s.Listen {
 		r.Listeners = append(r.Listeners, relay.Listener{Address: addr})
 	}
+	r.Discovery = bool(s.Discovery)
 	if o.Dev {
 		r.Allow = append(r.Allow, own()...)
 	}
