@@ -57,9 +57,10 @@ func (p *path) allocate(m stun.Message) {
 }
 
 // again answers a repeated Allocate: clients that hear nothing soon enough ask again, some
-// with a new transaction id (section 4).
+// with a new transaction id (section 4). Who asks for something else does not repeat: he
+// has the port of a client that went without a word.
 func (p *path) again(a *allocation, m stun.Message) {
-	if a.used() {
+	if a.used() || a.asked != asks(m) || a.token != "" && !p.server.book.keeps(a.token) {
 		p.fail(m, a.key, mismatch)
 		return
 	}
@@ -76,8 +77,17 @@ func (p *path) granted(a *allocation, m stun.Message) {
 	p.answer(m, b, a.key)
 }
 
+// asks is what tells Allocate requests of one user apart.
+func asks(m stun.Message) string {
+	even, _ := m.Get(stun.EvenPort)
+	token, _ := m.Get(stun.ReservationToken)
+	family, _ := m.Get(stun.RequestedAddressFamily)
+	return string(even) + string(token) + string(family) // of 1, 8 and 4 bytes
+}
+
 // wish is what an Allocate asks for, after it was checked.
 type wish struct {
+	asked   string // see [asks]
 	user    string
 	key     []byte
 	holder  credential.Holder
@@ -91,7 +101,7 @@ type wish struct {
 // wanted reads an Allocate whose signature was right; code is that of a refusal.
 func (p *path) wanted(m stun.Message, key []byte) (w wish, code int) {
 	user, _ := m.Get(stun.Username)
-	w.user, w.key, w.life = string(user), key, lifetime(m)
+	w.user, w.key, w.life, w.asked = string(user), key, lifetime(m), asks(m)
 	var err error
 	now := p.server.o.Now()
 	if w.holder, err = credential.Parse(w.user); err != nil || w.holder.Expired(now) || p.server.book.isRevoked(w.holder.Channel) {

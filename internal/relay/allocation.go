@@ -38,6 +38,7 @@ type allocation struct {
 	user    string
 	key     []byte
 	token   string // of the port above, kept for the same user
+	asked   string // see [asks]
 	conn    *net.UDPConn
 	local   netip.AddrPort // of conn
 	relayed netip.AddrPort // what clients are told

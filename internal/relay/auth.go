@@ -15,11 +15,15 @@ func (p *path) authenticate(m stun.Message) (a *allocation, key []byte, ok bool)
 		return nil, nil, false
 	}
 	a = p.allocation.Load()
-	if a != nil && a.user != user {
-		p.fail(m, key, wrongUser)
-		return nil, nil, false
+	if a == nil || a.user == user {
+		return a, key, true
 	}
-	return a, key, true
+	code = wrongUser
+	if m.Method() == stun.Allocate { // perhaps of somebody else, whom a NAT gave the port of the first
+		code = mismatch
+	}
+	p.fail(m, key, code)
+	return nil, nil, false
 }
 
 // proof returns the user who signed a request and the key, or the code of the refusal.

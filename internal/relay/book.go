@@ -55,14 +55,14 @@ func (s *Server) create(p *path, w wish) (a *allocation, code int) {
 	if code := s.book.begin(w.holder.Channel, limits.Allocations); code != 0 {
 		return nil, code
 	}
-	conn, token, ok := s.book.port(w)
+	conn, token, ok := s.book.port(&w)
 	if !ok {
 		s.book.abort(w.holder.Channel)
 		return nil, noCapacity
 	}
 	local := addrPort(conn.LocalAddr())
 	a = &allocation{
-		path: p, holder: w.holder, user: w.user, key: w.key, token: token, conn: conn, limits: limits, began: s.o.Now(),
+		path: p, holder: w.holder, user: w.user, key: w.key, token: token, asked: w.asked, conn: conn, limits: limits, began: s.o.Now(),
 		local: local, relayed: netip.AddrPortFrom(w.address.Advertised, local.Port()), stopped: make(chan struct{}),
 		permissions: map[netip.Addr]time.Time{}, numbers: map[uint16]*channel{}, channels: map[netip.AddrPort]*channel{},
 	}
@@ -192,7 +192,7 @@ func (b *book) drain(grace time.Duration) {
 }
 
 // port opens the relay socket that a wish describes.
-func (b *book) port(w wish) (conn *net.UDPConn, token string, ok bool) {
+func (b *book) port(w *wish) (conn *net.UDPConn, token string, ok bool) {
 	if w.token != "" {
 		conn = b.claim(w)
 		return conn, "", conn != nil
@@ -232,7 +232,7 @@ func listenRelay(local netip.Addr, port int) *net.UDPConn {
 }
 
 // reserve keeps a port for the user's next allocation.
-func (b *book) reserve(w wish, port int) (token string, ok bool) {
+func (b *book) reserve(w *wish, port int) (token string, ok bool) {
 	conn := listenRelay(w.address.Local, port)
 	if conn == nil {
 		return "", false
@@ -258,14 +258,23 @@ func (b *book) reserve(w wish, port int) (token string, ok bool) {
 	return token, true
 }
 
-// claim takes a port that was kept for the user, nil if there is none.
-func (b *book) claim(w wish) *net.UDPConn {
+// keeps says whether a port is kept under a token.
+func (b *book) keeps(token string) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.kept[token] != nil
+}
+
+// claim takes a port that was kept for the user, nil if there is none. It is of the family
+// of the one below it, which the request cannot name.
+func (b *book) claim(w *wish) *net.UDPConn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.kept[w.token]
-	if r == nil || r.user != w.user || r.address != w.address {
+	if r == nil || r.user != w.user {
 		return nil
 	}
+	w.address = r.address
 	delete(b.kept, w.token)
 	r.timer.Stop()
 	return r.conn
