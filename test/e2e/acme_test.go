@@ -59,7 +59,7 @@ func tool(t *testing.T, module, dir, path string) string {
 	return out
 }
 
-// background runs a program until the test or stop ends it.
+// background runs a program until the test or stop ends it; ready is what it prints first, if it prints.
 func background(t *testing.T, env []string, ready string, name string, args ...string) (stop func()) {
 	t.Helper()
 	out := newOutput()
@@ -84,7 +84,9 @@ func background(t *testing.T, env []string, ready string, name string, args ...s
 			t.Logf("%s ended with:\n%s", filepath.Base(name), out.tail(30))
 		}
 	})
-	out.wait(t, ready)
+	if ready != "" {
+		out.wait(t, ready)
+	}
 	return stop
 }
 

@@ -221,9 +221,9 @@ func (s *server) checkKept(t *testing.T, c *client.Client, name string, want [sh
 	}
 }
 
-var figure = regexp.MustCompile(`(?m)^(millrace_(?:memory|live|reload)\S*) (\S+)$`)
+var figure = regexp.MustCompile(`(?m)^(millrace_(?:memory|live|reload|turn).*) (\S+)$`)
 
-// memoryFigures are the measurements of memory, and whether a reload failed.
+// memoryFigures are the measurements of memory and the relay, and whether a reload failed.
 func (s *server) memoryFigures(t *testing.T, c *client.Client) map[string]float64 {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodGet, s.https+"/metrics", nil)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,49 +20,62 @@ func relayed(t *testing.T) (s *server, ice wire.IceServer, port string) {
 		t.Fatal(err)
 	}
 	s = serveWith(t, config)
+	all := s.iceServers(t, "relayed")
+	if len(all) != 1 || len(all[0].Uris) != 3 || *all[0].Ttl != 300 {
+		t.Fatalf("%+v", all)
+	}
+	_, port = hostPort(t, all[0])
+	return s, all[0], port
+}
+
+// iceServers makes a channel and asks which servers its viewer v7 is told of.
+func (s *server) iceServers(t *testing.T, channel string) []wire.IceServer {
+	t.Helper()
 	ctx, as := t.Context(), s.client(t)
 	var made wire.CreateSignalingChannelOutput
-	if err := as.Call(ctx, wire.ByName("CreateSignalingChannel"), &wire.CreateSignalingChannelInput{ChannelName: new("relayed")}, &made); err != nil {
+	if err := as.Call(ctx, wire.ByName("CreateSignalingChannel"), &wire.CreateSignalingChannelInput{ChannelName: &channel}, &made); err != nil {
 		t.Fatal(err)
 	}
 	var told wire.GetIceServerConfigOutput
-	if err := as.Call(ctx, wire.ByName("GetIceServerConfig"), &wire.GetIceServerConfigInput{ChannelARN: made.ChannelARN}, &told); err != nil {
+	if err := as.Call(ctx, wire.ByName("GetIceServerConfig"), &wire.GetIceServerConfigInput{ChannelARN: made.ChannelARN, ClientId: new("v7")}, &told); err != nil {
 		t.Fatal(err)
 	}
-	if len(told.IceServerList) != 1 || len(told.IceServerList[0].Uris) != 3 || *told.IceServerList[0].Ttl != 300 {
-		t.Fatalf("%+v", told)
-	}
-	ice = told.IceServerList[0]
+	return told.IceServerList
+}
+
+// hostPort is where the first address of a server leads.
+func hostPort(t *testing.T, ice wire.IceServer) (host, port string) {
+	t.Helper()
 	u, err := url.Parse("turn://" + strings.TrimPrefix(ice.Uris[0], "turn:"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, ice, u.Port()
+	return u.Hostname(), u.Port()
 }
 
-// TestTurnutils lets the programs of coturn call each other through the relay, over
-// UDP, TCP, TLS and DTLS, with channels and with indications.
+// TestTurnutils has the programs of coturn call through the relay in every way they know:
+// each transport and kind of call, many at once, badly, past the expiry of their credentials,
+// while the server starts again, and through coturn instead.
 func TestTurnutils(t *testing.T) {
-	s, ice, port := relayed(t)
-	for name, flags := range map[string][]string{
-		"UDP": nil, "UDP with indications": {"-s"}, "TCP": {"-t"}, "TLS": {"-t", "-S", "-s"}, "DTLS": {"-S"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			// -y: clients of the program are each other's peers, all behind the relay.
-			args := append([]string{"-c", "-y", "-u", *ice.Username, "-w", *ice.Password, "-p", port, "-m", "4", "-n", "5", "-l", "170"}, flags...)
-			out, errs, err := try(t, nil, nil, "turnutils_uclient", append(args, "127.0.0.1")...)
-			if out += errs; err != nil || !strings.Contains(out, "Total lost packets 0 (") {
-				t.Errorf("%v\n%s", err, out)
-			}
-		})
+	r, lasting := newCoturn(t, "limits: {relay.allocations: none}"), newCoturn(t, "limits: {relay.credential-age: 15s}")
+	r.peer = turnutilsPeer(t)
+	wait := inBackground(func() { lasting.pastExpiry(t) }, func() { r.exerciseAll(t); r.unharmed(t) })
+	t.Run("restart", restartTurn)
+	t.Run("another relay", sharedSecret)
+	wait()
+}
+
+// inBackground calls functions at once; wait returns when they have.
+func inBackground(all ...func()) (wait func()) {
+	done := make(chan bool)
+	for _, f := range all {
+		go func() { defer func() { done <- true }(); f() }()
 	}
-	t.Run("wrong password", func(t *testing.T) {
-		out, errs, err := try(t, nil, nil, "turnutils_uclient", "-c", "-y", "-u", *ice.Username, "-w", "wrong", "-p", port, "-n", "1", "127.0.0.1")
-		if out += errs; err == nil || strings.Contains(out, "Total lost packets 0 (") {
-			t.Errorf("%v\n%s", err, out)
+	return func() {
+		for range all {
+			<-done
 		}
-	})
-	s.out.wait(t, "relay ended")
+	}
 }
 
 // TestTurnutilsOfSTUN ask how they are seen.
@@ -73,4 +87,10 @@ func TestTurnutilsOfSTUN(t *testing.T) {
 			t.Errorf("%v: %v\n%s", command, err, out)
 		}
 	}
+}
+
+// hasIPv6 says whether this machine has the loopback address of IPv6.
+func hasIPv6() bool {
+	l, err := net.Listen("tcp", "[::1]:0")
+	return err == nil && l.Close() == nil
 }
