@@ -2,7 +2,8 @@ package main
 
 // turnCmd is "millrace turn".
 type turnCmd struct {
-	Top turnTopCmd `cmd:"" help:"Show the relay addresses that clients have, the fastest first."`
+	Top   turnTopCmd   `cmd:"" help:"Show the relay addresses that clients have, the fastest first."`
+	Usage turnUsageCmd `cmd:"" help:"Say what was relayed for each channel."`
 }
 
 // Help shows examples.
@@ -11,5 +12,6 @@ func (turnCmd) Help() string {
 lends addresses to clients of signaling channels. The guide has a page about it: network.md.
 
 Examples:
-  millrace turn top`
+  millrace turn top
+  millrace turn usage`
 }

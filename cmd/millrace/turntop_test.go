@@ -40,3 +40,29 @@ func TestTurnTop(t *testing.T) {
 		t.Error("exit code", code)
 	}
 }
+
+// The pages of an answer make one table.
+func TestTurnUsage(t *testing.T) {
+	asked := 0
+	server := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if want := []string{`{}`, `{"NextToken":"7"}`}[asked]; r.URL.Path != "/millrace/ListRelayUsage" || string(body) != want {
+			t.Errorf("%s %s", r.URL.Path, body)
+		}
+		io.WriteString(w, []string{
+			`{"Channels":[{"ChannelName":"door","TurnConnectedMinutes":3,"Allocations":1,"BytesOut":2048,"BytesIn":1024,"PacketsOut":1,"PacketsIn":2}],"NextToken":"7"}`,
+			`{"Channels":[{"ChannelName":"yard","TurnConnectedMinutes":4,"BytesIn":1024}],"Since":"2026-01-02T15:04:05Z"}`,
+		}[asked])
+		asked++
+	})
+	code, out, errs := command(t, server, nil, "turn", "usage")
+	for _, want := range []string{"door     3        2.0 kB  1.0 kB  1 / 2    1", "yard     4 ", "2 channels since 2026-01-02T15:04:05Z: 7 connected minutes, 2.0 kB out, 2.0 kB in."} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%d %s: %q is not in\n%s", code, errs, want, out)
+		}
+	}
+	none := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"Since":"2026-01-02T15:04:05Z"}`) })
+	if _, out, _ := command(t, none, nil, "turn", "usage", "door"); out != "Nothing was relayed since 2026-01-02T15:04:05Z.\n" {
+		t.Error(out)
+	}
+}

@@ -82,7 +82,7 @@ var own = Section{Title: "Operations of our own",
 		held(Installation, with(resourceTag, rows(millrace, Optional, "SetLimit", "ResetLimit"))),
 		held(Guardians, with(resourceTag, rows(millrace, Stream, "AddHold", "RemoveHold", "EraseFragments"))),
 		with(resourceTag, rows(millrace, Stream, "RevokeSessions")),
-		with(resourceTag, rows(millrace, Visitable, "ListPresence", "WatchPresence", "ListAllocations")),
+		with(resourceTag, rows(millrace, Visitable, "ListPresence", "WatchPresence", "ListAllocations", "ListRelayUsage")),
 		held(Installation, rows(millrace, Any, "CreateAccount", "ListAccounts", "DisableAccount", "EnableAccount", "DeleteAccount", "SetAccountBoundary")),
 		rows(millrace, Any, "DescribeClock", "SetClock", "Reset"),
 	)}

@@ -84,7 +84,7 @@ func (a *allocation) carry(now time.Time, data []byte, peer netip.AddrPort) {
 		a.carried.dropped[unsent].Add(1)
 		return
 	}
-	a.carried.sent(s, a, now, len(data))
+	a.carried.sent(a, now, len(data))
 }
 
 // mayCarry takes a packet from the bandwidth of one way.
@@ -139,7 +139,7 @@ func (a *allocation) deliver(buffer []byte, n int, from netip.AddrPort) {
 		a.carried.dropped[slow].Add(1)
 		return
 	}
-	a.carried.heard(s, a, now, n)
+	a.carried.heard(a, now, n)
 }
 
 // indication makes a Data indication around the n bytes in the buffer.

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -43,24 +44,23 @@ type carried struct {
 	dropped drops
 }
 
-func (c *carried) sent(s *Server, a *allocation, now time.Time, n int) {
+func (c *carried) sent(a *allocation, now time.Time, n int) {
 	c.bytesOut.Add(uint64(n))
 	c.packetsOut.Add(1)
-	c.connected(s, a, now)
+	c.connected(a, now)
 }
 
-func (c *carried) heard(s *Server, a *allocation, now time.Time, n int) {
+func (c *carried) heard(a *allocation, now time.Time, n int) {
 	c.bytesIn.Add(uint64(n))
 	c.packetsIn.Add(1)
-	c.connected(s, a, now)
+	c.connected(a, now)
 }
 
 // connected counts a minute when its first packet passes.
-func (c *carried) connected(s *Server, a *allocation, now time.Time) {
+func (c *carried) connected(a *allocation, now time.Time) {
 	minute := int64(now.Sub(a.began)/time.Minute) + 1
 	if before := c.minute.Load(); minute > before && c.minute.CompareAndSwap(before, minute) {
 		c.minutes.Add(1)
-		s.counts.connected(a.holder.Channel)
 	}
 }
 
@@ -76,7 +76,7 @@ type counts struct {
 	ends     map[End]uint64
 	past     Traffic // of allocations that ended
 	drops    [dropReasons]uint64
-	minutes  map[kvs.ChannelID]uint64
+	channels map[kvs.ChannelID]*Use // past of those that exist, without Live
 }
 
 func bump[K comparable](m *map[K]uint64, k K) {
@@ -98,12 +98,6 @@ func (c *counts) began(t Transport) {
 	bump(&c.begun, t)
 }
 
-func (c *counts) connected(channel kvs.ChannelID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	bump(&c.minutes, channel)
-}
-
 // forget takes an allocation out of the book and puts what it carried to what all others
 // have: at once, so that [Server.Totals] never has it twice or not at all.
 func (s *Server) forget(a *allocation, why End) {
@@ -112,7 +106,11 @@ func (s *Server) forget(a *allocation, why End) {
 	defer c.mu.Unlock()
 	s.book.remove(a)
 	bump(&c.ends, why)
-	c.past.add(a.traffic())
+	t := a.traffic()
+	c.past.add(t)
+	if h := &a.holder; t != (Traffic{}) && !s.book.isRevoked(h.Channel) {
+		c.of(h.Account, h.Channel).add(t)
+	}
 	for i := range c.drops {
 		c.drops[i] += a.carried.dropped[i].Load()
 	}
@@ -178,19 +176,71 @@ func (s *Server) Totals() Totals {
 	return t
 }
 
-// Minutes is how many minutes of a channel's allocations carried something, since the
-// server began (TurnConnectedMinutes).
-func (s *Server) Minutes(channel kvs.ChannelID) uint64 {
-	s.counts.mu.Lock()
-	defer s.counts.mu.Unlock()
-	return s.counts.minutes[channel]
-}
-
 // Query says of which allocations somebody wants to know; its zero value, of all.
 type Query struct {
 	Account kvs.AccountID // "" = of all accounts
 	Channel kvs.ChannelID // 0 = of all channels
 	Most    int           // rows; 0 = all
+}
+
+// Use is what was carried for a channel since the server began. Minutes are what
+// TurnConnectedMinutes measures.
+type Use struct {
+	Account kvs.AccountID
+	Channel kvs.ChannelID
+	Live    int // allocations now
+	Traffic
+}
+
+// of returns the row of a channel. The caller holds mu.
+func (c *counts) of(account kvs.AccountID, channel kvs.ChannelID) *Use {
+	u := c.channels[channel]
+	if u == nil {
+		if c.channels == nil {
+			c.channels = map[kvs.ChannelID]*Use{}
+		}
+		u = &Use{Account: account, Channel: channel}
+		c.channels[channel] = u
+	}
+	return u
+}
+
+// drop forgets what a channel had that was deleted: what is kept does not grow for ever.
+func (c *counts) drop(channel kvs.ChannelID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.channels, channel)
+}
+
+// Usage returns what was carried for channels, in the order of their numbers: those behind
+// a number, and at most so many. Channels that were deleted are not among them.
+func (s *Server) Usage(q Query, after kvs.ChannelID) []Use {
+	asked := func(a kvs.AccountID, c kvs.ChannelID) bool {
+		return c > after && (q.Account == "" || a == q.Account) && (q.Channel == 0 || c == q.Channel)
+	}
+	var c counts // a copy
+	s.counts.mu.Lock()
+	for _, u := range s.counts.channels {
+		if asked(u.Account, u.Channel) {
+			c.of(u.Account, u.Channel).add(u.Traffic)
+		}
+	}
+	for _, a := range s.book.all() {
+		if h := &a.holder; asked(h.Account, h.Channel) {
+			u := c.of(h.Account, h.Channel)
+			u.Live++
+			u.add(a.traffic())
+		}
+	}
+	s.counts.mu.Unlock()
+	all := make([]Use, 0, len(c.channels))
+	for _, id := range slices.Sorted(maps.Keys(c.channels)) {
+		if q.Most > 0 && len(all) == q.Most {
+			break
+		}
+		all = append(all, *c.channels[id])
+	}
+	return all
 }
 
 // Allocation is a row of [Server.Top].

@@ -214,6 +214,7 @@ func (s *Server) Revoke(channel kvs.ChannelID) {
 	for _, a := range s.book.revoke(channel, s.o.Now()) {
 		a.stop(Revoked)
 	}
+	s.counts.drop(channel)
 }
 
 // since is the time as the buckets count it.

@@ -53,7 +53,7 @@ func TestCarrying(t *testing.T) {
 	}
 	c.must(stun.Refresh, func(b *stun.Builder) { b.AddNumber(stun.Lifetime, 0) })
 	r.logged(t, "reason=released", "account="+account, "channel=7", "bytes_out=10", "packets_in=2", "client=anna")
-	if n := r.Totals(); n.BytesIn != 14 || n.Ends[Released] != 1 || len(n.Live) != 0 || r.Minutes(front) != 1 {
+	if n := r.Totals(); n.BytesIn != 14 || n.Ends[Released] != 1 || len(n.Live) != 0 || r.Usage(Query{}, 0)[0].Minutes != 1 {
 		t.Errorf("%+v", n)
 	}
 }

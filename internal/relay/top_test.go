@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -82,5 +83,50 @@ func TestRates(t *testing.T) {
 		if rows := r.Top(); len(rows) != 1 || rows[0].RateOut != step.rate {
 			t.Errorf("%+v: %+v", step, rows)
 		}
+	}
+}
+
+// What was carried for a channel outlives its allocations, and ends with the channel.
+func TestUsage(t *testing.T) {
+	r, p := start(t), newPeer(t, loopback)
+	carry := func(channel kvs.ChannelID) *client {
+		c := r.dial(t)
+		c.user, c.password, _ = r.Issue(account, channel, "")
+		c.allocate(overIPv4)
+		c.must(stun.CreatePermission, toPeer(p.addr()))
+		c.send(indicationTo(p.addr(), "0123456789"))
+		p.read()
+		return c
+	}
+	end := func(c *client) { c.must(stun.Refresh, func(b *stun.Builder) { b.AddNumber(stun.Lifetime, 0) }) }
+	end(carry(8))
+	carry(7)
+	carry(8)
+	idle := r.dial(t)
+	idle.user, idle.password, _ = r.Issue(account, 9, "")
+	idle.allocate(overIPv4)
+	end(idle) // carried nothing
+	until(t, "everything is counted", func() bool { n := r.Totals(); return n.BytesOut == 30 && n.Ends[Released] == 2 })
+	use := func(channel kvs.ChannelID, n uint64, live int) Use {
+		return Use{Account: account, Channel: channel, Live: live, Traffic: Traffic{BytesOut: 10 * n, PacketsOut: n, Minutes: n}}
+	}
+	for _, c := range []struct {
+		q     Query
+		after kvs.ChannelID
+		want  []Use
+	}{
+		{Query{}, 0, []Use{use(7, 1, 1), use(8, 2, 1)}},
+		{Query{Account: account, Most: 1}, 0, []Use{use(7, 1, 1)}},
+		{Query{Account: account, Most: 1}, 7, []Use{use(8, 2, 1)}},
+		{Query{Account: account, Channel: 8}, 0, []Use{use(8, 2, 1)}},
+		{Query{Account: "210987654321"}, 0, nil},
+	} {
+		if got := r.Usage(c.q, c.after); !slices.Equal(got, c.want) {
+			t.Errorf("%+v behind %d: %+v", c.q, c.after, got)
+		}
+	}
+	r.Revoke(8)
+	if got := r.Usage(Query{}, 0); !slices.Equal(got, []Use{use(7, 1, 1)}) || len(r.counts.channels) != 0 {
+		t.Errorf("after a channel was deleted: %+v, %d kept", got, len(r.counts.channels))
 	}
 }

@@ -35,7 +35,7 @@ func (s *Server) adminRoutes() []admin.Route {
 	}, admin.Sessions(s.sessions, s.config.Real), admin.Usage(admin.UsageOptions{
 		Streams: s.catalog, Archive: s.archive, Sessions: s.sessions, Now: s.config.Now,
 	}), admin.Limits(s.book, s.keys, s.keeper.Changed, s.weighLimit), admin.Holds(s.keeper), admin.Revocation(s.catalog), presence.Routes(presence.Options{Hub: s.hub, Now: s.config.Real, Closing: s.closing}),
-		allocations.Routes(allocations.Options{Relay: s.turn, Relays: s.turn != nil, Channel: s.channels.ByID, Now: s.config.Real}), admin.Accounts(accounts{s.keys, s.book}, s.catalog), admin.Emulator(s.emulator()))
+		allocations.Routes(allocations.Options{Relay: s.turn, Relays: s.turn != nil, Channel: s.channels.ByID, Started: s.started, Now: s.config.Real}), admin.Accounts(accounts{s.keys, s.book}, s.catalog), admin.Emulator(s.emulator()))
 }
 
 // accounts are those of the store with what is set for them elsewhere.

@@ -42,6 +42,9 @@ func TestTurnTop(t *testing.T) {
 	if table := run(t, s.variables(), program(t), "turn", "top", "--once"); !strings.Contains(table, "2 relay addresses out") || strings.Count(table, "relayed  master  tcp") != 2 {
 		t.Errorf("%s", table)
 	}
+	if usage := run(t, s.variables(), program(t), "turn", "usage"); !strings.Contains(usage, "relayed  2 ") || !strings.Contains(usage, "2 connected minutes") {
+		t.Errorf("%s", usage)
+	}
 	stop()
 	_ = caller.Wait() // it was killed
 	eventually(t, "they are gone", func() error {

@@ -254,6 +254,14 @@ func (t *Turn) Top(q relay.Query) (rows []relay.Allocation, more int) {
 	return t.relay.Top(q)
 }
 
+// Usage returns what was carried for channels behind one, in the order of their numbers.
+func (t *Turn) Usage(q relay.Query, after kvs.ChannelID) []relay.Use {
+	if t == nil {
+		return nil
+	}
+	return t.relay.Usage(q, after)
+}
+
 // totals are zero without a relay.
 func (t *Turn) totals() relay.Totals {
 	if t == nil {

@@ -100,7 +100,7 @@ func TestWithoutRelay(t *testing.T) {
 	if err := s.Run(ctx); err != nil || s.Servers(channel, "") != nil {
 		t.Error(err)
 	}
-	if rows, more := s.Top(relay.Query{}); rows != nil || more != 0 {
+	if rows, more := s.Top(relay.Query{}); rows != nil || more != 0 || s.Usage(relay.Query{}, 0) != nil {
 		t.Error(rows, more)
 	}
 	s.Close()

@@ -1,6 +1,6 @@
-// Package allocations serves ListAllocations: which relay addresses clients have, and what they carry (docs/design/relay.md, section 8).
+// Package allocations serves ListAllocations and ListRelayUsage: which relay addresses clients have, and what was carried for channels (docs/design/relay.md, section 8).
 //
-// It is an operation of our own (see package admin) and tells of the channels of the
+// Both are operations of our own (see package admin) and tell of the channels of the
 // caller's account alone. Routes are called from many goroutines.
 package allocations
 
@@ -54,6 +54,7 @@ type Allocation struct {
 // Relay is who knows. It is a *turn.Turn.
 type Relay interface {
 	Top(relay.Query) (rows []relay.Allocation, more int)
+	Usage(q relay.Query, after kvs.ChannelID) []relay.Use
 }
 
 // Options are what the routes are made of. All are needed.
@@ -61,6 +62,7 @@ type Options struct {
 	Relay   Relay
 	Relays  bool // there is one
 	Channel func(context.Context, kvs.ChannelID) (kvs.Channel, error)
+	Started time.Time // since when the relay counts
 	Now     func() time.Time
 }
 
@@ -73,7 +75,10 @@ const (
 
 // Routes makes the routes.
 func Routes(o Options) []admin.Route {
-	return []admin.Route{admin.OnChannel("ListAllocations", "Shows which relay addresses clients have now, what they carry and how fast.", Output{}, o.list)}
+	return []admin.Route{
+		admin.OnChannel("ListAllocations", "Shows which relay addresses clients have now, what they carry and how fast.", Output{}, o.list),
+		admin.OnChannel("ListRelayUsage", "Says what the relay carried for signaling channels since the server was started, TurnConnectedMinutes among it. Channels for which it carried nothing are not in the list.", UsageOutput{}, o.usage),
+	}
 }
 
 func (o Options) list(ctx context.Context, s admin.Scope, in *Input) (any, error) {
@@ -105,17 +110,21 @@ func (o Options) channel(ctx context.Context, known map[kvs.ChannelID]kvs.Channe
 
 func show(a *relay.Allocation, ch kvs.Channel) Allocation {
 	row := Allocation{
-		ChannelName: ch.Name, ClientID: a.Client, Transport: string(a.Transport), Source: a.Source.String(), RelayAddress: a.Relay.String(),
+		ClientID: a.Client, Transport: string(a.Transport), Source: a.Source.String(), RelayAddress: a.Relay.String(),
 		Since: a.Began.UTC(), Expires: a.Expires.UTC(), Peers: a.Peers, BytesOut: a.BytesOut, BytesIn: a.BytesIn,
 		BytesPerSecondOut: round(a.RateOut), BytesPerSecondIn: round(a.RateIn), PacketsOut: a.PacketsOut, PacketsIn: a.PacketsIn,
 		PacketsDropped: a.Dropped, TurnConnectedMinutes: a.Minutes,
 	}
-	if ch.ID == 0 {
-		row.ChannelName = strconv.FormatInt(int64(a.Channel), 10)
-		return row
-	}
-	row.ChannelARN = ch.ARN().String()
+	row.ChannelName, row.ChannelARN = names(a.Channel, ch)
 	return row
+}
+
+// names are those of a channel, its number if it is gone.
+func names(id kvs.ChannelID, ch kvs.Channel) (name, arn string) {
+	if ch.ID == 0 {
+		return strconv.FormatInt(int64(id), 10), ""
+	}
+	return ch.Name, ch.ARN().String()
 }
 
 // round keeps two decimals: rates are not more exact than that.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,17 @@ var began = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 type lender struct {
 	rows  []relay.Allocation
 	asked []relay.Query
+	uses  []relay.Use
+}
+
+func (l *lender) Usage(q relay.Query, after kvs.ChannelID) (all []relay.Use) {
+	l.asked = append(l.asked, q)
+	for _, u := range l.uses {
+		if u.Channel > after && len(all) < q.Most {
+			all = append(all, u)
+		}
+	}
+	return all
 }
 
 func (l *lender) Top(q relay.Query) (rows []relay.Allocation, more int) {
@@ -34,10 +46,15 @@ func channel(id kvs.ChannelID, name string) kvs.Channel {
 	return kvs.Channel{ID: id, Account: account, Region: "us-east-1", Name: name, Created: 1_735_442_939_457}
 }
 
-// ask calls the operation; named is the channel that the front found, none if its ID is 0.
+// ask calls ListAllocations; named is the channel that the front found, none if its ID is 0.
 func ask(t *testing.T, o Options, named kvs.Channel, body string) string {
 	t.Helper()
-	out, err := Routes(o)[0].Call(t.Context(), &api.Call{Principal: kvs.Principal{Account: account}, Channel: named}, []byte(body))
+	return call(t, Routes(o)[0], named, body)
+}
+
+func call(t *testing.T, r admin.Route, named kvs.Channel, body string) string {
+	t.Helper()
+	out, err := r.Call(t.Context(), &api.Call{Principal: kvs.Principal{Account: account}, Channel: named}, []byte(body))
 	if err != nil {
 		return err.Error()
 	}
@@ -96,6 +113,36 @@ func TestErrors(t *testing.T) {
 	}
 	if got := ask(t, o, kvs.Channel{}, `{"Channel":"door"}`); got != `The body does not fit: there is no member "Channel".` {
 		t.Error(got)
+	}
+}
+
+// Pages go on behind the last channel of the page before.
+func TestUsage(t *testing.T) {
+	l := &lender{uses: []relay.Use{
+		{Channel: 7, Live: 2, Traffic: relay.Traffic{BytesOut: 10, PacketsOut: 1, BytesIn: 20, PacketsIn: 2, Minutes: 3}},
+		{Channel: 8, Traffic: relay.Traffic{Minutes: 4}}, {Channel: 9},
+	}}
+	o := Options{Relay: l, Started: began, Now: func() time.Time { return began.Add(time.Minute) }, Channel: func(_ context.Context, id kvs.ChannelID) (kvs.Channel, error) {
+		return channel(id, "cam"+strconv.Itoa(int(id))), nil
+	}}
+	row := func(id kvs.ChannelID, rest string) string {
+		ch := channel(id, "cam"+strconv.Itoa(int(id)))
+		return `{"ChannelName":"` + ch.Name + `","ChannelARN":"` + ch.ARN().String() + `",` + rest + `}`
+	}
+	first, second := row(7, `"TurnConnectedMinutes":3,"Allocations":2,"BytesOut":10,"BytesIn":20,"PacketsOut":1,"PacketsIn":2`),
+		row(8, `"TurnConnectedMinutes":4,"Allocations":0,"BytesOut":0,"BytesIn":0,"PacketsOut":0,"PacketsIn":0`)
+	third := strings.Replace(row(9, second[strings.Index(second, `"Turn`):len(second)-1]), ":4,", ":0,", 1)
+	const times = `"Since":"2026-01-02T15:04:05Z","Now":"2026-01-02T15:05:05Z"}`
+	for body, want := range map[string]string{
+		``:                          `{"Channels":[` + first + "," + second + "," + third + `],"NextToken":"",` + times,
+		`{"Max":2}`:                 `{"Channels":[` + first + "," + second + `],"NextToken":"8",` + times,
+		`{"Max":2,"NextToken":"8"}`: `{"Channels":[` + third + `],"NextToken":"",` + times,
+		`{"Max":2,"NextToken":"9"}`: `{"Channels":[],"NextToken":"",` + times,
+		`{"NextToken":"cam8"}`:      `NextToken is from no answer of this operation.`,
+	} {
+		if got := call(t, Routes(o)[1], kvs.Channel{}, body); got != want {
+			t.Errorf("%s: %s\nwant %s", body, got, want)
+		}
 	}
 }
 
