@@ -19,6 +19,17 @@ window.WebSocket = class extends WebSocket {
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
+// along leaves one way to the relay of all that ICE servers name, such as 'turns tcp'. The server
+// names TCP without TLS only if it has no certificate; its port takes both all the same.
+function along(way, servers) {
+  const [scheme, transport] = way.split(' ');
+  const named = (url) => url.startsWith(`${scheme}:`) && url.endsWith(`?transport=${transport}`);
+  return servers.map(({ urls, ...server }) => {
+    const plain = urls.filter((url) => url.startsWith('turn:')).map((url) => url.replace('=udp', '=tcp'));
+    return { ...server, urls: (way === 'turn tcp' ? plain : urls).filter(named) };
+  });
+}
+
 class Peer {
   calls = new Map(); // by client id; a viewer's is that to ''
   opened = 0;
@@ -52,6 +63,7 @@ class Peer {
     const signaling = new AWS.KinesisVideoSignaling({ ...client, endpoint: this.endpoints.HTTPS });
     const { IceServerList } = await signaling.getIceServerConfig({ ChannelARN: this.arn });
     this.iceServers = (IceServerList ?? []).map((s) => ({ urls: s.Uris, username: s.Username, credential: s.Password }));
+    if (ask.way) this.iceServers = along(ask.way, this.iceServers);
   }
 
   // open joins the channel and resolves when it is open, or is not going to be.

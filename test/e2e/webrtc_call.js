@@ -116,10 +116,11 @@ export class Call {
     const stats = await this.connection.getStats();
     const all = [...stats.values()];
     const chosen = stats.get(all.find((s) => s.type === 'transport')?.selectedCandidatePairId);
-    const candidate = (id) => (({ candidateType, protocol, address, port }) => ({ type: candidateType, protocol, address, port }))(stats.get(id) ?? {});
+    const candidate = (id) => (({ candidateType, protocol, relayProtocol, address, port }) => ({ type: candidateType, protocol, relayProtocol, address, port }))(stats.get(id) ?? {});
     const codec = (type, kind) => stats.get(all.find((s) => s.type === type && s.kind === kind)?.codecId)?.mimeType ?? '';
     return {
       pair: chosen && { state: chosen.state, local: candidate(chosen.localCandidateId), remote: candidate(chosen.remoteCandidateId) },
+      decoded: all.find((s) => s.type === 'inbound-rtp' && s.kind === 'video')?.framesDecoded ?? 0,
       received: { video: codec('inbound-rtp', 'video'), audio: codec('inbound-rtp', 'audio') },
       sent: { video: codec('outbound-rtp', 'video'), audio: codec('outbound-rtp', 'audio') },
     };

@@ -22,6 +22,7 @@ type peerAsk struct {
 	Data         bool              `json:"data"` // whether a viewer opens a data channel
 	Trickle      bool              `json:"trickle"`
 	NAT          string            `json:"nat"`       // disabled, all, relay
+	Way          string            `json:"way"`       // the only one to the relay that it knows, such as "turns tcp"; "" = all
 	Reconnect    bool              `json:"reconnect"` // whether it comes back when it lost the server or the master
 	Age          int               `json:"age"`       // of its signature, seconds
 	Endpoint     string            `json:"endpoint"`
@@ -70,6 +71,7 @@ type callReport struct {
 	States     []string
 	Frames     []int
 	Unreadable int
+	Decoded    int // frames, as the browser's statistics count them
 	Tones      map[string]int
 	Said       []string
 	Candidates struct {
@@ -80,6 +82,7 @@ type callReport struct {
 		State         string
 		Local, Remote struct {
 			Type, Protocol, Address string
+			RelayProtocol           string // by which the browser reaches its relay: udp, tcp, tls
 			Port                    int
 		}
 	}
