@@ -68,6 +68,7 @@ type server struct {
 	token       string // session token of temporary credentials
 	account     string
 	data        string
+	island      string  // file of the network in which its clients are, "" = that of the test
 	out         *output // what it printed and logged
 	command     *exec.Cmd
 	gone        chan struct{} // closed when the process ended

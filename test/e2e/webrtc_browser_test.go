@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -66,16 +67,15 @@ func (s *server) browse(t testing.TB) *chromium {
 		w.Header().Set("Content-Type", "text/javascript")
 		_, _ = w.Write(sdk)
 	})
-	pages := httptest.NewServer(files)
-	t.Cleanup(pages.Close)
+	pages := s.harbour(t, files)
 	home := t.TempDir()
 	trust(t, home, s.ca())
-	ask, err := json.Marshal(object{"executablePath": path, "home": home, "args": rtcFlags})
+	ask, err := json.Marshal(object{"executablePath": path, "home": home, "args": append(rtcFlags, "--unsafely-treat-insecure-origin-as-secure="+pages.URL)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &chromium{origin: pages.URL, stderr: newOutput(), waiting: map[int]chan pageAnswer{}}
-	c := exec.Command("node", "webrtc.mjs", string(ask))
+	c := s.where("node", "webrtc.mjs", string(ask))
 	c.Env, c.Stderr = environment("HOME="+home), b.stderr
 	if b.stdin, err = c.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -99,6 +99,22 @@ func (s *server) browse(t testing.TB) *chromium {
 		_ = c.Wait()
 	})
 	return b
+}
+
+// harbour serves pages where the server's clients reach them.
+func (s *server) harbour(t testing.TB, pages http.Handler) *httptest.Server {
+	t.Helper()
+	h := httptest.NewUnstartedServer(pages)
+	if s.island != "" {
+		_ = h.Listener.Close()
+		var err error
+		if h.Listener, err = net.Listen("tcp", net.JoinHostPort(hostOf(t, s.https), "0")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Start()
+	t.Cleanup(h.Close)
+	return h
 }
 
 func (b *chromium) receive(r io.Reader) {

@@ -18,10 +18,10 @@ type companion struct {
 	gone chan error
 }
 
-// start starts a command of the program as the server's own caller.
+// begin starts a command of the program as the server's own caller.
 func (s *server) begin(t testing.TB, args ...string) *companion {
 	t.Helper()
-	c := &companion{Cmd: exec.Command(program(t), args...), out: newOutput(), gone: make(chan error, 1)}
+	c := &companion{Cmd: s.where(program(t), args...), out: newOutput(), gone: make(chan error, 1)}
 	c.Env, c.Stdout, c.Stderr = s.variables(), c.out, c.out
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
