@@ -1,10 +1,13 @@
 package relay
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
+	"time"
 )
 
 // Address is where relay sockets of one family are.
@@ -97,24 +100,67 @@ func route(network string) (netip.Addr, bool) {
 }
 
 func interfaceAddresses() (all []netip.Addr) {
+	for _, p := range interfacePrefixes() {
+		all = append(all, p.Addr())
+	}
+	return all
+}
+
+// interfacePrefixes are the addresses of this machine with their networks.
+func interfacePrefixes() (all []netip.Prefix) {
 	found, _ := net.InterfaceAddrs() // none is an answer, too
 	for _, a := range found {
 		if n, ok := a.(*net.IPNet); ok {
 			if ip, ok := netip.AddrFromSlice(n.IP); ok {
-				all = append(all, ip.Unmap())
+				bits, _ := n.Mask.Size()
+				all = append(all, netip.PrefixFrom(ip.Unmap(), bits))
 			}
 		}
 	}
 	return all
 }
 
-// hostAddresses are those of this machine: its interfaces, and what is advertised.
-func hostAddresses(relay []Address) []netip.Addr {
-	all := interfaceAddresses()
-	for _, a := range relay {
-		all = append(all, a.Local, a.Advertised)
+// host knows the addresses of this machine, which come and go while it runs: those of IPv6
+// that are for privacy every day.
+type host struct {
+	relay      []Address
+	interfaces func() []netip.Prefix
+
+	mu   sync.Mutex
+	all  []netip.Addr
+	read time.Time
+}
+
+// hostLife is how long a new address of this machine may not be known to be one.
+const hostLife = 10 * time.Second
+
+// addresses are those of its interfaces, at which everybody in an IPv4 network of theirs
+// is reached among them, and what is advertised. The slice must not be changed.
+func (h *host) addresses(now time.Time) []netip.Addr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all != nil && now.Sub(h.read).Abs() < hostLife {
+		return h.all
 	}
-	return all
+	h.all, h.read = nil, now
+	for _, p := range h.interfaces() {
+		h.all = append(h.all, p.Addr())
+		if p.Addr().Is4() && p.Bits() < 31 {
+			h.all = append(h.all, p.Masked().Addr(), last(p))
+		}
+	}
+	for _, a := range h.relay {
+		h.all = append(h.all, a.Local, a.Advertised)
+	}
+	return h.all
+}
+
+// last is the highest address of an IPv4 network.
+func last(p netip.Prefix) netip.Addr {
+	a := p.Addr().As4()
+	n := binary.BigEndian.Uint32(a[:]) | (1<<(32-p.Bits()) - 1)
+	binary.BigEndian.PutUint32(a[:], n)
+	return netip.AddrFrom4(a)
 }
 
 // of returns the relay address of a family.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/relay/credential"
+	"github.com/millrace/millrace/internal/relay/peers"
 	"github.com/millrace/millrace/internal/relay/stun"
 )
 
@@ -237,8 +238,14 @@ func (a *allocation) admits(peer netip.Addr) (code int) {
 		return wrongPeer
 	case s.ours(peer):
 		return 0
-	case s.peers.Denies(peer) != "":
+	case s.denies(peer):
 		return forbidden
 	}
 	return 0
+}
+
+func (s *Server) denies(peer netip.Addr) bool {
+	p := s.peers
+	p.Host = s.host.addresses(s.o.Now())
+	return p.Denies(peer) != peers.Allowed
 }

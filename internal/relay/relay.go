@@ -71,7 +71,8 @@ type Ports struct{ First, Last uint16 }
 // Server is a relay.
 type Server struct {
 	o         Options
-	peers     peers.Policy
+	peers     peers.Policy // without the addresses of this machine
+	host      *host
 	discovery *discovery // nil = none
 	book      *book
 	lobby     *guard.Lobby
@@ -108,7 +109,7 @@ func New(o Options) (*Server, error) {
 // open opens the listeners. If any port will do, errNotFree says that another may.
 func open(o Options) (*Server, error) {
 	s := &Server{o: o, book: newBook(o.Ports), lobby: guard.NewLobby(), quiet: guard.NewQuiet(), began: o.Now()}
-	s.peers = peers.Policy{Allow: o.Allow, Host: hostAddresses(o.Addresses)}
+	s.peers, s.host = peers.Policy{Allow: o.Allow}, &host{relay: o.Addresses, interfaces: interfacePrefixes}
 	s.ended, s.end = context.WithCancel(context.Background())
 	for _, l := range o.Listeners {
 		doors, err := s.open(l)
