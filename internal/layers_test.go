@@ -108,6 +108,7 @@ var floors = map[string]floor{
 	"internal/playback/hls":  work2,
 	"internal/playback/dash": work2,
 	"internal/relay":         work2,
+	"internal/relay/probe":   work2,
 
 	"internal/api":            doors3,
 	"internal/api/admin":      doors3,
