@@ -100,7 +100,7 @@ func transport(query string, secure bool) (Transport, error) {
 
 // place reads host and port.
 func (t *Target) place(text string) error {
-	host, port := text, ""
+	var host, port string
 	if strings.HasPrefix(text, "[") {
 		inside, behind, ok := strings.Cut(text[1:], "]")
 		a, err := netip.ParseAddr(inside)
