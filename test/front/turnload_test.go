@@ -63,13 +63,27 @@ func (g *generator) send() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	packets := messages(g.run, g.packet)
+	next := time.Now()
 	for i := 0; !g.stop.Load(); i++ {
+		if *turnPace > 0 {
+			next = rest(next, time.Duration(g.run)*time.Second/time.Duration(*turnPace))
+		}
 		// What the system does not take now is not sent: it may be an answer that nobody listens.
 		g.sent.Add(int64(many(unix.SYS_SENDMMSG, g.senders[i%len(g.senders)], packets, unix.MSG_DONTWAIT)))
 		if i%64 == 0 {
 			g.sending.Store(threadTime())
 		}
 	}
+}
+
+// rest waits until it is time to send again, and returns when the time after that is. It sleeps
+// for a millisecond at least, so what is to be sent in one leaves together.
+func rest(next time.Time, each time.Duration) time.Time {
+	if early := time.Until(next); early >= time.Millisecond {
+		pause := unix.NsecToTimespec(early.Nanoseconds())
+		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
+	}
+	return next.Add(each)
 }
 
 func (g *generator) receive() {
