@@ -92,7 +92,7 @@ func (l *Limit) Served() bool {
 		return true
 	}
 	op := wire.ByName(l.Operation)
-	return op != nil && op.Served || wire.IsSocket(l.Operation)
+	return op != nil && op.Served || wire.IsSocket(l.Operation) || l.Operation == allocate
 }
 
 // Default is the value in a profile for a server of the given region; "" is one of the

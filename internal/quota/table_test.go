@@ -54,7 +54,7 @@ func TestTheOpenProfileProtectsTheServerOnly(t *testing.T) {
 		"fragment.overlap on", "fragment.bytes 50MB", "fragment.duration 20s", "fragment.tracks 3", "GetMediaForFragmentList.fragments 1000", "ListFragments.results 1000",
 		"buffer.bytes 200MB", "buffer.age 5m", "GetMedia.idle 3s", "GetHLSMediaPlaylist.fragments 5000", "GetDASHManifest.fragments 5000", "playback.live 30s",
 		"fragment.metadata 10", "fragment.metadata-name 128B", "fragment.metadata-value 256B", "fragment.image-prefix 256B", "channel.tags 50", "stream.tags 50", "signaling.go-away 1m", "SendICECandidate.bytes 18KB", "SendSDPOffer.bytes 18KB", "SendSDPAnswer.bytes 18KB",
-		"listener.strangers 1024",
+		"relay.credential-age 5m", "relay.allocations 50", "listener.strangers 1024",
 	}
 	if got := strings.Join(kept, ", "); got != strings.Join(want, ", ") {
 		t.Errorf("got  %s\nwant %s", got, strings.Join(want, ", "))

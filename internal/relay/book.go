@@ -53,6 +53,9 @@ func newBook(p Ports) *book {
 func (s *Server) create(p *path, w wish) (a *allocation, code int) {
 	limits := s.o.Limits(w.holder.Account, w.holder.Channel)
 	if code := s.book.begin(w.holder.Channel, limits.Allocations); code != 0 {
+		if code == quota {
+			s.o.Limited()
+		}
 		return nil, code
 	}
 	conn, token, ok := s.book.port(&w)

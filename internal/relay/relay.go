@@ -41,6 +41,8 @@ type Options struct {
 
 	// Limits returns what a channel's allocations may; nil = no limits.
 	Limits func(kvs.AccountID, kvs.ChannelID) Limits
+	// Limited is called when a channel has as many allocations as it may; nil = nobody.
+	Limited func()
 	// Name returns a channel's name for the log, "" = its number; nil = all have none.
 	Name func(kvs.ChannelID) string
 
@@ -147,6 +149,9 @@ func (o *Options) complete() (err error) {
 	}
 	if o.Limits == nil {
 		o.Limits = func(kvs.AccountID, kvs.ChannelID) Limits { return Limits{} }
+	}
+	if o.Limited == nil {
+		o.Limited = func() {}
 	}
 	if o.wait == 0 {
 		o.wait = strangerTime

@@ -83,6 +83,9 @@ var proofs = map[string]proof{
 	"SendSDPAnswer.bytes":               tooLongSocket("SDP_ANSWER"),
 	"SendICECandidate.bytes":            tooLongSocket("ICE_CANDIDATE"),
 	"GetIceServerConfig.session-age":    oldICESession,
+	"relay.allocations":                 tooManyAllocations,
+	"relay.bandwidth":                   tooMuchRelayed,
+	"relay.credential-age":              oldRelayCredentials,
 }
 
 // TestEveryLimit breaks every limit of the table in the profile aws, each by one proof.
@@ -171,6 +174,7 @@ func newHall(t *testing.T, settings ...string) *hall {
 	h := &hall{passed: &atomic.Int64{}, test: t}
 	start := time.Now()
 	h.plant = newPlant(t, func(c *config.Config) {
+		c.Turn.Listen, c.Turn.Advertise, c.Turn.AllowPeers = []string{"127.0.0.1:0"}, []string{"127.0.0.1"}, []string{"127.0.0.0/8"}
 		c.Profile, c.Limits, c.GetMedia.Idle = quota.AWS, map[string]string{}, 3*time.Second
 		for i := 0; i < len(settings); i += 2 {
 			c.Limits[settings[i]] = settings[i+1]

@@ -98,6 +98,7 @@ func (o *Options) relay() (r relay.Options, err error) {
 		r.Allow = append(r.Allow, own()...)
 	}
 	r.Secrets, r.TLS, r.Now, r.Logger, r.Limits, r.Name = []credential.Secret{secret}, o.TLS, o.Now, o.Logger, o.limits, o.Channel
+	r.Limited = func() { o.Limits.Breached(quota.RelayAllocations) }
 	return r, nil
 }
 
