@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"net"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/relay/credential"
+	"github.com/millrace/millrace/internal/relay/datagram"
 	"github.com/millrace/millrace/internal/relay/guard"
 )
 
@@ -39,7 +39,7 @@ type allocation struct {
 	key     []byte
 	token   string // of the port above, kept for the same user
 	asked   string // see [asks]
-	conn    *net.UDPConn
+	conn    *datagram.Conn
 	local   netip.AddrPort // of conn
 	relayed netip.AddrPort // what clients are told
 	limits  Limits

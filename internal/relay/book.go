@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/relay/datagram"
 )
 
 const (
@@ -65,7 +66,7 @@ func (s *Server) create(p *path, w wish) (a *allocation, code int) {
 	}
 	local := addrPort(conn.LocalAddr())
 	a = &allocation{
-		path: p, holder: w.holder, user: w.user, key: w.key, token: token, asked: w.asked, conn: conn, limits: limits, began: s.o.Now(),
+		path: p, holder: w.holder, user: w.user, key: w.key, token: token, asked: w.asked, conn: datagram.New(conn), limits: limits, began: s.o.Now(),
 		local: local, relayed: netip.AddrPortFrom(w.address.Advertised, local.Port()), stopped: make(chan struct{}),
 		permissions: map[netip.Addr]time.Time{}, numbers: map[uint16]*channel{}, channels: map[netip.AddrPort]*channel{},
 	}

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
-	"syscall"
 	"time"
 
+	"github.com/millrace/millrace/internal/relay/datagram"
 	"github.com/millrace/millrace/internal/relay/guard"
 	"github.com/millrace/millrace/internal/relay/stun"
 )
@@ -15,14 +15,17 @@ import (
 // address, and the head of the data.
 const headroom = 20 + 24 + 4
 
+// room is what the buffer of a packet has: for the longest one, and what is put around it.
+var room = datagram.Room{Head: headroom, Data: maxDatagram, Tail: 4}
+
 // fromChannel carries ChannelData of the client to its peer.
-func (a *allocation) fromChannel(packet []byte) {
+func (a *allocation) fromChannel(packet []byte, o *outbox) {
 	number, data, ok := stun.Channel(packet)
 	if !ok {
 		a.path.server.counts.malformed.Add(1)
 		return
 	}
-	now := a.path.server.o.Now()
+	now := o.time(a.path.server)
 	a.mu.RLock()
 	c := a.numbers[number]
 	a.mu.RUnlock()
@@ -30,19 +33,19 @@ func (a *allocation) fromChannel(packet []byte) {
 		a.carried.dropped[noPermission].Add(1)
 		return
 	}
-	a.carry(now, data, c.peer)
+	a.carry(o, now, data, c.peer)
 }
 
 // fromIndication carries the data of a Send indication. What is wrong with it is never
 // answered.
-func (a *allocation) fromIndication(m stun.Message) {
+func (a *allocation) fromIndication(m stun.Message, o *outbox) {
 	peer, ok := m.Address(stun.XORPeerAddress)
 	data, ok2 := m.Get(stun.DataValue)
 	if !ok || !ok2 || len(m.Unknown()) > 0 {
 		a.path.server.counts.malformed.Add(1)
 		return
 	}
-	now := a.path.server.o.Now()
+	now := o.time(a.path.server)
 	a.mu.RLock()
 	permitted := a.permitted(now, peer) != nil
 	a.mu.RUnlock()
@@ -50,7 +53,7 @@ func (a *allocation) fromIndication(m stun.Message) {
 		a.carried.dropped[noPermission].Add(1)
 		return
 	}
-	a.carry(now, data, peer)
+	a.carry(o, now, data, peer)
 }
 
 // anyChannel stands for a permission without a channel.
@@ -68,15 +71,19 @@ func (a *allocation) permitted(now time.Time, peer netip.AddrPort) *channel {
 	return nil
 }
 
-// carry sends data out through the relay socket.
-func (a *allocation) carry(now time.Time, data []byte, peer netip.AddrPort) {
-	s := a.path.server
+// carry sends data out through the relay socket, with what else the outbox has if there is
+// one.
+func (a *allocation) carry(o *outbox, now time.Time, data []byte, peer netip.AddrPort) {
 	if !a.mayCarry(&a.out, now, len(data)) {
 		return
 	}
-	to, ok := s.destination(peer)
+	to, ok := a.path.server.destination(peer)
 	if !ok {
 		a.carried.dropped[noPermission].Add(1)
+		return
+	}
+	if o != nil {
+		o.add(a, data, to)
 		return
 	}
 	// An error here is of this packet alone: unreachable, or the socket is closing.
@@ -84,7 +91,7 @@ func (a *allocation) carry(now time.Time, data []byte, peer netip.AddrPort) {
 		a.carried.dropped[unsent].Add(1)
 		return
 	}
-	a.carried.sent(a, now, len(data))
+	a.carried.sent(a, now, len(data), 1)
 }
 
 // mayCarry takes a packet from the bandwidth of one way.
@@ -98,48 +105,31 @@ func (a *allocation) mayCarry(b *guard.Bucket, now time.Time, n int) bool {
 
 // hear brings what comes to the relay socket to the client, until the socket is closed.
 func (a *allocation) hear() {
-	buffer := make([]byte, headroom+maxDatagram+4)
+	reader := datagram.NewReader(a.conn, a.path.server.batches)
 	for {
-		n, _, flags, from, err := a.conn.ReadMsgUDPAddrPort(buffer[headroom:headroom+maxDatagram], nil)
+		b, err := reader.Read()
 		if err != nil {
 			a.stop(Failed) // unless it is stopped already
 			return
 		}
-		if flags&syscall.MSG_TRUNC != 0 {
-			a.carried.dropped[tooLong].Add(1)
-			continue
-		}
-		a.deliver(buffer, n, plain(from))
+		a.deliver(b)
 	}
 }
 
-// deliver passes on n bytes that stand in the buffer behind the headroom.
-func (a *allocation) deliver(buffer []byte, n int, from netip.AddrPort) {
-	s := a.path.server
-	now := s.o.Now()
-	peer, known := s.origin(from)
-	a.mu.RLock()
-	c := a.permitted(now, peer)
-	a.mu.RUnlock()
-	if c == nil || !known {
-		a.carried.dropped[noPermission].Add(1)
-		return
+// deliver passes the packets of a batch on to the client.
+func (a *allocation) deliver(b *datagram.Batch) {
+	defer b.Release()
+	d := delivery{allocation: a, now: a.path.server.o.Now(), out: &b.Out}
+	d.way, _ = a.path.way.(*datagrams)
+	for i := range b.Packets {
+		packet := &b.Packets[i]
+		if packet.Truncated {
+			a.carried.dropped[tooLong].Add(1)
+			continue
+		}
+		d.add(b.Whole(i), len(packet.Data), plain(packet.From))
 	}
-	if !a.mayCarry(&a.in, now, n) {
-		return
-	}
-	var packet []byte
-	if c == anyChannel {
-		packet = indication(buffer, n, peer)
-	} else {
-		packet = buffer[headroom-stun.ChannelHead : headroom+n]
-		stun.PutChannel(packet, c.number, n)
-	}
-	if !a.path.way.write(packet) {
-		a.carried.dropped[slow].Add(1)
-		return
-	}
-	a.carried.heard(a, now, n)
+	d.flush()
 }
 
 // indication makes a Data indication around the n bytes in the buffer.

@@ -44,15 +44,15 @@ type carried struct {
 	dropped drops
 }
 
-func (c *carried) sent(a *allocation, now time.Time, n int) {
+func (c *carried) sent(a *allocation, now time.Time, n, packets int) {
 	c.bytesOut.Add(uint64(n))
-	c.packetsOut.Add(1)
+	c.packetsOut.Add(uint64(packets))
 	c.connected(a, now)
 }
 
-func (c *carried) heard(a *allocation, now time.Time, n int) {
+func (c *carried) heard(a *allocation, now time.Time, n, packets int) {
 	c.bytesIn.Add(uint64(n))
-	c.packetsIn.Add(1)
+	c.packetsIn.Add(uint64(packets))
 	c.connected(a, now)
 }
 

@@ -46,7 +46,8 @@ func (w ways) tried(a netip.Addr) (permission, channel int) {
 	// The socket has nothing to do with where a packet says to come from: this is what it hands over.
 	of := w.r.book.all()
 	at := slices.IndexFunc(of, func(a *allocation) bool { return a.path.from == addrPort(w.conn.LocalAddr()) })
-	of[at].deliver(append(make([]byte, headroom), "secret"...), 6, plain(netip.AddrPortFrom(a, 9999)))
+	d := delivery{allocation: of[at], now: w.r.clock.Now()}
+	d.add(append(make([]byte, headroom), "secret"...), 6, plain(netip.AddrPortFrom(a, 9999)))
 	after := w.r.Totals()
 	if d := after.Dropped["no permission"] - before.Dropped["no permission"]; d != 3 || after.PacketsOut != before.PacketsOut || after.PacketsIn != before.PacketsIn {
 		w.t.Errorf("%s: %d of three packets were dropped: %+v", a, d, after.Traffic)

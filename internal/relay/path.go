@@ -39,10 +39,13 @@ type way interface {
 const maxDatagram = 4000
 
 // receive takes one packet from the client. It keeps nothing of it.
-func (p *path) receive(packet []byte) {
+func (p *path) receive(packet []byte) { p.take(packet, nil) }
+
+// take is receive for a packet of a batch: what it has for a peer goes out with the others'.
+func (p *path) take(packet []byte, o *outbox) {
 	if stun.IsChannel(packet) {
 		if a := p.allocation.Load(); a != nil {
-			a.fromChannel(packet)
+			a.fromChannel(packet, o)
 		}
 		return
 	}
@@ -54,9 +57,10 @@ func (p *path) receive(packet []byte) {
 	switch {
 	case m.Class() == stun.Indication && m.Method() == stun.Send:
 		if a := p.allocation.Load(); a != nil {
-			a.fromIndication(m)
+			a.fromIndication(m, o)
 		}
 	case m.Class() == stun.Request:
+		o.flush() // what came before it is not touched by what it changes
 		p.request(m)
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/relay/credential"
+	"github.com/millrace/millrace/internal/relay/datagram"
 	"github.com/millrace/millrace/internal/relay/guard"
 	"github.com/millrace/millrace/internal/relay/peers"
 )
@@ -82,6 +83,7 @@ type Server struct {
 	began     time.Time
 	doors     []door
 	counts    counts
+	batches   *datagram.Pool // of relay sockets
 	running   sync.WaitGroup // everything that Run must wait for
 	ended     context.Context
 	end       context.CancelFunc
@@ -110,7 +112,7 @@ func New(o Options) (*Server, error) {
 
 // open opens the listeners. If any port will do, errNotFree says that another may.
 func open(o Options) (*Server, error) {
-	s := &Server{o: o, book: newBook(o.Ports), lobby: guard.NewLobby(), quiet: guard.NewQuiet(), began: o.Now()}
+	s := &Server{o: o, book: newBook(o.Ports), lobby: guard.NewLobby(), quiet: guard.NewQuiet(), began: o.Now(), batches: datagram.NewPool(mostBatches, room)}
 	s.peers, s.host = peers.Policy{Allow: o.Allow}, &host{relay: o.Addresses, interfaces: interfacePrefixes}
 	s.ended, s.end = context.WithCancel(context.Background())
 	for _, l := range o.Listeners {

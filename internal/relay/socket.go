@@ -11,7 +11,7 @@ import (
 // socket is one UDP socket with the clients that the system has assigned to it.
 type socket struct {
 	server *Server
-	conn   *net.UDPConn
+	conn   *datagram.Conn
 	local  netip.AddrPort
 	wild   bool // bound to no address in particular
 
@@ -27,7 +27,7 @@ type tuple struct {
 }
 
 func newSocket(s *Server, conn *net.UDPConn) (*socket, error) {
-	d := &socket{server: s, conn: conn, local: addrPort(conn.LocalAddr()), wild: unspecified(conn), paths: map[tuple]*path{}, sessions: map[tuple]*session{}}
+	d := &socket{server: s, conn: datagram.New(conn), local: addrPort(conn.LocalAddr()), wild: unspecified(conn), paths: map[tuple]*path{}, sessions: map[tuple]*session{}}
 	// The system may give less, which is no reason not to go on.
 	_ = conn.SetReadBuffer(receiveBuffer)
 	_ = conn.SetWriteBuffer(receiveBuffer)
@@ -53,40 +53,58 @@ func (d *socket) close() {
 	d.conn.Close()
 }
 
-// serve reads packets until the socket is closed.
+// serve reads packets until the socket is closed: all that are there at once, up to a bound.
 func (d *socket) serve() {
-	buffer, oob := make([]byte, maxDatagram+1), make([]byte, 0)
-	if d.wild {
-		oob = make([]byte, datagram.OOBSize)
-	}
+	reader := datagram.NewReader(d.conn, datagram.NewPool(1, room))
+	var o outbox
 	for {
-		n, m, _, from, err := d.conn.ReadMsgUDPAddrPort(buffer, oob)
-		if err != nil {
-			if d.server.ended.Err() != nil {
-				return
-			}
-			continue // of one packet: an answer to it could not be delivered
-		}
-		if n > 0 && n <= maxDatagram {
-			d.receive(buffer[:n], plain(from), arrival(oob[:m], d.local))
+		b, err := reader.Read()
+		switch {
+		case err == nil:
+			d.take(b, &o)
+		case d.server.ended.Err() != nil:
+			return
+		default: // of one packet: an answer to it could not be delivered
 		}
 	}
 }
 
+// take deals with the packets of a batch in their order. What they bring for peers goes
+// out together.
+func (d *socket) take(b *datagram.Batch, o *outbox) {
+	defer b.Release()
+	o.begin(d.server.o.Now(), &b.Out)
+	for i := range b.Packets {
+		packet := &b.Packets[i]
+		if len(packet.Data) > 0 && !packet.Truncated {
+			d.receive(packet.Data, plain(packet.From), arrival(packet.Control, d.local), o)
+		}
+	}
+	o.flush()
+}
+
 // receive finds out by the first byte whose packet it is (section 1).
-func (d *socket) receive(packet []byte, from, to netip.AddrPort) {
+func (d *socket) receive(packet []byte, from, to netip.AddrPort, o *outbox) {
 	key := tuple{from: from, to: to.Addr()}
 	if packet[0] >= 20 && packet[0] < 64 {
 		d.secure(key, to, packet)
 		return
 	}
+	if o.path == nil || o.key != key {
+		o.key, o.path = key, d.find(key, to)
+	}
+	o.path.take(packet, o)
+}
+
+// find returns the path of a client.
+func (d *socket) find(key tuple, to netip.AddrPort) *path {
 	d.mu.RLock()
 	p := d.paths[key]
 	d.mu.RUnlock()
 	if p == nil {
 		p = d.path(key, to)
 	}
-	p.receive(packet)
+	return p
 }
 
 // path makes one for a client, which is forgotten if nothing comes of it.
@@ -116,6 +134,9 @@ func (w *datagrams) write(packet []byte) bool {
 	_, _, err := w.socket.conn.WriteMsgUDPAddrPort(packet, w.oob, w.key.from)
 	return err == nil
 }
+
+// writeAll sends what is in an outbox, and returns which packets could not be sent.
+func (w *datagrams) writeAll(o *datagram.Outbox) (failed []int) { return o.Send(w.socket.conn, w.oob) }
 
 func (w *datagrams) keep(yes bool) {
 	w.socket.mu.Lock()

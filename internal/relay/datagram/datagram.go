@@ -1,6 +1,9 @@
 // Package datagram opens UDP sockets that share an address, and knows at which of the
 // machine's addresses a packet came, so that an answer leaves from there. What a system
 // cannot do is left out: then there is one socket, and the system picks the address.
+//
+// A [Reader] reads what is at a socket, many packets with one call, and an [Outbox] sends
+// many with one; section 10 of docs/design/relay.md says why.
 package datagram
 
 import (
