@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -105,12 +106,23 @@ func TestIslands(t *testing.T) {
 		}
 		rows(t, numbersOf(t, file), frames, 0)
 		s.out.wait(t, `relay ended.* channel=yard client=ben .*packets_in=[1-9]\d\d`)
-		t.Run("Chromium", func(t *testing.T) {
-			seen := east.browse(t).join(t, east, rtcViewer("yard", "anna")).until(t, want{Calls: []string{""}, Frames: 50})
-			seen.untroubled(t)
-			seen.Calls[""].chosen(t)
-			seen.Calls[""].behind(t, "relay")
-		})
+	})
+	t.Run("Chromium, at the relay by IPv6", func(t *testing.T) {
+		t.Parallel()
+		quay, passenger := "10.2.0.1", "10.2.0.2"
+		if hasIPv6() {
+			quay, passenger = "[fd02::1]", "[fd02::2]"
+		}
+		s, west, east := between(t, "turn: {listen: ['10.1.0.1:0', '"+quay+":0'], advertise: [10.1.0.1]}\n")
+		s.channel(t, "yard")
+		west.begin(t, "webrtc", "master", "yard", "--video", video).says(t, "waiting for viewers", 1)
+		viewer := east.browse(t).join(t, east, rtcViewer("yard", "anna"))
+		seen := viewer.until(t, want{Calls: []string{""}, Frames: 50})
+		seen.untroubled(t)
+		seen.Calls[""].chosen(t)
+		seen.Calls[""].behind(t, "relay")
+		viewer.leave(t)
+		s.out.wait(t, `relay ended.* source=`+regexp.QuoteMeta(passenger)+`:\d+ .*packets_in=[1-9]\d`)
 	})
 	t.Run("without one", func(t *testing.T) {
 		t.Parallel()
