@@ -418,7 +418,7 @@ func TestPeersOfAnAllocation(t *testing.T) {
 	}
 	for name, fill := range map[string]func(*stun.Builder){
 		"another peer for a number": channelTo(stun.FirstChannel, at(1)), "another number for a peer": channelTo(stun.LastChannel, at(1)),
-		"no number": channelTo(0x3FFF, at(1)), "beyond": channelTo(0x7FFF, at(1)), "no port": channelTo(stun.FirstChannel, netip.AddrPortFrom(loopback, 0)),
+		"no number": channelTo(0x3FFF, at(1)), "beyond": channelTo(0x8000, at(1)), "no port": channelTo(stun.FirstChannel, netip.AddrPortFrom(loopback, 0)),
 	} {
 		if _, code := c.ask(stun.ChannelBind, fill); code != badRequest {
 			t.Error(name, code)

@@ -74,6 +74,10 @@ func (r *coturn) uclient(t *testing.T, source int, e exercise) error {
 		args = append([]string{"timeout", strconv.Itoa(e.limit)}, args...)
 	}
 	out, errs, err := try(t, nil, nil, args[0], append(args[1:], e.host)...)
+	if strings.Contains(out, "channel bind: error 400") && e.want == "" {
+		// Without -y it binds two peers to numbers at random, once in 16,384 times the same.
+		out, errs, err = try(t, nil, nil, args[0], append(args[1:], e.host)...)
+	}
 	return e.check(out+errs, err)
 }
 

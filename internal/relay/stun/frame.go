@@ -10,10 +10,11 @@ import (
 const ChannelHead = 4
 
 // The numbers that channels may have. RFC 8656 ends them at 0x4FFF; those of RFC 5766, 11,
-// are taken, too: its clients pick any of them.
+// are taken, too: its clients pick any of them, coturn's also the last, which is allowed in
+// one place there and not in another.
 const (
 	FirstChannel = 0x4000
-	LastChannel  = 0x7FFE
+	LastChannel  = 0x7FFF
 )
 
 // ErrFrame says that a stream has something in it that is neither a STUN message nor
