@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	mathrand "math/rand/v2"
@@ -176,9 +177,8 @@ func (b *book) isRevoked(channel kvs.ChannelID) bool {
 	return is
 }
 
-// drain refuses new allocations and waits until there are none, or the grace is over.
-func (b *book) drain(grace time.Duration) {
-	over := time.After(grace)
+// drain refuses new allocations and waits until there are none, or ctx ends.
+func (b *book) drain(ctx context.Context) {
 	for {
 		b.mu.Lock()
 		b.closed = true
@@ -189,7 +189,7 @@ func (b *book) drain(grace time.Duration) {
 		}
 		select {
 		case <-b.gone:
-		case <-over:
+		case <-ctx.Done():
 			return
 		}
 	}

@@ -37,7 +37,6 @@ type Options struct {
 	TLS       func() *tls.Config  // asked at each handshake; nil = neither TLS nor DTLS
 	Allow     []netip.Prefix      // peers that are served although they are special or this host
 	Sockets   int                 // of a UDP listener, where the system can; 0 = one per core
-	Grace     time.Duration       // how long allocations go on when the server stops
 	Discovery bool                // let clients find out what their NAT does; wants two addresses (section 9)
 
 	// Limits returns what a channel's allocations may; nil = no limits.
@@ -178,18 +177,20 @@ func (s *Server) Listening() (all []Listener) {
 // Addresses returns the relay addresses in use, those that were found among them.
 func (s *Server) Addresses() []Address { return s.o.Addresses }
 
-// Run serves until the context ends, then lets allocations go on for the grace, and
-// returns when everything has ended.
+// Run serves until the context ends and returns when everything has ended. [Server.Drain]
+// before it lets allocations go on for a while.
 func (s *Server) Run(ctx context.Context) error {
 	for _, d := range s.doors {
 		s.running.Go(d.serve)
 	}
 	s.running.Go(s.sampling)
 	<-ctx.Done()
-	s.book.drain(s.o.Grace)
 	s.Close()
 	return nil
 }
+
+// Drain refuses new allocations from now on, and waits until there are none, or ctx ends.
+func (s *Server) Drain(ctx context.Context) { s.book.drain(ctx) }
 
 // Close ends everything at once, with the reason stopping.
 func (s *Server) Close() {

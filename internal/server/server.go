@@ -321,7 +321,8 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // closeDoors stops listening, asks sessions to end and waits for them, then cuts what
-// is left.
+// is left. Calls are relayed until the rest of the time is over: their clients have been told
+// to go away, and may have met again elsewhere.
 func (s *Server) closeDoors() error {
 	s.log.Info("stopping: open sessions end", "within", s.config.Shutdown)
 	s.close()
@@ -338,6 +339,7 @@ func (s *Server) closeDoors() error {
 	}
 	g.Go(func() error { return s.closeSockets(ctx) })
 	errs := []error{g.Wait()}
+	s.turn.Drain(ctx)
 	for _, l := range last {
 		errs = append(errs, l.close(ctx))
 	}

@@ -240,6 +240,13 @@ func (t *Turn) Run(ctx context.Context) error {
 	return t.relay.Run(ctx)
 }
 
+// Drain lets nothing begin any more and waits until what is relayed has ended, or ctx has.
+func (t *Turn) Drain(ctx context.Context) {
+	if t != nil {
+		t.relay.Drain(ctx)
+	}
+}
+
 // Close ends a relay that is not run.
 func (t *Turn) Close() {
 	if t != nil {
