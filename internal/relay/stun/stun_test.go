@@ -59,15 +59,38 @@ func TestVectorsOfRFC5769(t *testing.T) {
 	}
 }
 
-// What is written is what the vectors have, but for the padding, which may be anything.
+// What is written is what the vectors have, sections 2.1 to 2.4. Padding may be anything, and
+// those of them that answer or ask with a short password have spaces.
 func TestWritingTheVectors(t *testing.T) {
-	want := unhex(t, vectorResponse6)
-	b := NewBuilder(nil, Binding, Success, want[8:20]).Add(Software, []byte("test vector"))
-	b.AddAddress(XORMappedAddress, netip.MustParseAddrPort("[2001:db8:1234:5678:11:2233:4455:6677]:32853"))
-	b.raw[20+4+11] = ' ' // as in the vector
-	got := b.Sign([]byte("VOkJxbRl1RmTxUk/WvJxBt")).Fingerprint().Bytes()
-	if !bytes.Equal(got, want) {
-		t.Errorf("got  %x\nwant %x", got, want)
+	short := []byte("VOkJxbRl1RmTxUk/WvJxBt")
+	spaces := func(b *Builder, n int) *Builder {
+		copy(b.raw[len(b.raw)-n:], "   ")
+		return b
+	}
+	answer := func(b *Builder, address string) []byte {
+		spaces(b.Add(Software, []byte("test vector")), 1).AddAddress(XORMappedAddress, netip.MustParseAddrPort(address))
+		return b.Sign(short).Fingerprint().Bytes()
+	}
+	for text, write := range map[string]func(id []byte) []byte{
+		vectorRequest: func(id []byte) []byte {
+			b := NewBuilder(nil, Binding, Request, id).Add(Software, []byte("STUN test client")).AddNumber(icePriority, 0x6e0001ff)
+			b.Add(0x8029, []byte{0x93, 0x2f, 0xf9, 0xb1, 0x51, 0x26, 0x3b, 0x36}) // ICE-CONTROLLED
+			return spaces(b.Add(Username, []byte("evtj:h6vY")), 3).Sign(short).Fingerprint().Bytes()
+		},
+		vectorResponse: func(id []byte) []byte { return answer(NewBuilder(nil, Binding, Success, id), "192.0.2.1:32853") },
+		vectorResponse6: func(id []byte) []byte {
+			return answer(NewBuilder(nil, Binding, Success, id), "[2001:db8:1234:5678:11:2233:4455:6677]:32853")
+		},
+		vectorLongTerm: func(id []byte) []byte {
+			b := NewBuilder([]byte("before"), Binding, Request, id).Add(Username, []byte("マトリックス"))
+			b.Add(Nonce, []byte("f//499k954d6OL34oL9FSTvy64sA")).Add(Realm, []byte("example.org"))
+			return b.Sign(Key("マトリックス", "example.org", "TheMatrIX")).Bytes()[len("before"):]
+		},
+	} {
+		want := unhex(t, text)
+		if got := write(want[8:20]); !bytes.Equal(got, want) {
+			t.Errorf("got  %x\nwant %x", got, want)
+		}
 	}
 }
 
