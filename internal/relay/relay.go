@@ -77,7 +77,8 @@ type Server struct {
 	host      *host
 	discovery *discovery // nil = none
 	book      *book
-	lobby     *guard.Lobby
+	lobby     *guard.Lobby // of streams
+	hall      *guard.Lobby // of DTLS sessions, whose sources may be forged: they must not fill the other
 	quiet     *guard.Quiet
 	began     time.Time
 	doors     []door
@@ -111,7 +112,10 @@ func New(o Options) (*Server, error) {
 
 // open opens the listeners. If any port will do, errNotFree says that another may.
 func open(o Options) (*Server, error) {
-	s := &Server{o: o, book: newBook(o.Ports), lobby: guard.NewLobby(), quiet: guard.NewQuiet(), began: o.Now(), batches: datagram.NewPool(mostBatches, room)}
+	s := &Server{
+		o: o, book: newBook(o.Ports), began: o.Now(), batches: datagram.NewPool(mostBatches, room),
+		lobby: guard.NewLobby(guard.Strangers), hall: guard.NewYieldingLobby(guard.DTLSStrangers), quiet: guard.NewQuiet(),
+	}
 	s.peers, s.host = peers.Policy{Allow: o.Allow}, &host{relay: o.Addresses, interfaces: interfacePrefixes}
 	s.ended, s.end = context.WithCancel(context.Background())
 	for _, l := range o.Listeners {

@@ -62,7 +62,7 @@ func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
 func (d *socket) begin(key tuple, to netip.AddrPort) *session {
 	server := d.server
 	s := &session{socket: d, key: key, done: make(chan struct{})}
-	if s.place = server.lobby.Enter(key.from.Addr(), s.hurry, s.end); s.place == nil {
+	if s.place = server.hall.Enter(key.from.Addr(), s.hurry, s.turnAway); s.place == nil {
 		server.counts.turned.Add(1)
 		return nil
 	}
@@ -150,6 +150,12 @@ func (s *session) WriteTo(b []byte, _ net.Addr) (int, error) {
 
 // end ends the session: the library reads no more.
 func (s *session) end() { s.once.Do(func() { close(s.done) }) }
+
+// turnAway ends the session because there is no place for it any more.
+func (s *session) turnAway() {
+	s.socket.server.counts.turned.Add(1)
+	s.end()
+}
 
 // Close ends the session, for the library.
 func (s *session) Close() error {

@@ -73,9 +73,8 @@ func (e *entrance) serve() {
 func (e *entrance) admit(conn net.Conn) {
 	from := addrPort(conn.RemoteAddr())
 	w := &stream{entrance: e, conn: conn, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	if w.place = e.server.lobby.Enter(from.Addr(), w.hurry, func() { conn.Close() }); w.place == nil {
-		e.server.counts.turned.Add(1)
-		conn.Close()
+	if w.place = e.server.lobby.Enter(from.Addr(), w.hurry, w.turnAway); w.place == nil {
+		w.turnAway()
 		return
 	}
 	w.path = &path{server: e.server, transport: TCP, from: from, to: addrPort(conn.LocalAddr()), way: w}
@@ -182,6 +181,12 @@ func (w *stream) leave() {
 }
 
 func (w *stream) keep(yes bool) { w.place.Know(yes) }
+
+// turnAway ends the connection because there is no place for it.
+func (w *stream) turnAway() {
+	w.entrance.server.counts.turned.Add(1)
+	w.conn.Close()
+}
 
 // hurry ends the connection soon if it gets no allocation.
 func (w *stream) hurry(yes bool) {

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"container/list"
 	"net/netip"
 	"sync"
 )
@@ -8,37 +9,73 @@ import (
 // Connections without an allocation (section 6).
 const (
 	StrangersOfSource = 32
-	StrangersInAll    = 2048
+	Strangers         = 2048 // of TCP and TLS
+	DTLSStrangers     = 1024 // whose sources may be forged
 )
 
-// Lobby counts connections that have no allocation.
+// Lobby is where connections are that have no allocation.
 type Lobby struct {
-	mu  sync.Mutex
-	all int
-	of  map[netip.Addr]int
+	most  int
+	yield bool
+
+	mu   sync.Mutex
+	line list.List // of *Place, who came first first
+	of   map[netip.Addr]int
 }
 
-// NewLobby makes an empty one.
-func NewLobby() *Lobby { return &Lobby{of: map[netip.Addr]int{}} }
+// NewLobby makes one that turns away who comes when it is full.
+func NewLobby(most int) *Lobby { return &Lobby{most: most, of: map[netip.Addr]int{}} }
 
-// enter counts a connection of a source, if there is room.
-func (l *Lobby) enter(source netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.all >= StrangersInAll || l.of[source] >= StrangersOfSource {
-		return false
+// NewYieldingLobby makes one in which the one that is there longest gives way when it is
+// full. Sources may be forged where it is used: who sends in their names does not keep
+// others out, unless he sends as many as there is room for while they shake hands.
+func NewYieldingLobby(most int) *Lobby {
+	l := NewLobby(most)
+	l.yield = true
+	return l
+}
+
+// enter takes a place if there is one.
+func (l *Lobby) enter(p *Place) bool {
+	ok, first := l.admit(p)
+	if first != nil {
+		first.end()
 	}
-	l.all++
-	l.of[source]++
-	return true
+	return ok
 }
 
-func (l *Lobby) leave(source netip.Addr) {
+// admit takes a place, and says who gave way for it.
+func (l *Lobby) admit(p *Place) (ok bool, first *Place) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all--
-	if l.of[source]--; l.of[source] == 0 {
-		delete(l.of, source)
+	full := l.line.Len() >= l.most
+	if l.of[p.source] >= StrangersOfSource || full && !l.yield {
+		return false, nil
+	}
+	if full {
+		first, _ = l.line.Front().Value.(*Place) // there are no others
+		l.remove(first)
+	}
+	p.in = l.line.PushBack(p)
+	l.of[p.source]++
+	return true, first
+}
+
+// leave gives a place back, if it was not given away.
+func (l *Lobby) leave(p *Place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p.in != nil {
+		l.remove(p)
+	}
+}
+
+// remove takes a place out of the lobby. The caller holds mu.
+func (l *Lobby) remove(p *Place) {
+	l.line.Remove(p.in)
+	p.in = nil
+	if l.of[p.source]--; l.of[p.source] == 0 {
+		delete(l.of, p.source)
 	}
 }
 
@@ -46,7 +83,7 @@ func (l *Lobby) leave(source netip.Addr) {
 func (l *Lobby) Empty() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.all == 0 && len(l.of) == 0
+	return l.line.Len() == 0 && len(l.of) == 0
 }
 
 // Place is that of one connection: in the lobby while it is a stranger's, outside while
@@ -56,6 +93,7 @@ type Place struct {
 	source netip.Addr
 	hurry  func(yes bool)
 	end    func()
+	in     *list.Element // of the lobby's line, whose mu holds it; nil = outside
 
 	mu    sync.Mutex
 	known bool
@@ -64,10 +102,10 @@ type Place struct {
 
 // Enter takes a place for a connection of a source, nil if there is none. From now on
 // hurry is told whether the connection is to end soon, at first that it is, and end that
-// there is no place for it any more. Both must not wait, nor call the place.
+// there is no place for it any more, from any goroutine. Both must not wait, nor call the place.
 func (l *Lobby) Enter(source netip.Addr, hurry func(yes bool), end func()) *Place {
 	p := &Place{lobby: l, source: site(source), hurry: hurry, end: end}
-	if !l.enter(p.source) {
+	if !l.enter(p) {
 		return nil
 	}
 	p.hurry(true)
@@ -82,8 +120,8 @@ func (p *Place) Know(yes bool) {
 	case p.left || p.known == yes:
 		return
 	case yes:
-		p.lobby.leave(p.source)
-	case !p.lobby.enter(p.source):
+		p.lobby.leave(p)
+	case !p.lobby.enter(p):
 		p.end()
 		return
 	}
@@ -100,7 +138,7 @@ func (p *Place) Leave() {
 	}
 	p.left = true
 	if !p.known {
-		p.lobby.leave(p.source)
+		p.lobby.leave(p)
 	}
 	p.hurry(false)
 }
