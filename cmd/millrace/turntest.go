@@ -201,7 +201,7 @@ func (c *turnTestCmd) ofChannel(ctx context.Context, std stdio) (all []probe.Ser
 // verdict is the last line; that something does not work is an error.
 func (c *turnTestCmd) verdict(w io.Writer, r *probe.Report) error {
 	working, tried := r.Count()
-	text := fmt.Sprintf("%d of %d work", working, tried)
+	text := fmt.Sprintf("%d of %d %s", working, tried, choose(tried == 1, "works", "work"))
 	if best, seconds := r.Fastest(); best != nil {
 		text += fmt.Sprintf("; fastest %s, %s", printable(best.URI), millis(seconds))
 	}

@@ -75,6 +75,8 @@ func (v *visit) unconnected(p *Problem, f *failure) {
 		p.Advice = "has it an address of that family, and a route?"
 	case nobody || isRefused(f.err):
 		v.nobody(p)
+	case isForbidden(f.err):
+		v.forbidden(p)
 	case late(f.err) && !foreign:
 		v.silent(p)
 	case late(f.err):
@@ -83,6 +85,8 @@ func (v *visit) unconnected(p *Problem, f *failure) {
 		p.Text, p.Advice = "the server does not speak TLS at this port", "the URI should be turn:, or its port is that of something else"
 	case isClosed(f.err):
 		p.Text, p.Advice = "the server ended the connection during the handshake", "has it a certificate? Its log may say more"
+	case f.step == StepConnect:
+		p.Text = fmt.Sprintf("this machine cannot connect: %v", f.err)
 	default:
 		p.Text, p.Advice = fmt.Sprintf("the handshake failed: %v", f.err), "the server's log may say more; it takes "+strings.ToUpper(string(t))+" from version 1.2 on"
 	}
@@ -114,6 +118,12 @@ func (v *visit) nobody(p *Problem) {
 	p.Advice = "does the server run, with this port in turn.listen? A firewall may refuse it, too"
 }
 
+// forbidden is the problem of a machine that may not send.
+func (v *visit) forbidden(p *Problem) {
+	p.Text = fmt.Sprintf("this machine may not send to %s port %d of %s", strings.ToUpper(v.target.Transport.network()), v.at.Port(), v.at.Addr())
+	p.Advice = "its own firewall forbids it"
+}
+
 // silent is the problem of a server from which nothing comes.
 func (v *visit) silent(p *Problem) {
 	name := strings.ToUpper(v.target.Transport.network())
@@ -133,6 +143,8 @@ func (v *visit) unanswered(p *Problem, err error) {
 	switch {
 	case closed:
 		v.nobody(p)
+	case isForbidden(err):
+		v.forbidden(p)
 	case foreign:
 		p.Text = fmt.Sprintf("what answers does not speak STUN: it begins with %q", begins)
 		p.Advice = "the port is that of something else"

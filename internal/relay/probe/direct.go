@@ -72,41 +72,45 @@ func (v *visit) knockDirectly(ctx context.Context, patience time.Duration) Direc
 		return Silent
 	}
 	defer conn.Close()
-	answered, refused := converse(ctx, conn, m)
-	switch {
-	case answered:
-		return Reached
-	case arrived.Load():
+	switch d := converse(ctx, conn, m); {
+	case d == Silent && arrived.Load():
 		return OneWay
-	case refused:
-		return Refused
+	default:
+		return d
 	}
-	return Silent
 }
 
 // converse sends packets over a socket until one comes back, or this machine was told
-// several times that nobody is there.
-func converse(ctx context.Context, conn net.Conn, m mark) (answered, refused bool) {
+// several times that nobody is there, or that it may not send.
+func converse(ctx context.Context, conn net.Conn, m mark) Direct {
 	out, in := make([]byte, MinSize), make([]byte, MaxSize)
 	m.put(out, hello, 0, 0)
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
+	result := Silent
 	const enough = 5
 	for told := 0; ctx.Err() == nil && told < enough; {
+		next := time.Now().Add(helloGap)
 		_, err := conn.Write(out)
-		if err == nil {
-			_ = conn.SetReadDeadline(time.Now().Add(helloGap))
+		for err == nil {
+			_ = conn.SetReadDeadline(next)
 			var n int
 			if n, err = conn.Read(in); err == nil {
 				if _, _, _, ok := m.read(in[:n]); ok {
-					return true, false
+					return Reached
 				}
 			}
 		}
-		if isRefused(err) {
-			refused = true
+		switch {
+		case isRefused(err):
+			result = Refused
+			told++
+		case isForbidden(err):
+			result = Blocked
 			told++
 		}
+		await(ctx, nil, time.Until(next))
 	}
-	return false, refused
+	return result
 }
 
 // judgeDirect says what is wrong. Over TCP and TLS it is no failure: where UDP is blocked
@@ -116,12 +120,15 @@ func (v *visit) judgeDirect() error {
 		"where a firewall on this side lets UDP go to the listener only, --no-direct leaves this out"}
 	switch v.result.Direct {
 	case Silent:
-		p.Text = fmt.Sprintf("nothing that this machine sends to the relay address %s arrives: peers that are not behind the relay cannot reach it", v.a.relay)
+		p.Text = fmt.Sprintf("nothing that this machine sends to a relay address at %s arrives: peers that are not behind the relay cannot reach it", v.a.relay.Addr())
 	case Refused:
-		p.Text = fmt.Sprintf("nobody is at the relay address %s, as this machine is told that sends to it: peers cannot reach it", v.a.relay)
+		p.Text = fmt.Sprintf("nobody is at a relay address of %s, as this machine is told that sends to it: peers cannot reach it", v.a.relay.Addr())
 	case OneWay:
-		p.Text = fmt.Sprintf("what this machine sends to the relay address %s arrives, but not what the relay sends back", v.a.relay)
+		p.Text = fmt.Sprintf("what this machine sends to a relay address at %s arrives, but not what the relay sends back", v.a.relay.Addr())
 		p.Advice = "let the server send UDP to any port in its firewall"
+	case Blocked:
+		v.result.note("this machine's own firewall lets nothing out to a relay address at %s, so that was not tried", v.a.relay.Addr())
+		return nil
 	default:
 		return nil
 	}

@@ -152,7 +152,7 @@ func TestQuota(t *testing.T) {
 func TestWrongAdvertised(t *testing.T) {
 	r := start(t, func(o *relay.Options) { o.Addresses[0].Advertised = netip.MustParseAddr("127.0.0.9") })
 	all := r.uris("127.0.0.1", r.port("127.0.0.1"))
-	got := failsWith(t, r.options(all[0]), StepDirect, "nobody is at the relay address 127.0.0.9:", "relay_ports", "advertise", "--no-direct")
+	got := failsWith(t, r.options(all[0]), StepDirect, "nobody is at a relay address of 127.0.0.9,", "relay_ports", "advertise", "--no-direct")
 	if got.Trip == nil || got.Trip.Returned != 20 || got.Direct != Refused {
 		t.Errorf("%+v", got)
 	}
@@ -167,7 +167,7 @@ func TestWrongAdvertised(t *testing.T) {
 
 // What is said of relay addresses that nothing comes to or from.
 func TestDirectAdvice(t *testing.T) {
-	for direct, want := range map[Direct]string{Silent: "nothing that this machine sends", OneWay: "not what the relay sends back", Refused: "nobody is at", Reached: "", Denied: ""} {
+	for direct, want := range map[Direct]string{Silent: "nothing that this machine sends", OneWay: "not what the relay sends back", Refused: "nobody is at", Reached: "", Denied: "", Blocked: ""} {
 		v := &visit{target: &Target{Transport: DTLS}, result: &Result{Direct: direct}, a: &session{}}
 		p, _ := errors.AsType[*Problem](v.judgeDirect())
 		if want == "" && p != nil || want != "" && (p == nil || p.Advice == "" || !contains(p.Text, want)) {

@@ -48,7 +48,7 @@ func (v *visit) rate(ctx context.Context) error {
 		return v.a.send(b, v.b.relay)
 	})
 	took := time.Since(began)
-	await(ctx, f.all)
+	await(ctx, f.all, settle)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	// A queue on the way lets packets come later than they were sent.

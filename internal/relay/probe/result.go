@@ -77,12 +77,13 @@ type Direct string
 
 // What may become of them.
 const (
-	Reached     Direct = "reached" // and answers came back
-	OneWay      Direct = "one way" // they arrived; answers did not come back
-	Silent      Direct = "silent"  // none arrived
-	Refused     Direct = "refused" // this machine was told that nothing is there
-	Denied      Direct = "denied"  // the relay does not deal with an address like this machine's
-	OtherFamily Direct = "other family"
+	Reached     Direct = "reached"      // and answers came back
+	OneWay      Direct = "one way"      // they arrived; answers did not come back
+	Silent      Direct = "silent"       // none arrived
+	Refused     Direct = "refused"      // this machine was told that nothing is there
+	Blocked     Direct = "blocked"      // this machine's own firewall let none out
+	Denied      Direct = "denied"       // the relay does not deal with an address like this machine's
+	OtherFamily Direct = "other family" // IPv4 here and IPv6 there, or the reverse; not tried
 )
 
 // Problem is why something does not work.

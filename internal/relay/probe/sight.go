@@ -158,3 +158,8 @@ func isUnroutable(err error) bool {
 func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
+
+// isForbidden says whether this machine's own firewall let nothing out.
+func isForbidden(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES)
+}

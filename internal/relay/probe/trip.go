@@ -32,7 +32,7 @@ func (v *visit) trip(ctx context.Context) error {
 		t.put(b, ping, i, time.Since(t.began))
 		return v.a.send(b, v.b.relay)
 	})
-	await(ctx, t.all)
+	await(ctx, t.all, settle)
 	v.result.Trip = t.result(sent)
 	if err != nil {
 		return err
@@ -88,19 +88,19 @@ func (v *visit) greet(ctx context.Context, t *tour) error {
 
 // shut is the problem of relay addresses between which nothing passes.
 func (v *visit) shut(t *tour) *Problem {
-	p := &Problem{Step: StepRelay, Text: fmt.Sprintf("nothing that is sent from the relay address %s to %s arrives", v.a.relay, v.b.relay),
-		Advice: "the relay must reach its own addresses: look at its firewall (UDP, its relay ports), and behind a NAT at the address that it advertises"}
+	p := &Problem{Step: StepRelay, Text: fmt.Sprintf("nothing that is sent from one relay address at %s to another arrives", v.a.relay.Addr()),
+		Advice: "the relay must reach its own addresses: look at its firewall (UDP, relay_ports), and behind a NAT at the address that it advertises"}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.heard {
-		p.Text = fmt.Sprintf("what is sent from the relay address %s to %s arrives, but nothing comes back", v.a.relay, v.b.relay)
+		p.Text = fmt.Sprintf("what is sent from one relay address at %s to another arrives, but nothing comes back", v.a.relay.Addr())
 	}
 	return p
 }
 
-// await waits until all has come, or nothing more is to be expected.
-func await(ctx context.Context, all <-chan struct{}) {
-	late := time.NewTimer(settle)
+// await waits until all has come, or for so long.
+func await(ctx context.Context, all <-chan struct{}, d time.Duration) {
+	late := time.NewTimer(d)
 	defer late.Stop()
 	select {
 	case <-all:
