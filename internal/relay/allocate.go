@@ -16,6 +16,13 @@ const (
 	v6 = stun.IPv6
 )
 
+func familyOf(a netip.Addr) byte {
+	if a.Is4() {
+		return v4
+	}
+	return v6
+}
+
 // Lifetimes (section 4).
 const (
 	allocationLife = 10 * time.Minute
@@ -75,6 +82,10 @@ func (p *path) granted(a *allocation, m stun.Message) {
 	if a.token != "" {
 		b.Add(stun.ReservationToken, []byte(a.token))
 	}
+	if _, more := m.Get(stun.AdditionalFamily); more {
+		other := uint32(v4 + v6 - familyOf(a.relayed.Addr()))
+		b.AddNumber(stun.AddressErrorCode, other<<24|wrongFamily/100<<8|wrongFamily%100)
+	}
 	p.answer(m, b, a.key)
 }
 
@@ -116,8 +127,8 @@ func (p *path) wanted(m stun.Message, key []byte) (w wish, code int) {
 		return w, badRequest
 	case transport[0] != overUDP:
 		return w, noTransport
-	case w.life == 0:
-		return w, badRequest
+	case w.life == 0: // only a Refresh gives something back
+		w.life = allocationLife
 	}
 	if code = w.ports(m); code != 0 {
 		return w, code
@@ -125,12 +136,16 @@ func (p *path) wanted(m stun.Message, key []byte) (w wish, code int) {
 	return w, p.family(&w, m)
 }
 
-// ports reads EVEN-PORT and RESERVATION-TOKEN, which exclude each other.
+// ports reads EVEN-PORT and RESERVATION-TOKEN, and ADDITIONAL-ADDRESS-FAMILY: which of
+// them stand together is in RFC 8656, 7.2.
 func (w *wish) ports(m stun.Message) (code int) {
 	even, isEven := m.Get(stun.EvenPort)
 	token, isToken := m.Get(stun.ReservationToken)
 	_, isFamily := m.Get(stun.RequestedAddressFamily)
+	more, isMore := m.Get(stun.AdditionalFamily)
 	switch {
+	case isMore && (len(more) != 4 || more[0] != v6 || isFamily || isToken || isEven && len(even) == 1 && even[0]&0x80 != 0):
+		return badRequest
 	case isEven && (isToken || len(even) != 1), isToken && (isFamily || len(token) != 8):
 		return badRequest
 	case isEven:
@@ -172,7 +187,7 @@ func seconds(d time.Duration) uint32 { return uint32((d + time.Second/2) / time.
 
 // refresh answers Refresh.
 func (p *path) refresh(a *allocation, m stun.Message) {
-	if v, ok := m.Get(stun.RequestedAddressFamily); ok && (len(v) != 4 || (v[0] == v4) != a.relayed.Addr().Is4()) {
+	if v, ok := m.Get(stun.RequestedAddressFamily); ok && (len(v) != 4 || v[0] != familyOf(a.relayed.Addr())) {
 		p.fail(m, a.key, wrongPeer)
 		return
 	}

@@ -97,6 +97,11 @@ func (a *allocation) permit(all []netip.AddrPort) bool {
 	now := a.path.server.o.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.admit(all, now)
+}
+
+// admit is permit for who holds mu.
+func (a *allocation) admit(all []netip.AddrPort, now time.Time) bool {
 	if len(a.permissions)+len(all) > maxPeers && a.fresh(all, now) > maxPeers {
 		return false
 	}
@@ -123,10 +128,12 @@ func (a *allocation) fresh(all []netip.AddrPort, now time.Time) (n int) {
 	return len(a.permissions) + len(seen)
 }
 
-// bind gives a peer a number or keeps it for longer; code is that of a refusal.
+// bind gives a peer a number or keeps it for longer, and permits all ports of its address
+// as CreatePermission does; code is that of a refusal.
 func (a *allocation) bind(number uint16, peer netip.AddrPort) (code int) {
 	s := a.path.server
-	now := s.since(s.o.Now())
+	clock := s.o.Now()
+	now := s.since(clock)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for n, c := range a.numbers {
@@ -139,7 +146,7 @@ func (a *allocation) bind(number uint16, peer netip.AddrPort) (code int) {
 	switch {
 	case c != nil && c.peer != peer, c == nil && a.channels[peer] != nil:
 		return badRequest
-	case c == nil && len(a.numbers) >= maxPeers:
+	case c == nil && len(a.numbers) >= maxPeers, !a.admit([]netip.AddrPort{peer}, clock):
 		return noCapacity
 	case c == nil:
 		c = &channel{number: number, peer: peer}

@@ -194,8 +194,18 @@ func TestRequestsThatCannotBe(t *testing.T) {
 			overIPv4(b)
 			b.Add(stun.EvenPort, []byte{0}).Add(stun.ReservationToken, make([]byte, 8))
 		}, badRequest},
-		"a token of nobody":  {func(b *stun.Builder) { overIPv4(b); b.Add(stun.ReservationToken, make([]byte, 8)) }, noCapacity},
-		"nothing for a time": {func(b *stun.Builder) { overIPv4(b); b.AddNumber(stun.Lifetime, 0) }, badRequest},
+		"a token of nobody":     {func(b *stun.Builder) { overIPv4(b); b.Add(stun.ReservationToken, make([]byte, 8)) }, noCapacity},
+		"both families and one": {func(b *stun.Builder) { overIPv6(b); b.AddNumber(stun.AdditionalFamily, v6<<24) }, badRequest},
+		"IPv4 besides":          {func(b *stun.Builder) { overIPv4(b); b.AddNumber(stun.AdditionalFamily, v4<<24) }, badRequest},
+		"a family in a byte":    {func(b *stun.Builder) { overIPv4(b); b.Add(stun.AdditionalFamily, []byte{v6}) }, badRequest},
+		"both and the next port": {func(b *stun.Builder) {
+			overIPv4(b)
+			b.AddNumber(stun.AdditionalFamily, v6<<24).Add(stun.EvenPort, []byte{0x80})
+		}, badRequest},
+		"both and a token": {func(b *stun.Builder) {
+			overIPv4(b)
+			b.AddNumber(stun.AdditionalFamily, v6<<24).Add(stun.ReservationToken, make([]byte, 8))
+		}, badRequest},
 	} {
 		if _, code := c.ask(stun.Allocate, want.fill); code != want.code {
 			t.Error(name, code)

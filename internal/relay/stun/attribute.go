@@ -33,6 +33,8 @@ const (
 	Fingerprint            Attribute = 0x8028
 	ResponseOrigin         Attribute = 0x802B
 	OtherAddress           Attribute = 0x802C
+	AdditionalFamily       Attribute = 0x8000 // ADDITIONAL-ADDRESS-FAMILY
+	AddressErrorCode       Attribute = 0x8001
 )
 
 // ice are attributes of connectivity checks: a Binding with them is answered, for nothing
