@@ -47,7 +47,7 @@ func (c *Config) check() (wrong Mistakes) {
 			add("tls.names", fmt.Errorf("%q: %w", name, err))
 		}
 	}
-	wrong = append(wrong, c.TLS.checkACME(c.HTTPS+c.Play)...)
+	wrong = append(wrong, c.TLS.checkACME(c.HTTPS+c.Play+strings.Join(c.Turn.Listen, ""))...)
 	wrong = append(wrong, c.Keys.check()...)
 	wrong = append(wrong, c.Login.check()...)
 	wrong = append(wrong, c.Signaling.check(len(c.Turn.Listen))...)

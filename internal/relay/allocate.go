@@ -260,7 +260,7 @@ func (a *allocation) admits(peer netip.Addr) (code int) {
 }
 
 func (s *Server) denies(peer netip.Addr) bool {
-	p := s.peers
+	p := *s.peers.Load()
 	p.Host = s.host.addresses(s.o.Now())
 	return p.Denies(peer) != peers.Allowed
 }

@@ -164,7 +164,7 @@ func (s *Server) destination(peer netip.AddrPort) (netip.AddrPort, bool) {
 	if a := s.book.at(peer); a != nil {
 		return a.local, true
 	}
-	return peer, s.peers.Allows(peer.Addr())
+	return peer, s.peers.Load().Allows(peer.Addr())
 }
 
 // origin is as whom a peer is known from whom a packet came: what another allocation of
@@ -178,7 +178,7 @@ func (s *Server) origin(from netip.AddrPort) (peer netip.AddrPort, ok bool) {
 		if peer := netip.AddrPortFrom(o.Advertised, from.Port()); s.book.at(peer) != nil {
 			return peer, true
 		}
-		return from, s.peers.Allows(from.Addr())
+		return from, s.peers.Load().Allows(from.Addr())
 	}
 	return from, true
 }

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
@@ -73,7 +74,7 @@ type Ports struct{ First, Last uint16 }
 // Server is a relay.
 type Server struct {
 	o         Options
-	peers     peers.Policy // without the addresses of this machine
+	peers     atomic.Pointer[peers.Policy] // without the addresses of this machine
 	host      *host
 	discovery *discovery // nil = none
 	book      *book
@@ -116,7 +117,8 @@ func open(o Options) (*Server, error) {
 		o: o, book: newBook(o.Ports), began: o.Now(), batches: datagram.NewPool(mostBatches, room),
 		lobby: guard.NewLobby(guard.Strangers), hall: guard.NewYieldingLobby(guard.DTLSStrangers), quiet: guard.NewQuiet(),
 	}
-	s.peers, s.host = peers.Policy{Allow: o.Allow}, &host{relay: o.Addresses, interfaces: interfacePrefixes}
+	s.Allow(o.Allow)
+	s.host = &host{relay: o.Addresses, interfaces: interfacePrefixes}
 	s.ended, s.end = context.WithCancel(context.Background())
 	for _, l := range o.Listeners {
 		doors, err := s.open(l)
@@ -169,6 +171,10 @@ func (o *Options) complete() (err error) {
 	}
 	return nil
 }
+
+// Allow changes which peers are served although they are special or this host. What clients
+// were permitted before lasts until they would have to ask again.
+func (s *Server) Allow(all []netip.Prefix) { s.peers.Store(&peers.Policy{Allow: all}) }
 
 // Listening returns the listeners with the ports that they have.
 func (s *Server) Listening() (all []Listener) {

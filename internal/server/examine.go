@@ -29,6 +29,7 @@ import (
 	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/metrics"
 	"github.com/millrace/millrace/internal/server/datadir"
+	"github.com/millrace/millrace/internal/server/turn"
 )
 
 // Examine looks at everything on this machine that a start with the settings would
@@ -99,7 +100,24 @@ func installation(data string) (id string, err error) {
 // wrote them may not mean.
 func Concerns(c config.Config) config.Mistakes {
 	_, missing := examineKeys(&c)
-	return append(diskConcerns(&c), missing...)
+	return slices.Concat(diskConcerns(&c), missing, turnConcerns(&c))
+}
+
+// turnConcerns looks whether the certificate has the names that clients of the relay are told.
+// One of our own has them.
+func turnConcerns(c *config.Config) (all config.Mistakes) {
+	covers := func(string) bool { return true }
+	if domains := c.TLS.ACME.Domains; len(domains) > 0 {
+		covers = func(host string) bool {
+			return slices.Contains(domains, host) || slices.Contains(signalingNames(c), host)
+		}
+	} else if pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key); c.TLS.Cert != "" && err == nil { // an error is told elsewhere
+		covers = func(host string) bool { return pair.Leaf.VerifyHostname(host) == nil }
+	}
+	if text := turn.Uncovered(&c.Turn, c.Signaling.Domain, covers); text != "" {
+		all = append(all, config.Mistake{Setting: "turn.host", Text: text})
+	}
+	return all
 }
 
 // diskConcerns are those about disks.
@@ -204,7 +222,7 @@ func writable(dir string) error {
 // examineCertificate reads the certificate's files and looks whether clients would take
 // it for the endpoint they are told.
 func examineCertificate(c *config.Config) error {
-	if c.HTTPS == "" && c.Play == "" || c.TLS.Cert == "" {
+	if !shown(c) || c.TLS.Cert == "" {
 		return nil
 	}
 	pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)

@@ -88,7 +88,7 @@ func (s *Server) proxies() []netip.Prefix {
 // names are the names of the certificate; without one any name the caller used is
 // right.
 func (s *Server) names() []string {
-	if s.certs == nil {
+	if s.config.HTTPS == "" && s.config.Play == "" { // the relay may have one
 		return nil
 	}
 	return s.certs.Names()

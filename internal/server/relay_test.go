@@ -1,11 +1,14 @@
 package server
 
 import (
+	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/config"
+	"github.com/millrace/millrace/internal/kvs"
 )
 
 // A server that stops asks the clients of channels to leave, and relays until the call is over.
@@ -56,4 +59,67 @@ func TestStoppingRelaysLast(t *testing.T) {
 		t.Error(err)
 	}
 	h.wantLog("reason=released")
+}
+
+// Whom clients may reach, and what they are told, changes without a restart; addresses do not.
+func TestReloadOfTheRelay(t *testing.T) {
+	h := newHall(t)
+	ch := h.channel(config.DevAccount, "door")
+	relayed, err := h.allocate(h.servers(ch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := h.config
+	next.Turn.Host, next.Turn.AllowPeers, next.Turn.Advertise = "turn.example.com", nil, []string{"127.0.0.2"}
+	if err := h.Reload(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if told := h.servers(ch); !strings.HasPrefix(told.Uris[2], "turns:turn.example.com:") || len(told.Uris) != 3 {
+		t.Errorf("%q", told.Uris)
+	}
+	_, err = relayed.WriteTo([]byte("hello"), &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 9})
+	h.refusedBy(403, err)
+	if !slices.Contains(h.certs.Names(), "turn.example.com") {
+		t.Errorf("the certificate's names are %s", h.certs.Names())
+	}
+	h.wantLog(`"setting changed" setting=turn.host`)
+	h.wantLog(`"setting needs a restart" setting=turn.advertise`)
+	next.Turn.AllowPeers = []string{"10.0.0.0/8"}
+	if err := h.Reload(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = relayed.WriteTo([]byte("hello"), &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 9}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server without a certificate of its own for calls has one for the relay, so that clients
+// are told of three ways always, and a domain that it is not for is told to who runs it.
+func TestTheRelayHasACertificate(t *testing.T) {
+	c := config.Default()
+	c.Data, c.HTTP, c.HTTPS, c.Account = t.TempDir(), "127.0.0.1:0", "", config.DevAccount
+	c.Archive.Reserve = 0
+	c.Turn.Listen, c.Turn.Advertise = []string{"127.0.0.1:0"}, []string{"203.0.113.7"}
+	c.TLS.ACME.Domains = []string{"video.example.com"}
+	if all := Concerns(c); len(all) != 1 || all[0].Setting != "turn.host" || !strings.Contains(all[0].Text, "turns:203.0.113.7") {
+		t.Errorf("%+v", all)
+	}
+	c.Turn.Host = "video.example.com"
+	if all := Concerns(c); len(all) != 0 {
+		t.Errorf("%+v", all)
+	}
+	c.TLS.ACME.Domains = nil
+	s, err := New(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.shut(); err != nil {
+			t.Error(err)
+		}
+	}()
+	told := s.turn.Servers(kvs.Channel{ID: 7, Account: config.DevAccount}, "")
+	if len(told) != 1 || len(told[0].Uris) != 3 || s.certs == nil || s.names() != nil {
+		t.Errorf("%+v", told)
+	}
 }

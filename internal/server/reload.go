@@ -11,7 +11,7 @@ import (
 
 // Reload puts settings into force that may change while the server runs: regions but
 // the first, limits, the certificate, wrapping keys, the level of the log, the distance of
-// clocks. The others that differ are named in a warning and wait for a restart. After an error nothing has
+// clocks, the host that clients of the relay are told and the peers it allows. The others that differ are named in a warning and wait for a restart. After an error nothing has
 // changed; it says why.
 func (s *Server) Reload(ctx context.Context, next config.Config) (err error) {
 	s.reloading.Lock()
@@ -62,6 +62,8 @@ func (s *Server) reloads(setting string, next *config.Config) bool {
 		return s.wrapping != nil
 	case setting == "signaling.ice_servers":
 		return true
+	case setting == "turn.host" || setting == "turn.allow_peers":
+		return s.turn != nil
 	case setting == "log.level":
 		return s.config.Log.Var != nil
 	case setting == "tls.acme.http" || section == "tls" && s.certs == nil:
@@ -112,6 +114,9 @@ func (s *Server) apply(c *config.Config) error {
 		}
 		s.ring.Drop()
 		s.tellMissingKeys(c)
+	}
+	if err := s.turn.Reload(&c.Turn); err != nil {
+		return err
 	}
 	enforce()
 	s.policies.Store(&policies)

@@ -255,12 +255,16 @@ func (s *Server) openArchive(ctx context.Context, policies *keep.Policies) (err 
 }
 
 func (s *Server) openCertificates(context.Context) (err error) {
-	if s.config.HTTPS == "" && s.config.Play == "" {
+	if !shown(&s.config) {
 		return nil
 	}
 	s.certs, err = certs.Open(s.certificates(&s.config))
 	return err
 }
+
+// shown reports whether anybody sees a certificate. Clients of the relay do: those in C speak
+// TLS over TCP whatever they are told.
+func shown(c *config.Config) bool { return c.HTTPS != "" || c.Play != "" || len(c.Turn.Listen) > 0 }
 
 // certificates are the settings of the certificates that c asks for.
 func (s *Server) certificates(c *config.Config) certs.Options {

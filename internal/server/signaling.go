@@ -70,6 +70,9 @@ func (s *Server) openTurn(context.Context) (err error) {
 	if s.certs != nil {
 		o.TLS = s.certs.Config
 	}
+	for _, m := range turnConcerns(&s.config) {
+		s.log.Warn("a setting may do what nobody wants", "setting", m.Setting, "because", m.Text)
+	}
 	s.turn, err = turn.Open(o)
 	return err
 }
@@ -117,7 +120,7 @@ func (s *Server) iceServers(_ context.Context, ch kvs.Channel, client string) (a
 
 // iceChanged tells clients that are connected that what they were told of servers is old.
 func (s *Server) iceChanged(old, next *config.Config) {
-	if !slices.Equal(old.Signaling.ICEServers, next.Signaling.ICEServers) {
+	if !slices.Equal(old.Signaling.ICEServers, next.Signaling.ICEServers) || old.Turn.Host != next.Turn.Host {
 		s.hub.RenewICE()
 	}
 }

@@ -11,8 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/internal/config"
@@ -29,7 +28,7 @@ type Options struct {
 	Domain   string             // signaling.domain, "" = none
 	Dev      bool               // relay to this machine's own addresses
 	Secret   []byte             // 32 bytes that stay the same
-	TLS      func() *tls.Config // nil = neither TLS nor DTLS
+	TLS      func() *tls.Config // with the certificate that clients are shown
 	Limits   *quota.Book
 	Channel  func(kvs.ChannelID) string // its name, "" = there is none
 	Now      func() time.Time
@@ -38,12 +37,10 @@ type Options struct {
 
 // Turn is the relay of a server.
 type Turn struct {
+	o       Options // of the start
 	relay   *relay.Server
-	entries [][]string // URIs of each address that clients are told
+	entries atomic.Pointer[[][]string] // URIs of each address that clients are told
 }
-
-// maxEntries is how many addresses clients are told of: some look at the first alone.
-const maxEntries = 2
 
 // Open opens the listeners, or returns nil if the settings want no relay.
 func Open(o Options) (*Turn, error) {
@@ -58,14 +55,10 @@ func Open(o Options) (*Turn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("turn.listen: %w", err)
 	}
-	t := &Turn{relay: r}
-	for _, l := range r.Listening() {
-		if l.Network == "tcp" && len(t.entries) < maxEntries { // each address has one of these
-			t.entries = append(t.entries, o.uris(l.Address, r.Addresses()))
-		}
-	}
+	t := &Turn{o: o, relay: r}
+	t.tell(o.Settings.Host)
 	for _, a := range r.Addresses() {
-		o.Logger.Info("relaying", "local", a.Local, "advertised", a.Advertised, "uris", strings.Join(slices.Concat(t.entries...), " "))
+		o.Logger.Info("relay address", "local", a.Local, "advertised", a.Advertised, "ports", o.Settings.RelayPorts)
 	}
 	return t, nil
 }
@@ -77,7 +70,7 @@ func (o *Options) relay() (r relay.Options, err error) {
 	if err != nil {
 		return r, err
 	}
-	if r.Allow, err = s.Peers(); err != nil {
+	if r.Allow, err = o.allowed(s); err != nil {
 		return r, err
 	}
 	if r.Ports.First, r.Ports.Last, err = s.Ports(); err != nil {
@@ -94,12 +87,31 @@ func (o *Options) relay() (r relay.Options, err error) {
 		r.Listeners = append(r.Listeners, relay.Listener{Address: addr})
 	}
 	r.Discovery = bool(s.Discovery)
-	if o.Dev {
-		r.Allow = append(r.Allow, own()...)
-	}
 	r.Secrets, r.TLS, r.Now, r.Logger, r.Limits, r.Name = []credential.Secret{secret}, o.TLS, o.Now, o.Logger, o.limits, o.Channel
 	r.Limited = func() { o.Limits.Breached(quota.RelayAllocations) }
 	return r, nil
+}
+
+// allowed are the networks that are relayed to although they are special.
+func (o *Options) allowed(s *config.Turn) (all []netip.Prefix, err error) {
+	if all, err = s.Peers(); err != nil || !o.Dev {
+		return all, err
+	}
+	return append(all, own()...), nil
+}
+
+// Reload puts turn.host and turn.allow_peers into force; the other settings wait for a restart.
+func (t *Turn) Reload(s *config.Turn) error {
+	if t == nil {
+		return nil
+	}
+	all, err := t.o.allowed(s)
+	if err != nil {
+		return err
+	}
+	t.relay.Allow(all)
+	t.tell(s.Host)
+	return nil
 }
 
 // own are the addresses of this machine, where clients of a development server are.
@@ -120,103 +132,12 @@ func (o *Options) limits(a kvs.AccountID, channel kvs.ChannelID) relay.Limits {
 	return relay.Limits{Allocations: v.Int(quota.RelayAllocations), Bandwidth: int64(v.Bandwidth(quota.RelayBandwidth)), Age: v.Duration(quota.RelayCredential)}
 }
 
-// uris are what clients are told of a listener, with port and transport: some clients
-// know no others (wire-webrtc section 5.1).
-func (o *Options) uris(listener string, relays []relay.Address) []string {
-	host, port, _ := net.SplitHostPort(listener)
-	at := net.JoinHostPort(o.host(host, relays), port)
-	if o.TLS == nil {
-		return []string{"turn:" + at + "?transport=udp", "turn:" + at + "?transport=tcp"}
-	}
-	return []string{"turn:" + at + "?transport=udp", "turns:" + at + "?transport=udp", "turns:" + at + "?transport=tcp"}
-}
-
-// host is the name by which a listener is reached.
-func (o *Options) host(listener string, relays []relay.Address) string {
-	if o.Settings.Host != "" {
-		return o.Settings.Host
-	}
-	if ip, err := netip.ParseAddr(listener); err == nil && !ip.IsUnspecified() {
-		relays = slices.Concat([]relay.Address{{Local: ip, Advertised: advertised(ip, relays)}}, relays)
-	}
-	a := relays[0].Advertised
-	if name := Label(a, o.Domain); name != "" {
-		return name
-	}
-	return a.String()
-}
-
-// advertised is what clients are told of an address of this machine.
-func advertised(local netip.Addr, relays []relay.Address) netip.Addr {
-	for _, a := range relays {
-		if a.Local == local {
-			return a.Advertised
-		}
-	}
-	return local
-}
-
-// Label is the name of an address below a domain: 192-0-2-7.kvs.example, "" without a
-// domain. Some clients read the address from it and ask no DNS (wire-webrtc section 5.2).
-func Label(a netip.Addr, domain string) string {
-	if domain == "" || !a.Is4() {
-		return ""
-	}
-	return strings.ReplaceAll(a.String(), ".", "-") + "." + domain
-}
-
-// Names are those that clients of the relay want to see in its certificate.
-func Names(c *config.Turn, domain string) (names []string) {
-	if len(c.Listen) == 0 {
-		return nil
-	}
-	if c.Host != "" {
-		names = append(names, c.Host)
-	}
-	for _, a := range told(c) {
-		names = append(names, a.String())
-		if l := Label(a, domain); l != "" {
-			names = append(names, l)
-		}
-	}
-	return names
-}
-
-// told are the addresses that clients may be told: advertised ones, those of the listeners,
-// and if neither says more, all of this machine.
-func told(c *config.Turn) (addrs []netip.Addr) {
-	all, _ := c.Addresses() // checked before
-	for _, a := range all {
-		addrs = append(addrs, a.Public)
-	}
-	wide := false
-	for _, l := range c.Listen {
-		host, _, _ := net.SplitHostPort(l)
-		ip, err := netip.ParseAddr(host)
-		switch {
-		case err != nil || ip.IsUnspecified():
-			wide = true
-		case !slices.Contains(addrs, ip):
-			addrs = append(addrs, ip)
-		}
-	}
-	if !wide || len(all) > 0 {
-		return addrs
-	}
-	for _, p := range own() {
-		if ip := p.Addr(); ip.IsGlobalUnicast() && !slices.Contains(addrs, ip) {
-			addrs = append(addrs, ip)
-		}
-	}
-	return addrs
-}
-
 // Servers are what GetIceServerConfig says of the relay to a client, "" = the master.
 func (t *Turn) Servers(ch kvs.Channel, client string) (all []wire.IceServer) {
 	if t == nil {
 		return nil
 	}
-	for _, uris := range t.entries {
+	for _, uris := range *t.entries.Load() {
 		user, password, ttl := t.relay.Issue(ch.Account, ch.ID, client)
 		// Fewer than 30 seconds the operation cannot say.
 		all = append(all, wire.IceServer{Uris: uris, Username: &user, Password: &password, Ttl: new(max(30, int64(ttl/time.Second)))})

@@ -109,20 +109,18 @@ func TestWithoutRelay(t *testing.T) {
 // What clients are told has port and transport, and a host that they reach.
 func TestURIs(t *testing.T) {
 	public := relay.Address{Local: netip.MustParseAddr("10.0.0.5"), Advertised: netip.MustParseAddr("203.0.113.7")}
+	six := relay.Address{Local: netip.MustParseAddr("2001:db8::7"), Advertised: netip.MustParseAddr("2001:db8::7")}
 	for _, c := range []struct {
 		listen, host, domain, want string
-		plain                      bool
 	}{
-		{"0.0.0.0:3478", "", "", "turn:203.0.113.7:3478?transport=udp turns:203.0.113.7:3478?transport=udp turns:203.0.113.7:3478?transport=tcp", false},
-		{"[::]:443", "turn.example.com", "", "turn:turn.example.com:443?transport=udp turns:turn.example.com:443?transport=udp turns:turn.example.com:443?transport=tcp", false},
-		{"10.0.0.5:443", "", "kvs.example", "turn:203-0-113-7.kvs.example:443?transport=udp turns:203-0-113-7.kvs.example:443?transport=udp turns:203-0-113-7.kvs.example:443?transport=tcp", false},
-		{"[2001:db8::1]:3478", "", "", "turn:[2001:db8::1]:3478?transport=udp turn:[2001:db8::1]:3478?transport=tcp", true},
+		{"0.0.0.0:3478", "", "", "turn:203.0.113.7:3478?transport=udp turns:203.0.113.7:3478?transport=udp turns:203.0.113.7:3478?transport=tcp"},
+		{"[::]:443", "turn.example.com", "", "turn:turn.example.com:443?transport=udp turns:turn.example.com:443?transport=udp turns:turn.example.com:443?transport=tcp"},
+		{"10.0.0.5:443", "", "kvs.example", "turn:203-0-113-7.kvs.example:443?transport=udp turns:203-0-113-7.kvs.example:443?transport=udp turns:203-0-113-7.kvs.example:443?transport=tcp"},
+		{"[2001:db8::1]:3478", "", "", "turn:[2001:db8::1]:3478?transport=udp turns:[2001:db8::1]:3478?transport=udp turns:[2001:db8::1]:3478?transport=tcp"},
+		{"[2001:db8::1]:443", "", "kvs.example", "turn:2001-0db8-0000-0000-0000-0000-0000-0001.kvs.example:443?transport=udp turns:2001-0db8-0000-0000-0000-0000-0000-0001.kvs.example:443?transport=udp turns:2001-0db8-0000-0000-0000-0000-0000-0001.kvs.example:443?transport=tcp"},
 	} {
-		o := Options{Settings: config.Turn{Host: c.host}, Domain: c.domain, TLS: func() *tls.Config { return nil }}
-		if c.plain {
-			o.TLS = nil
-		}
-		if got := strings.Join(o.uris(c.listen, []relay.Address{public}), " "); got != c.want {
+		o := Options{Settings: config.Turn{Host: c.host}, Domain: c.domain}
+		if got := strings.Join(o.uris(c.listen, []relay.Address{six, public}), " "); got != c.want {
 			t.Errorf("%s: got  %s\nwant %s", c.listen, got, c.want)
 		}
 	}
@@ -133,5 +131,25 @@ func TestURIs(t *testing.T) {
 	names = Names(&config.Turn{Listen: []string{"192.0.2.7:1"}}, "kvs.example") // clients are told the listener's label
 	if !slices.Equal(names, []string{"192.0.2.7", "192-0-2-7.kvs.example"}) {
 		t.Error(names)
+	}
+}
+
+// Somebody hears of a certificate that is not good for what clients are told.
+func TestUncovered(t *testing.T) {
+	for _, c := range []struct {
+		settings     config.Turn
+		domain, good string
+		want         string // in what is said, "" = nothing is
+	}{
+		{config.Turn{Listen: []string{":1"}, Host: "turn.example.com"}, "", "turn.example.com", ""},
+		{config.Turn{Listen: []string{":1"}, Host: "turn.example.com"}, "", "www.example.com", "turns:turn.example.com"},
+		{config.Turn{Listen: []string{":1"}, Advertise: []string{"203.0.113.7"}}, "", "turn.example.com", "turns:203.0.113.7"},
+		{config.Turn{Listen: []string{":1"}, Advertise: []string{"203.0.113.7"}}, "kvs.example", "203-0-113-7.kvs.example", ""},
+		{config.Turn{Host: "turn.example.com"}, "", "", ""},
+	} {
+		got := Uncovered(&c.settings, c.domain, func(host string) bool { return host == c.good })
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.settings, got, c.want)
+		}
 	}
 }
