@@ -62,10 +62,10 @@ func (v *visit) diagnose(ctx context.Context, err error) *Problem {
 
 // unconnected is about what goes wrong before the first question.
 func (v *visit) unconnected(p *Problem, f *failure) {
-	var nobody, foreign bool
+	var nobody bool
+	var first []byte
 	if f.tap != nil {
-		first, closed := f.tap.came()
-		nobody, foreign = closed, len(first) > 0
+		first, nobody = f.tap.came()
 	}
 	t := v.target.Transport
 	switch {
@@ -77,8 +77,10 @@ func (v *visit) unconnected(p *Problem, f *failure) {
 		v.nobody(p)
 	case isForbidden(f.err):
 		v.forbidden(p)
-	case late(f.err) && !foreign:
+	case late(f.err) && len(first) == 0:
 		v.silent(p)
+	case t == DTLS && len(first) > 0 && (first[0] < 20 || first[0] > 63): // RFC 7983
+		p.Text, p.Advice = fmt.Sprintf("what answers does not speak DTLS: it begins with %q", begin(first)), "the port is that of something else"
 	case late(f.err):
 		p.Text, p.Advice = "the handshake began and did not end", "packets are lost, or long ones do not pass"
 	case t == TLS && plainText(f.err):

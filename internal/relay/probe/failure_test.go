@@ -15,8 +15,11 @@ import (
 	"github.com/millrace/millrace/internal/relay/stun"
 )
 
-// moment is how long is waited for what never comes.
-const moment = 300 * time.Millisecond
+// How long is waited for what never comes, alone or behind something that must come before.
+const (
+	moment = 200 * time.Millisecond
+	longer = time.Second
+)
 
 // Ports where nobody listens are taken by sockets that are busy with others.
 func TestNobodyListens(t *testing.T) {
@@ -26,7 +29,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 	defer udp.Close()
 	for _, uri := range []string{"turn:" + udp.LocalAddr().String(), "turns:" + udp.LocalAddr().String() + "?transport=udp"} {
-		o := Options{Servers: []Server{{uri, "a", "b"}}, Timeout: moment}
+		o := Options{Servers: []Server{{uri, "a", "b"}}}
 		if r := one(t, o); r.State != Failed || r.Problem.Text != "nobody listens on UDP port "+portOf(udp)+" of 127.0.0.1" {
 			t.Errorf("%s: %+v", uri, r.Problem)
 		}
@@ -54,21 +57,24 @@ func TestStrangers(t *testing.T) {
 	short := accepting(t, func(c net.Conn) { c.Read(make([]byte, 1)); io.WriteString(c, "no\n") })
 	closing := accepting(t, func(c net.Conn) { io.ReadAtLeast(c, make([]byte, 4000), 20) })
 	mute := accepting(t, func(c net.Conn) { io.Copy(io.Discard, c) })
-	for _, c := range []struct{ uri, step, text, advice string }{
-		{"turn:" + quiet, StepBinding, "no answer over UDP from port", "where UDP is blocked"},
-		{"turns:" + quiet + "?transport=udp", StepHandshake, "no answer over UDP from port", "where UDP is blocked"},
-		{"turn:" + chatty, StepBinding, `does not speak STUN: it begins with "good morning to all of y"`, "something else"},
-		{"turns:" + chatty + "?transport=udp", StepHandshake, "", ""},
-		{"turn:" + web + "?transport=tcp", StepBinding, `it begins with "HTTP/1.1 400 Bad Request"`, ""},
-		{"turn:" + short + "?transport=tcp", StepBinding, `it begins with "no."`, ""},
-		{"turns:" + web, StepHandshake, "does not speak TLS", "should be turn:"},
-		{"turn:" + closing + "?transport=tcp", StepBinding, "ended the connection instead of answering a Binding", "log"},
-		{"turns:" + closing, StepHandshake, "ended the connection during the handshake", "certificate"},
-		{"turn:" + mute + "?transport=tcp", StepBinding, "no answer over TCP", "firewall"},
-		{"turns:" + mute, StepHandshake, "no answer over TCP", "firewall"},
+	for _, c := range []struct {
+		uri, step, text, advice string
+		wait                    time.Duration // 0 = it is over at once
+	}{
+		{"turn:" + quiet, StepBinding, "no answer over UDP from port", "where UDP is blocked", moment},
+		{"turns:" + quiet + "?transport=udp", StepHandshake, "no answer over UDP from port", "where UDP is blocked", moment},
+		{"turn:" + chatty, StepBinding, `does not speak STUN: it begins with "good morning to all of y"`, "something else", longer},
+		{"turns:" + chatty + "?transport=udp", StepHandshake, `does not speak DTLS: it begins with "good`, "something else", longer},
+		{"turn:" + web + "?transport=tcp", StepBinding, `it begins with "HTTP/1.1 400 Bad Request"`, "", 0},
+		{"turn:" + short + "?transport=tcp", StepBinding, `it begins with "no."`, "", 0},
+		{"turns:" + web, StepHandshake, "does not speak TLS", "should be turn:", 0},
+		{"turn:" + closing + "?transport=tcp", StepBinding, "ended the connection instead of answering a Binding", "log", 0},
+		{"turns:" + closing, StepHandshake, "ended the connection during the handshake", "certificate", 0},
+		{"turn:" + mute + "?transport=tcp", StepBinding, "no answer over TCP", "firewall", moment},
+		{"turns:" + mute, StepHandshake, "no answer over TCP", "firewall", moment},
 	} {
 		t.Run(c.uri[:5]+c.text, func(t *testing.T) {
-			failsWith(t, Options{Servers: []Server{{c.uri, "a", "b"}}, Timeout: moment}, c.step, c.text, c.advice)
+			failsWith(t, Options{Servers: []Server{{c.uri, "a", "b"}}, Timeout: c.wait}, c.step, c.text, c.advice)
 		})
 	}
 }
@@ -135,7 +141,7 @@ func TestCarelessRelay(t *testing.T) {
 		return stun.NewBuilder(nil, m.Method(), stun.Success, m.Transaction()).AddAddress(stun.XORMappedAddress, netip.AddrPortFrom(four, 7)).Bytes()
 	})
 	failsWith(t, Options{Servers: []Server{{"turn:" + at, "a", "b"}}}, StepAllocate, "without asking", "anybody")
-	failsWith(t, Options{Servers: []Server{{"turn:" + at, "a", "b"}}, Timeout: moment}, StepAllocate, "no answer to an Allocate, although")
+	failsWith(t, Options{Servers: []Server{{"turn:" + at, "a", "b"}}, Timeout: longer}, StepAllocate, "no answer to an Allocate, although")
 }
 
 // The limits of our own relay.

@@ -103,9 +103,7 @@ func TestSTUN(t *testing.T) {
 func TestPrivateClient(t *testing.T) {
 	for _, local := range []netip.Addr{netip.MustParseAddr("127.0.0.2"), four} {
 		r := start(t, func(o *relay.Options) { o.Allow, o.Addresses = nil, []relay.Address{{Local: local}} })
-		o := r.options(r.uris("127.0.0.1", r.port("127.0.0.1"))[0])
-		o.Timeout = moment // which is waited for in vain
-		got := one(t, o)
+		got := one(t, r.options(r.uris("127.0.0.1", r.port("127.0.0.1"))[0]))
 		if got.State != OK || got.Direct != Denied || got.Trip.Returned != 20 {
 			t.Errorf("%+v %v", got, got.Problem)
 		}

@@ -58,13 +58,17 @@ func (t *tap) foreign() (begins string, is bool) {
 	if len(b) == 0 || stun.Is(b) {
 		return "", false
 	}
-	text := strings.Map(func(r rune) rune {
+	return begin(b), true
+}
+
+// begin is the beginning of what a stranger sent, fit to be shown.
+func begin(b []byte) string {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '.'
 		}
 		return r
 	}, string(b[:min(len(b), 24)]))
-	return text, true
 }
 
 // refusal is an answer that says no.
