@@ -50,7 +50,7 @@ func (p *path) allocate(m stun.Message) {
 		p.unknown(m, key)
 		return
 	case unauthorized:
-		p.challenge(m, code)
+		p.challenge(m, code, w.why, w.holder)
 		return
 	default:
 		p.fail(m, key, code)
@@ -58,6 +58,7 @@ func (p *path) allocate(m stun.Message) {
 	}
 	a, code := p.server.create(p, w)
 	if code != 0 {
+		p.logRefusal(map[int]string{quota: "too many allocations", noCapacity: "no port, or stopping"}[code], w.holder)
 		p.fail(m, key, code)
 		return
 	}
@@ -108,6 +109,7 @@ type wish struct {
 	even    bool
 	next    bool   // keep the port above for another allocation
 	token   string // of a port that was kept
+	why     Unauthorized
 }
 
 // wanted reads an Allocate whose signature was right; code is that of a refusal.
@@ -116,7 +118,15 @@ func (p *path) wanted(m stun.Message, key []byte) (w wish, code int) {
 	w.user, w.key, w.life, w.asked = string(user), key, lifetime(m), asks(m)
 	var err error
 	now := p.server.o.Now()
-	if w.holder, err = credential.Parse(w.user); err != nil || w.holder.Expired(now) || p.server.book.isRevoked(w.holder.Channel) {
+	switch w.holder, err = credential.Parse(w.user); {
+	case err != nil:
+		w.why = UnknownUser
+	case p.server.book.isRevoked(w.holder.Channel):
+		w.why = Withdrawn
+	case w.holder.Expired(now):
+		w.why = OutOfDate
+	}
+	if w.why != "" {
 		return w, unauthorized
 	}
 	transport, ok := m.Get(stun.RequestedTransport)

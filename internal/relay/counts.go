@@ -72,6 +72,7 @@ type counts struct {
 
 	mu       sync.Mutex
 	refusals map[int]uint64
+	denied   map[Unauthorized]uint64 // of refusals with 401
 	begun    map[Transport]uint64
 	ends     map[End]uint64
 	past     Traffic // of allocations that ended
@@ -90,6 +91,12 @@ func (c *counts) refused(code int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	bump(&c.refusals, code)
+}
+
+func (c *counts) unauthorized(why Unauthorized) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	bump(&c.denied, why)
 }
 
 func (c *counts) began(t Transport) {
@@ -135,14 +142,15 @@ func (a *allocation) traffic() Traffic {
 // Totals are what the server has done since it began (section 8).
 type Totals struct {
 	Traffic
-	Live      map[Transport]int    // allocations now
-	Begun     map[Transport]uint64 // allocations
-	Ends      map[End]uint64       // allocations that ended
-	Refusals  map[string]uint64    // requests refused, by code
-	Dropped   map[string]uint64    // packets
-	Malformed uint64               // packets that were nothing
-	Withheld  uint64               // answers that a source was not given
-	Turned    uint64               // connections turned away
+	Live      map[Transport]int       // allocations now
+	Begun     map[Transport]uint64    // allocations
+	Ends      map[End]uint64          // allocations that ended
+	Refusals  map[string]uint64       // requests refused, by code
+	Denied    map[Unauthorized]uint64 // those with 401, by reason
+	Dropped   map[string]uint64       // packets
+	Malformed uint64                  // packets that were nothing
+	Withheld  uint64                  // answers that a source was not given
+	Turned    uint64                  // connections turned away
 }
 
 // Totals adds up what the allocations have counted.
@@ -153,7 +161,7 @@ func (s *Server) Totals() Totals {
 	}
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
-	t.Traffic = s.counts.past
+	t.Traffic, t.Denied = s.counts.past, maps.Clone(s.counts.denied)
 	for i, n := range s.counts.drops {
 		t.Dropped[dropNames[i]] = n
 	}

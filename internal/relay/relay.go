@@ -81,13 +81,15 @@ type Server struct {
 	lobby     *guard.Lobby // of streams
 	hall      *guard.Lobby // of DTLS sessions, whose sources may be forged: they must not fill the other
 	quiet     *guard.Quiet
-	began     time.Time
-	doors     []door
-	counts    counts
-	batches   *datagram.Pool // of relay sockets
-	running   sync.WaitGroup // everything that Run must wait for
-	ended     context.Context
-	end       context.CancelFunc
+
+	lines, strangerLines guard.Bucket // of the log, about refusals
+	began                time.Time
+	doors                []door
+	counts               counts
+	batches              *datagram.Pool // of relay sockets
+	running              sync.WaitGroup // everything that Run must wait for
+	ended                context.Context
+	end                  context.CancelFunc
 }
 
 // door is an open listener.

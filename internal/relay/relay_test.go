@@ -148,19 +148,24 @@ func TestWrongCredentials(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func()
 		code   int
+		why    Unauthorized
 	}{
-		"wrong password": {func() { bad.password = "wrong" }, unauthorized},
-		"foreign user":   {func() { bad.user = "1800000300:anna" }, unauthorized},
-		"other realm":    {func() { bad.realm = []byte("elsewhere") }, unauthorized},
-		"later expiry":   {func() { bad.user = strings.Replace(bad.user, "18", "19", 1) }, unauthorized},
-		"forged nonce":   {func() { bad.nonce = []byte("AAAAAAAAAAAAAAAA") }, stale},
+		"wrong password": {func() { bad.password = "wrong" }, unauthorized, WrongPassword},
+		"foreign user":   {func() { bad.user = "1800000300:anna" }, unauthorized, UnknownUser},
+		"other realm":    {func() { bad.realm = []byte("elsewhere") }, unauthorized, UnknownUser},
+		"later expiry":   {func() { bad.user = strings.Replace(bad.user, "18", "19", 1) }, unauthorized, WrongPassword},
+		"forged nonce":   {func() { bad.nonce = []byte("AAAAAAAAAAAAAAAA") }, stale, ""},
 	} {
 		user, realm, nonce := bad.user, bad.realm, bad.nonce
 		c.change()
+		before := r.Totals().Denied[c.why]
 		if m, code := bad.ask(stun.Allocate, overIPv4); code != c.code {
 			t.Error(name, code)
 		} else if _, ok := m.Get(stun.Nonce); !ok {
 			t.Error(name, "is not told what to do")
+		}
+		if n := r.Totals().Denied[c.why] - before; c.why != "" && n != 1 {
+			t.Errorf("%s: %d are counted", name, n)
 		}
 		bad.user, bad.password, bad.realm, bad.nonce = user, password, realm, nonce
 	}
@@ -172,8 +177,12 @@ func TestWrongCredentials(t *testing.T) {
 	if _, code := bad.answer(); code != badRequest {
 		t.Error("no user name:", code)
 	}
-	if n := r.Totals().Refusals; n["401"] < 5 || n["441"] != 1 {
-		t.Error(n)
+	n := r.Totals()
+	if n.Refusals["401"] < 5 || n.Refusals["441"] != 1 || n.Denied[NoCredentials] != 2 {
+		t.Errorf("%+v", n)
+	}
+	if text := r.log.String(); strings.Contains(text, "relay refused") {
+		t.Error("strangers have lines in the log:", text)
 	}
 }
 

@@ -23,6 +23,7 @@ func (t *Turn) Measure(m *metrics.Set) {
 	})
 	m.Sums("millrace_turn_dropped_total", metrics.Counter, "Packets not relayed: bandwidth (above relay.bandwidth), no permission, too long, slow (the client does not read), unsent (the system refused it).", "reason", func() map[string]float64 { return labelled(t.totals().Dropped) })
 	m.Sums("millrace_turn_refusals_total", metrics.Counter, "STUN and TURN requests refused, by code; 401 and 438 begin every call.", "code", func() map[string]float64 { return labelled(t.totals().Refusals) })
+	m.Sums("millrace_turn_unauthorized_total", metrics.Counter, "Those with code 401, by reason: no credentials (each call begins so), unknown user, wrong password, expired, revoked (their channel was deleted).", "reason", func() map[string]float64 { return labelled(t.totals().Denied) })
 	total("millrace_turn_connected_total", "Minutes, begun ones counted, in which a relay address carried something (TurnConnectedMinutes).", func(n relay.Totals) uint64 { return n.Minutes })
 	total("millrace_turn_withheld_total", "Answers not given to sources that ask too often without credentials.", func(n relay.Totals) uint64 { return n.Withheld })
 	total("millrace_turn_turned_away_total", "Connections refused because too many have no relay address.", func(n relay.Totals) uint64 { return n.Turned })
