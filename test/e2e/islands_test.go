@@ -124,6 +124,23 @@ func TestIslands(t *testing.T) {
 		viewer.leave(t)
 		s.out.wait(t, `relay ended.* source=`+regexp.QuoteMeta(passenger)+`:\d+ .*packets_in=[1-9]\d`)
 	})
+	t.Run("behind a 1:1 NAT", func(t *testing.T) {
+		t.Parallel()
+		run(t, nil, "ip", "address", "add", "10.3.0.1/32", "dev", "lo")
+		for _, rule := range []string{"PREROUTING -d 203.0.113.7 -j DNAT --to-destination 10.3.0.1", "POSTROUTING -s 10.3.0.1 -j SNAT --to-source 203.0.113.7"} {
+			run(t, nil, "iptables", append([]string{"-t", "nat", "-A"}, strings.Fields(rule)...)...)
+		}
+		// One side is relayed, the other speaks to the relay address itself: through the NAT, both.
+		s, west, east := between(t, "turn: {listen: ['10.3.0.1:0'], advertise: [10.3.0.1=203.0.113.7], allow_peers: [10.1.0.0/24]}\n")
+		s.channel(t, "yard")
+		west.begin(t, "webrtc", "master", "yard", "--video", video).says(t, "waiting for viewers", 1)
+		file := temporary(t, "seen.mkv")
+		viewer := east.begin(t, "webrtc", "viewer", "yard", "-o", file, "--duration", "2s", "--client-id", "ben", "-v")
+		viewer.ended(t)
+		viewer.out.wait(t, `connected to the master.*pair="relay (host|prflx)"`)
+		rows(t, numbersOf(t, file), frames, 0)
+		s.out.wait(t, `relay ended.* client=ben .* relay=203\.0\.113\.7:.*packets_in=[1-9]\d\d`)
+	})
 	t.Run("without one", func(t *testing.T) {
 		t.Parallel()
 		s, west, east := between(t, "")
