@@ -88,6 +88,23 @@ func TestForgedSourcesKeepNobodyOut(t *testing.T) {
 	}
 }
 
+// A ClientHello from a forged source is answered once and briefly, however it is cut.
+func TestDTLSAmplifiesNothing(t *testing.T) {
+	r := start(t, everywhere(t))
+	_, hello := hellos(t)
+	const headers = 28
+	for _, n := range []int{len(hello), len(hello) - 1, 60, 26, 25, 14, 13, 1} {
+		c := r.dial(t)
+		c.send(hello[:n])
+		if n == len(hello) {
+			if answer := c.read(); len(answer)+headers >= 2*(n+headers) || len(answer) > longestAnswer {
+				t.Errorf("%d bytes to %d", len(answer), n)
+			}
+		}
+		c.must(stun.Binding, nil) // nothing else comes before its answer
+	}
+}
+
 // While strangers send everything they can from everywhere, a call goes on; when they are gone
 // the server has what it had before.
 func TestSiege(t *testing.T) {

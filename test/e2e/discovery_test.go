@@ -45,7 +45,7 @@ func meeting(t *testing.T, turn string) (s *server, port string) {
 		t.Fatal(err)
 	}
 	s = serveWith(t, config)
-	return s, s.out.wait(t, `relaying.* uris="turn:[0-9.]+:(\d+)`)
+	return s, s.out.wait(t, `relaying.* uris="turn:(?:[0-9.]+|\[[0-9a-f:]+\]):(\d+)`)
 }
 
 // decided are the lines in which turnutils_natdiscovery says what a NAT does.
@@ -87,6 +87,23 @@ func TestNoDiscovery(t *testing.T) {
 	out, errs, err := try(t, nil, nil, "turnutils_natdiscovery", "-m", "-f", "-p", port, "127.0.0.1")
 	if err != nil || !strings.Contains(out, "Filtering Behavior") || strings.Count(out, "UDP reflexive addr: 127.0.0.1:") < 2 || strings.Contains(out, "RFC 5780") || decided.MatchString(out) {
 		t.Errorf("%v\n%s%s", err, out, errs)
+	}
+}
+
+// TestDiscoveryIPv6 is the same with two addresses of IPv6.
+func TestDiscoveryIPv6(t *testing.T) {
+	t.Parallel()
+	if !masqueraded(t) {
+		return
+	}
+	for _, a := range []string{"2001:db8::1", "2001:db8::2", "2001:db8::3"} {
+		run(t, nil, "ip", "address", "add", a+"/128", "dev", "lo", "nodad")
+	}
+	_, port := meeting(t, `listen: ["[2001:db8::1]:3478", "[2001:db8::2]:3478"], advertise: ["2001:db8::1"], discovery: true`)
+	out := run(t, nil, "turnutils_natdiscovery", "-m", "-f", "-L", "2001:db8::3", "-p", port, "2001:db8::1")
+	none := "No NAT! (Endpoint Independent Mapping)"
+	if got := decided.FindAllString(out, -1); !slices.Equal(got, []string{none, "NAT with Endpoint Independent Mapping!", none, "NAT with Endpoint Independent Filtering!"}) {
+		t.Errorf("%q\n%s", got, out)
 	}
 }
 
