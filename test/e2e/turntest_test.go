@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 // tried is what "millrace turn test --json" says of a URI.
 type tried struct {
 	URI, Transport, State, Mapped, Local, Relay, Direct string
+	NAT                                                 bool
 	Trip                                                struct{ Sent, Returned int }
 	Rate                                                struct{ Sent, Arrived int }
 	Problem                                             struct{ Step, Text, Advice string }
@@ -23,6 +25,11 @@ type tried struct {
 func turnTest(t *testing.T, env []string, args ...string) (all []tried, errs string, err error) {
 	t.Helper()
 	out, errs, err := try(t, env, nil, program(t), append([]string{"turn", "test", "--json", "--packets=50"}, args...)...)
+	return decodeTried(t, out), errs, err
+}
+
+func decodeTried(t *testing.T, out string) (all []tried) {
+	t.Helper()
 	for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
 		var one tried
 		if err := d.Decode(&one); err != nil {
@@ -30,12 +37,13 @@ func turnTest(t *testing.T, env []string, args ...string) (all []tried, errs str
 		}
 		all = append(all, one)
 	}
-	return all, errs, err
+	return all
 }
 
 // TestTurnTest tries the relays of a channel over each transport and family from a client's
 // place, as one that trusts the server's CA and as one that does not.
 func TestTurnTest(t *testing.T) {
+	t.Parallel()
 	listen, advertise := `"127.0.0.1:0"`, "127.0.0.1"
 	uris := 3
 	if hasIPv6() {
@@ -106,5 +114,43 @@ func TestTurnTestOfCoturn(t *testing.T) {
 	all, _, err = turnTest(t, environment("TURN_PASSWORD=wrong"), "--username=anna", "turn:"+at)
 	if err == nil || len(all) != 1 || !strings.Contains(all[0].Problem.Text, "(401)") {
 		t.Errorf("%v: %+v", err, all)
+	}
+}
+
+// TestTurnTestBehindNAT tries a relay from behind a NAT, with firewalls on the way.
+func TestTurnTestBehindNAT(t *testing.T) {
+	t.Parallel()
+	if !masqueraded(t) {
+		return
+	}
+	s, _ := meeting(t, `listen: ["198.51.100.1:3478"], advertise: [198.51.100.1], relay_ports: 50000-50999, allow_peers: [198.51.100.0/24]`)
+	ice := s.iceServers(t, "door")[0]
+	inNAT := func(rule string) {
+		run(t, nil, "ip", append([]string{"netns", "exec", "nat", "iptables"}, strings.Fields(rule)...)...)
+	}
+	inNAT("-t nat -A POSTROUTING -o outer -j MASQUERADE")
+	args := append([]string{"netns", "exec", "inside", program(t), "turn", "test", "--json", "--packets=10", "--timeout=2s", "--username=" + *ice.Username}, ice.Uris...)
+	env := append(s.variables(), "TURN_PASSWORD="+*ice.Password, "PATH="+os.Getenv("PATH"))
+	const relayed, denied, closed = "ok reached", "nothing that this machine sends to a relay address at 198.51.100.1 arrives", "no answer over UDP from port 3478 of 198.51.100.1"
+	for _, wall := range []struct {
+		name, rule string
+		want       [3]string // turn: over UDP, turns: over UDP, turns: over TCP
+	}{
+		{"none", "-P FORWARD ACCEPT", [3]string{relayed, relayed, relayed}},
+		{"relay ports are closed", "-A FORWARD -p udp --dport 50000:50999 -j DROP", [3]string{denied, denied, "ok silent"}},
+		{"UDP is closed", "-A FORWARD -p udp -j DROP", [3]string{closed, closed, "ok silent"}},
+	} {
+		inNAT("-F FORWARD")
+		inNAT(wall.rule)
+		out, errs, _ := try(t, env, nil, "ip", args...)
+		all := decodeTried(t, out)
+		if len(all) != len(wall.want) {
+			t.Fatalf("%s: %s%s", wall.name, out, errs)
+		}
+		for i, r := range all {
+			if got := r.State + " " + r.Direct + r.Problem.Text; !strings.Contains(got, wall.want[i]) || r.State == "ok" && (!r.NAT || !strings.HasPrefix(r.Mapped, "198.51.100.") || r.Trip.Returned != 10) {
+				t.Errorf("%s: %+v", wall.name, r)
+			}
+		}
 	}
 }
