@@ -57,8 +57,9 @@ type Batch struct {
 type Room struct{ Head, Data, Tail int }
 
 // stride is how far packets stand apart in memory: not by a power of two, else they would
-// all compete for the same lines of a cache.
-func (r Room) stride() int { return (r.Head+r.Data+r.Tail+63)/64*64 | 64 }
+// all compete for the same lines of a cache. There is a byte more, by which it can be seen
+// that a packet is too long.
+func (r Room) stride() int { return (r.Head+r.Data+r.Tail+1+63)/64*64 | 64 }
 
 // Pool lends batches to readers that have something to read: sockets at which nothing
 // arrives cost no memory. It makes no more than were allowed; who needs one then waits.
@@ -105,7 +106,7 @@ func (p *Pool) batch() *Batch {
 // slot is the buffer of a packet, without the room around it.
 func (b *Batch) slot(i int) []byte {
 	at := i*b.pool.room.stride() + b.pool.room.Head
-	return b.memory[at : at+b.pool.room.Data : at+b.pool.room.Data+b.pool.room.Tail]
+	return b.memory[at : at+b.pool.room.Data : at+b.pool.room.Data+b.pool.room.Tail+1]
 }
 
 // Whole returns the whole buffer of a packet; its data begin behind the head.

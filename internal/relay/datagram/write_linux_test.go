@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"net/netip"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,26 @@ func TestNotCut(t *testing.T) {
 	expect(t, to, from.at("127.0.0.1"), packets)
 	if n := from.segment.Load(); n >= 3 {
 		t.Error("packets of", n, "bytes are still to be cut")
+	}
+}
+
+// full is a socket that has no room at first.
+type full struct{ syscall.RawConn }
+
+func (full) Control(func(uintptr)) error { return nil }
+
+// Packets wait for room, and are lost if the socket is closed meanwhile.
+func TestWaiting(t *testing.T) {
+	from, to := open(t, "udp4"), open(t, "udp4")
+	from.raw = full{from.raw}
+	packets := sizes(10, 20, 20, 20, 30)
+	send(t, from, to.at("127.0.0.1"), packets)
+	expect(t, to, from.at("127.0.0.1"), packets)
+	from.Close()
+	b := NewPool(1, Room{Data: 1}).take()
+	b.Out.Add(packets[0], to.at("127.0.0.1"))
+	if failed := b.Out.Send(from, nil); len(failed) != 1 {
+		t.Error(failed)
 	}
 }
 
