@@ -34,12 +34,12 @@ func TestTurnTop(t *testing.T) {
 		return nil
 	})
 	for _, o := range open {
-		if o.ChannelName != "relayed" || o.ClientId != "" || o.Transport != "tcp" || !strings.HasPrefix(o.Source, "127.0.0.1:") || !strings.HasPrefix(o.RelayAddress, "127.0.0.1:") ||
+		if o.ChannelName != "relayed" || o.ClientId != "v7" || o.Transport != "tcp" || !strings.HasPrefix(o.Source, "127.0.0.1:") || !strings.HasPrefix(o.RelayAddress, "127.0.0.1:") ||
 			o.Peers == 0 || o.PacketsOut == 0 || o.BytesPerSecondIn == 0 || o.TurnConnectedMinutes != 1 {
 			t.Errorf("%+v", o)
 		}
 	}
-	if table := run(t, s.variables(), program(t), "turn", "top", "--once"); !strings.Contains(table, "2 relay addresses out") || strings.Count(table, "relayed  master  tcp") != 2 {
+	if table := run(t, s.variables(), program(t), "turn", "top", "--once"); !strings.Contains(table, "2 relay addresses out") || strings.Count(table, "relayed  v7      tcp") != 2 {
 		t.Errorf("%s", table)
 	}
 	if usage := run(t, s.variables(), program(t), "turn", "usage"); !strings.Contains(usage, "relayed  2 ") || !strings.Contains(usage, "2 connected minutes") {
