@@ -22,6 +22,7 @@
 #   make bench-turn   what the relay costs for each packet, to set up and to hold, against coturn's
 #                         turnserver, which must be installed
 #   make soak-signaling   200 members of signaling channels that come and go for half an hour
+#   make soak-turn   24 programs of coturn's that call through the relay, well and badly, for half an hour
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared
@@ -149,6 +150,10 @@ bench-turn: build
 
 soak-signaling: build
 	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^BenchmarkSignalingSoak$$' -benchtime 1x -timeout 90m .
+
+.PHONY: soak-turn
+soak-turn: build
+	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^BenchmarkTurnSoak$$' -benchtime 1x -timeout 90m .
 
 soak-memory: build
 	cd test/e2e && $(GO) test -count=1 -timeout 30m -v -run '^TestManyProducersAndLittleMemory$$' . -fragment 49900000 -budget 256
