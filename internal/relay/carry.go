@@ -86,8 +86,8 @@ func (a *allocation) carry(o *outbox, now time.Time, data []byte, peer netip.Add
 		o.add(a, data, to)
 		return
 	}
-	// An error here is of this packet alone: unreachable, or the socket is closing.
-	if _, err := a.conn.WriteToUDPAddrPort(data, to); err != nil {
+	// This packet alone is unreachable, or the socket is closing.
+	if !a.conn.Send(data, nil, to) {
 		a.carried.dropped[unsent].Add(1)
 		return
 	}

@@ -122,7 +122,7 @@ func (v *discovery) binding(p *path, m stun.Message) {
 		p.fail(m, nil, badRequest)
 		return
 	}
-	_, _ = from.conn.WriteToUDPAddrPort(packet, to) // what is lost is asked again
+	from.conn.Send(packet, nil, to) // what is lost is asked again
 }
 
 // answer makes an answer and says from which socket it goes where, nil if the question

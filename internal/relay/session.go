@@ -144,9 +144,13 @@ func (s *session) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // WriteTo sends what the library made to the client.
 func (s *session) WriteTo(b []byte, _ net.Addr) (int, error) {
-	n, _, err := s.socket.conn.WriteMsgUDPAddrPort(b, s.oob, s.key.from)
-	return n, err
+	if !s.socket.conn.Send(b, s.oob, s.key.from) {
+		return 0, errUnsent
+	}
+	return len(b), nil
 }
+
+var errUnsent = errors.New("the system did not take the packet")
 
 // end ends the session: the library reads no more.
 func (s *session) end() { s.once.Do(func() { close(s.done) }) }

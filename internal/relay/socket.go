@@ -131,8 +131,7 @@ type datagrams struct {
 }
 
 func (w *datagrams) write(packet []byte) bool {
-	_, _, err := w.socket.conn.WriteMsgUDPAddrPort(packet, w.oob, w.key.from)
-	return err == nil
+	return w.socket.conn.Send(packet, w.oob, w.key.from)
 }
 
 // writeAll sends what is in an outbox, and returns which packets could not be sent.

@@ -1,9 +1,16 @@
 package datagram
 
-import "net/netip"
+import (
+	"net/netip"
+	"sync"
+)
 
 // Outbox collects packets that leave through one socket. It keeps the order of packets to
 // the same address.
+//
+// On Linux nothing that is sent waits. The system keeps packets to a neighbour that does not
+// answer for seconds, and counts them as the socket's: who sent some to a few such neighbours
+// would hold up everybody else whose packets leave through the socket, or come with theirs.
 type Outbox struct {
 	n       int
 	packets [Most]outgoing
@@ -46,4 +53,19 @@ func (o *Outbox) lost(first, end int) {
 	for i := first; i < end; i++ {
 		o.failed = append(o.failed, i)
 	}
+}
+
+// singles are outboxes for packets that leave alone.
+var singles = sync.Pool{New: func() any {
+	o := new(Outbox)
+	o.prepare()
+	return o
+}}
+
+// Send sends one packet, and says whether the system took it. Control is as in [Outbox.Send].
+func (c *Conn) Send(data, control []byte, to netip.AddrPort) bool {
+	o, _ := singles.Get().(*Outbox) // there is nothing else in it
+	defer singles.Put(o)
+	o.Add(data, to)
+	return len(o.Send(c, control)) == 0
 }

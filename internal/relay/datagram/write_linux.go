@@ -46,31 +46,23 @@ type sending struct {
 	conn   *Conn
 	extra  []byte // control of each
 	once   func(fd uintptr)
-	again  func(fd uintptr) bool
 }
 
 func (s *sending) prepare(o *Outbox) {
 	s.outbox = o
-	s.once = func(fd uintptr) { s.transmit(fd) }
-	s.again = s.transmit
+	s.once = s.transmit
 	for i := range s.messages {
 		s.messages[i].head.Name = (*byte)(unsafe.Pointer(&s.to[i])) //nolint:gosec // what the system reads from
 	}
 }
 
-// send sends all packets. Where the system has no room it waits, as other writes do.
+// send sends all packets. What the system has no room for is lost.
 func (o *Outbox) send(c *Conn, control []byte) {
 	s := &o.system
 	s.conn, s.extra = c, control
 	s.build(0)
-	// Most of the time there is room, and no lock of the socket is needed.
-	err := c.raw.Control(s.once)
-	if err == nil && s.at < s.made {
-		err = c.raw.Write(s.again)
-	}
-	if err != nil {
-		o.lost(s.first[s.at], o.n)
-	}
+	_ = c.raw.Control(s.once) // if it fails, nothing was sent
+	o.lost(s.first[s.at], o.n)
 	s.conn, s.extra = nil, nil
 }
 
@@ -147,9 +139,8 @@ func cut(b []byte, length int) {
 	*(*uint16)(unsafe.Pointer(&b[unix.CmsgLen(0)])) = uint16(length) //nolint:gosec // at most longestSegment
 }
 
-// transmit sends the messages that are left, and says whether all are done: if not, there
-// is no room for more.
-func (s *sending) transmit(fd uintptr) bool {
+// transmit sends messages until all are done or there is no room for more.
+func (s *sending) transmit(fd uintptr) {
 	for s.at < s.made {
 		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.messages[s.at])), uintptr(s.made-s.at), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // of messages that are there
 		switch {
@@ -157,12 +148,11 @@ func (s *sending) transmit(fd uintptr) bool {
 			s.at += int(n) //nolint:gosec // at most made
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN:
-			return false
+			return
 		default:
 			s.refused(errno)
 		}
 	}
-	return true
 }
 
 // refused deals with the message that the system did not take. If it was a run, nothing

@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -31,24 +32,33 @@ func TestNotCut(t *testing.T) {
 	}
 }
 
-// full is a socket that has no room at first.
+// full is a socket that has no room.
 type full struct{ syscall.RawConn }
 
 func (full) Control(func(uintptr)) error { return nil }
 
-// Packets wait for room, and are lost if the socket is closed meanwhile.
-func TestWaiting(t *testing.T) {
+func (full) Write(func(uintptr) bool) error { panic("it would wait") }
+
+// What there is no room for is lost, and nobody waits.
+func TestWithoutRoom(t *testing.T) {
 	from, to := open(t, "udp4"), open(t, "udp4")
-	from.raw = full{from.raw}
-	packets := sizes(10, 20, 20, 20, 30)
-	send(t, from, to.at("127.0.0.1"), packets)
-	expect(t, to, from.at("127.0.0.1"), packets)
-	from.Close()
+	raw := from.raw
+	from.raw = full{raw}
 	b := NewPool(1, Room{Data: 1}).take()
-	b.Out.Add(packets[0], to.at("127.0.0.1"))
-	if failed := b.Out.Send(from, nil); len(failed) != 1 {
+	for _, p := range sizes(10, 20, 20, 30) {
+		b.Out.Add(p, to.at("127.0.0.1"))
+	}
+	if failed := b.Out.Send(from, nil); !slices.Equal(failed, []int{0, 1, 2, 3}) {
 		t.Error(failed)
 	}
+	if from.Send([]byte("alone"), nil, to.at("127.0.0.1")) {
+		t.Error("there was no room, and yet it was sent")
+	}
+	from.raw = raw
+	if !from.Send([]byte("alone"), nil, to.at("127.0.0.1")) {
+		t.Error("it was not sent")
+	}
+	expect(t, to, from.at("127.0.0.1"), [][]byte{[]byte("alone")})
 }
 
 func TestWhatIsLearntFromRefusals(t *testing.T) {
