@@ -3,12 +3,14 @@ package relay
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -35,9 +37,23 @@ type session struct {
 	once   sync.Once
 	place  *guard.Place
 	timer  *time.Timer // of strangers
+
+	shaken atomic.Bool // the handshake is over
+	spent  int         // bytes that the library keeps; of the goroutine of the socket
 }
 
-const clientHello = 22 // the record type with which a session begins
+// The types of records with which a session begins, and which are all that it is for.
+const (
+	clientHello     = 22
+	applicationData = 23
+)
+
+// recordHead is how many bytes stand before the contents of a record, their length last.
+const recordHead = 13
+
+// mostHandshake is how many bytes of a session may be of its handshake (section 6), which has
+// less than 6,000 if nothing is lost.
+const mostHandshake = 32 << 10
 
 // secure hands a packet to its session, or begins one.
 func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
@@ -52,10 +68,32 @@ func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
 			return
 		}
 	}
+	if !s.spend(packet) {
+		d.server.counts.malformed.Add(1)
+		s.end()
+		return
+	}
 	select {
 	case s.came <- append(make([]byte, 0, len(packet)), packet...):
 	default:
 	}
+}
+
+// spend counts what the library keeps of a packet for as long as the session lives: everything
+// until the handshake is over, then all that is not data. It says whether there is room for it.
+func (s *session) spend(packet []byte) bool {
+	shaken := s.shaken.Load()
+	for len(packet) > 0 {
+		n := len(packet)
+		if n >= recordHead {
+			n = min(n, recordHead+int(binary.BigEndian.Uint16(packet[recordHead-2:])))
+		}
+		if !shaken || packet[0] != applicationData {
+			s.spent += n
+		}
+		packet = packet[n:]
+	}
+	return s.spent <= mostHandshake
 }
 
 // begin starts a session, unless there are too many strangers.
@@ -90,6 +128,7 @@ func (s *session) serve() {
 	if err := s.tls.HandshakeContext(ctx); err != nil {
 		return
 	}
+	s.shaken.Store(true)
 	buffer := make([]byte, maxDatagram)
 	for {
 		n, err := s.tls.Read(buffer)
