@@ -100,15 +100,16 @@ func route(network string) (netip.Addr, bool) {
 }
 
 func interfaceAddresses() (all []netip.Addr) {
-	for _, p := range interfacePrefixes() {
+	found, _ := interfacePrefixes() // none is an answer, too
+	for _, p := range found {
 		all = append(all, p.Addr())
 	}
 	return all
 }
 
 // interfacePrefixes are the addresses of this machine with their networks.
-func interfacePrefixes() (all []netip.Prefix) {
-	found, _ := net.InterfaceAddrs() // none is an answer, too
+func interfacePrefixes() (all []netip.Prefix, err error) {
+	found, err := net.InterfaceAddrs()
 	for _, a := range found {
 		if n, ok := a.(*net.IPNet); ok {
 			if ip, ok := netip.AddrFromSlice(n.IP); ok {
@@ -117,17 +118,17 @@ func interfacePrefixes() (all []netip.Prefix) {
 			}
 		}
 	}
-	return all
+	return all, err
 }
 
 // host knows the addresses of this machine, which come and go while it runs: those of IPv6
 // that are for privacy every day.
 type host struct {
 	relay      []Address
-	interfaces func() []netip.Prefix
+	interfaces func() ([]netip.Prefix, error)
 
 	mu   sync.Mutex
-	all  []netip.Addr
+	all  []netip.Addr // nil = never known
 	read time.Time
 }
 
@@ -135,15 +136,21 @@ type host struct {
 const hostLife = 10 * time.Second
 
 // addresses are those of its interfaces, at which everybody in an IPv4 network of theirs
-// is reached among them, and what is advertised. The slice must not be changed.
+// is reached among them, and what is advertised. Where the system does not say, as to who
+// has as many files open as he may, they are those that it said before; nil if there are
+// none. The slice must not be changed.
 func (h *host) addresses(now time.Time) []netip.Addr {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.all != nil && now.Sub(h.read).Abs() < hostLife {
 		return h.all
 	}
+	found, err := h.interfaces()
+	if err != nil {
+		return h.all
+	}
 	h.all, h.read = nil, now
-	for _, p := range h.interfaces() {
+	for _, p := range found {
 		h.all = append(h.all, p.Addr())
 		if p.Addr().Is4() && p.Bits() < 31 {
 			h.all = append(h.all, p.Masked().Addr(), last(p))

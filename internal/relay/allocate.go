@@ -272,5 +272,5 @@ func (a *allocation) admits(peer netip.Addr) (code int) {
 func (s *Server) denies(peer netip.Addr) bool {
 	p := *s.peers.Load()
 	p.Host = s.host.addresses(s.o.Now())
-	return p.Denies(peer) != peers.Allowed
+	return p.Host == nil || p.Denies(peer) != peers.Allowed // an address of this host would not be known
 }

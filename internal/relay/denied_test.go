@@ -3,6 +3,7 @@ package relay
 import (
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/millrace/millrace/internal/relay/stun"
@@ -133,9 +134,14 @@ func TestAddressesOfTheHost(t *testing.T) {
 	has := func(all ...netip.Prefix) {
 		r.host.mu.Lock()
 		defer r.host.mu.Unlock()
-		r.host.interfaces = func() []netip.Prefix { return all }
+		r.host.interfaces = func() ([]netip.Prefix, error) { return all, nil }
 	}
-	has(netip.MustParsePrefix("8.8.8.1/24"))
+	silent := func() {
+		r.host.mu.Lock()
+		defer r.host.mu.Unlock()
+		r.host.interfaces = func() ([]netip.Prefix, error) { return nil, syscall.EMFILE }
+	}
+	silent()
 	c := r.dial(t)
 	c.allocate(overIPv4)
 	ask := func(text string, want int) {
@@ -144,6 +150,8 @@ func TestAddressesOfTheHost(t *testing.T) {
 			t.Errorf("%s: %d, want %d", text, code, want)
 		}
 	}
+	ask("9.9.9.9", forbidden) // it might be this machine's own
+	has(netip.MustParsePrefix("8.8.8.1/24"))
 	for text, want := range map[string]int{"8.8.8.1": forbidden, "8.8.8.0": forbidden, "8.8.8.255": forbidden, "8.8.8.2": 0, "9.9.9.9": 0} {
 		ask(text, want)
 	}
@@ -151,6 +159,10 @@ func TestAddressesOfTheHost(t *testing.T) {
 	r.clock.move(hostLife)
 	ask("9.9.9.9", forbidden)
 	ask("8.8.8.1", forbidden)
+	ask("9.9.9.8", 0)
+	silent()
+	r.clock.move(hostLife)
+	ask("9.9.9.9", forbidden)
 	ask("9.9.9.8", 0)
 }
 
