@@ -160,7 +160,8 @@ func (s *sending) transmit(fd uintptr) {
 // again on this socket.
 func (s *sending) refused(err error) {
 	first, end := s.first[s.at], s.first[s.at+1]
-	if end-first > 1 && s.conn.shorten(len(s.outbox.packets[first].data), err) {
+	run := &s.outbox.packets[first]
+	if end-first > 1 && run.to.Port() != 0 && s.conn.shorten(len(run.data), err) { // nothing can be sent to port 0, cut or not
 		s.build(first)
 		return
 	}

@@ -61,6 +61,20 @@ func TestWithoutRoom(t *testing.T) {
 	expect(t, to, from.at("127.0.0.1"), [][]byte{[]byte("alone")})
 }
 
+// An address to which nothing can be sent says nothing about cutting: whoever sends from port 0
+// would slow down everybody else.
+func TestNothingIsLearntFromAnAddress(t *testing.T) {
+	from := open(t, "udp4")
+	b := NewPool(1, Room{Data: 1}).take()
+	for _, p := range sizes(500, 500, 500) {
+		b.Out.Add(p, netip.MustParseAddrPort("127.0.0.1:0"))
+	}
+	before := from.segment.Load()
+	if failed := b.Out.Send(from, nil); len(failed) != 3 || from.segment.Load() != before {
+		t.Error(failed, from.segment.Load())
+	}
+}
+
 func TestWhatIsLearntFromRefusals(t *testing.T) {
 	for err, want := range map[error]int32{unix.EIO: 0, unix.EINVAL: 999, unix.EMSGSIZE: 999, unix.EPERM: longestSegment} {
 		c := &Conn{}

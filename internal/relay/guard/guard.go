@@ -14,9 +14,9 @@ import (
 // when what was let through is paid for. The zero value is full.
 type Bucket struct{ paid atomic.Int64 }
 
-// Take lets n through at time now, nanoseconds, or not.
+// Take lets n through at time now, nanoseconds, or not. n is less than 2³³.
 func (b *Bucket) Take(now, n, perSecond, atOnce int64) bool {
-	cost, depth := n*int64(time.Second)/perSecond, atOnce*int64(time.Second)/perSecond
+	cost, depth := n*int64(time.Second)/perSecond, int64(float64(atOnce)/float64(perSecond)*float64(time.Second))
 	for {
 		before := b.paid.Load()
 		after := max(before, now) + cost

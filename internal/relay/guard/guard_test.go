@@ -26,6 +26,17 @@ func TestBucket(t *testing.T) {
 	}
 }
 
+// What is let through may be more than any network carries.
+func TestWideBucket(t *testing.T) {
+	var b Bucket
+	const most = 15_000_000_000
+	for range 1000 {
+		if !b.Take(1, 1400, most, most) {
+			t.Fatal("it is empty")
+		}
+	}
+}
+
 // Sources do not touch each other, but for a hash in 65,536.
 func TestQuiet(t *testing.T) {
 	q := NewQuiet()
