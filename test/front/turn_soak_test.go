@@ -30,6 +30,10 @@ const turnSettings = `turn:
 limits: {relay.allocations: none, relay.credential-age: 2h}
 `
 
+// turnBatches is room for sixteen more of the relay's batches of 270 kB. It keeps those that
+// were ever needed at one time, 64 at most, and chance may bring the most after the warm-up.
+const turnBatches = 16 * 270_000
+
 // BenchmarkTurnSoak lets clients of coturn's call through the relay in every way, in good
 // form and in bad, and compares what the server holds when their channel is deleted with
 // what it held after a warm-up.
@@ -57,9 +61,10 @@ func BenchmarkTurnSoak(b *testing.B) {
 		for _, f := range []struct {
 			name          string
 			before, after float64
-		}{{"goroutines", before.goroutines, after.goroutines}, {"descriptors", before.descriptors, after.descriptors}, {"heap", before.heap, after.heap}} {
+			room          float64
+		}{{"goroutines", before.goroutines, after.goroutines, 0}, {"descriptors", before.descriptors, after.descriptors, 0}, {"heap", before.heap, after.heap, turnBatches}} {
 			b.ReportMetric((f.after/f.before-1)*100, f.name+"-%")
-			if f.after > f.before*(1+goal) {
+			if f.after > f.before*(1+goal)+f.room {
 				b.Errorf("GOAL MISSED: %s grew from %v to %v", f.name, f.before, f.after)
 			}
 		}
