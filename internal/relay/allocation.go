@@ -47,6 +47,7 @@ type allocation struct {
 
 	out, in guard.Bucket
 	carried carried
+	removed bool // from the book, whose mu holds it
 	ending  sync.Once
 	stopped chan struct{}
 
@@ -163,8 +164,8 @@ func (a *allocation) stop(why End) {
 		a.mu.Lock()
 		a.timer.Stop()
 		a.mu.Unlock()
+		a.path.way.keep(false) // first: the next allocation of the client would be forgotten with this one
 		a.path.allocation.Store(nil)
-		a.path.way.keep(false)
 		a.conn.Close()
 		s.forget(a, why)
 		a.log(why)

@@ -117,6 +117,9 @@ func (b *book) add(a *allocation) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pending--
+	if a.removed { // it was a short life
+		return false
+	}
 	b.relayed[a.relayed] = a
 	_, revoked := b.revoked[a.holder.Channel]
 	return !b.closed && !revoked
@@ -125,6 +128,7 @@ func (b *book) add(a *allocation) bool {
 func (b *book) remove(a *allocation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	a.removed = true
 	delete(b.relayed, a.relayed)
 	b.release(a.holder.Channel)
 	select {
