@@ -49,7 +49,7 @@ type allocation struct {
 	carried carried
 	removed bool // from the book, whose mu holds it
 	ending  sync.Once
-	stopped chan struct{}
+	why     End // when it has ended
 
 	mu          sync.RWMutex
 	expires     time.Time
@@ -168,8 +168,7 @@ func (a *allocation) stop(why End) {
 		a.path.allocation.Store(nil)
 		a.conn.Close()
 		s.forget(a, why)
-		a.log(why)
-		close(a.stopped)
+		a.why = why
 	})
 }
 
@@ -183,11 +182,12 @@ func (s *Server) channel(id kvs.ChannelID) string {
 	return strconv.FormatInt(int64(id), 10)
 }
 
-// log writes the allocation's one line.
-func (a *allocation) log(why End) {
+// log writes the one line of an allocation that has ended. To find the name of its channel may
+// take a while, so nobody else may have to wait for it.
+func (a *allocation) log() {
 	s, c := a.path.server, &a.carried
 	s.o.Logger.Info("relay ended", "account", a.holder.Account, "channel", s.channel(a.holder.Channel), "client", a.holder.Client,
-		"reason", why, "transport", a.path.transport, "source", a.path.from, "relay", a.relayed, "lasted", s.o.Now().Sub(a.began).Round(time.Millisecond),
+		"reason", a.why, "transport", a.path.transport, "source", a.path.from, "relay", a.relayed, "lasted", s.o.Now().Sub(a.began).Round(time.Millisecond),
 		"bytes_out", c.bytesOut.Load(), "packets_out", c.packetsOut.Load(), "bytes_in", c.bytesIn.Load(), "packets_in", c.packetsIn.Load(),
 		"dropped", c.dropped.all())
 }

@@ -112,8 +112,10 @@ func (p *path) logRefusal(why string, holder credential.Holder) {
 	s, now := p.server, p.server.since(p.server.o.Now())
 	if holder.Account != "" {
 		if s.lines.Take(now, 1, lineRate, linesAtOnce) {
-			s.o.Logger.Info("relay refused", "account", holder.Account, "channel", s.channel(holder.Channel), "client", holder.Client,
-				"reason", why, "transport", p.transport, "source", p.from)
+			s.running.Go(func() { // as in the log method of allocations
+				s.o.Logger.Info("relay refused", "account", holder.Account, "channel", s.channel(holder.Channel), "client", holder.Client,
+					"reason", why, "transport", p.transport, "source", p.from)
+			})
 		}
 		return
 	}

@@ -68,18 +68,19 @@ func (s *Server) create(p *path, w wish) (a *allocation, code int) {
 	local := addrPort(conn.LocalAddr())
 	a = &allocation{
 		path: p, holder: w.holder, user: w.user, key: w.key, token: token, asked: w.asked, conn: datagram.New(conn), limits: limits, began: s.o.Now(),
-		local: local, relayed: netip.AddrPortFrom(w.address.Advertised, local.Port()), stopped: make(chan struct{}),
+		local: local, relayed: netip.AddrPortFrom(w.address.Advertised, local.Port()),
 		permissions: map[netip.Addr]time.Time{}, numbers: map[uint16]*channel{}, channels: map[netip.AddrPort]*channel{},
 	}
 	a.extend(w.life)
 	p.allocation.Store(a)
 	p.way.keep(true)
-	if !s.book.add(a) {
-		a.stop(Stopping) // or revoked: what ended it came between
+	s.counts.began(p.transport)
+	why := s.book.add(a)
+	s.running.Go(a.hear)
+	if why != "" {
+		a.stop(why)
 		return nil, noCapacity
 	}
-	s.counts.began(p.transport)
-	s.running.Go(a.hear)
 	return a, 0
 }
 
@@ -112,17 +113,22 @@ func (b *book) release(channel kvs.ChannelID) {
 	}
 }
 
-// add enters an allocation that has a place, unless it may not be any more.
-func (b *book) add(a *allocation) bool {
+// add enters an allocation that has a place, and says why it may not be any more, if it may not.
+func (b *book) add(a *allocation) (why End) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pending--
 	if a.removed { // it was a short life
-		return false
+		return Expired
 	}
 	b.relayed[a.relayed] = a
-	_, revoked := b.revoked[a.holder.Channel]
-	return !b.closed && !revoked
+	if _, revoked := b.revoked[a.holder.Channel]; revoked {
+		return Revoked
+	}
+	if b.closed {
+		return Stopping
+	}
+	return ""
 }
 
 func (b *book) remove(a *allocation) {

@@ -103,8 +103,10 @@ func (a *allocation) mayCarry(b *guard.Bucket, now time.Time, n int) bool {
 	return false
 }
 
-// hear brings what comes to the relay socket to the client, until the socket is closed.
+// hear brings what comes to the relay socket to the client, until the allocation ends, and
+// logs that.
 func (a *allocation) hear() {
+	defer a.log()
 	reader := datagram.NewReader(a.conn, a.path.server.batches)
 	for {
 		b, err := reader.Read()

@@ -44,7 +44,8 @@ type Options struct {
 	Limits func(kvs.AccountID, kvs.ChannelID) Limits
 	// Limited is called when a channel has as many allocations as it may; nil = nobody.
 	Limited func()
-	// Name returns a channel's name for the log, "" = its number; nil = all have none.
+	// Name returns a channel's name for the log, "" = its number; nil = all have none. Only
+	// the line waits for it, and the end of the server.
 	Name func(kvs.ChannelID) string
 
 	Now    func() time.Time // nil = [time.Now]

@@ -77,9 +77,12 @@ func (s *Server) openTurn(context.Context) (err error) {
 	return err
 }
 
-// channelName is how the log names a channel, "" if it was deleted.
+// channelName is how the log names a channel, "" if it was deleted, or if the database takes
+// too long: a number is better than no line.
 func (s *Server) channelName(id kvs.ChannelID) string {
-	ch, err := s.channels.ByID(context.Background(), id)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	ch, err := s.channels.ByID(ctx, id)
 	if err != nil {
 		return ""
 	}
