@@ -21,7 +21,7 @@ func (t *Turn) Measure(m *metrics.Set) {
 		n := t.totals()
 		return map[string]float64{"out": float64(n.PacketsOut), "in": float64(n.PacketsIn)}
 	})
-	m.Sums("millrace_turn_dropped_total", metrics.Counter, "Packets not relayed: bandwidth (above relay.bandwidth), no permission, too long, slow (the client does not read), unsent (the system refused it).", "reason", func() map[string]float64 { return labelled(t.totals().Dropped) })
+	m.Sums("millrace_turn_dropped_total", metrics.Counter, "Packets not relayed: bandwidth (above relay.bandwidth), no permission, too long, slow (the client does not read, or the system has no room for it), unsent (the system refused it, or has no room).", "reason", func() map[string]float64 { return labelled(t.totals().Dropped) })
 	m.Sums("millrace_turn_refusals_total", metrics.Counter, "STUN and TURN requests refused, by code; 401 and 438 begin every call.", "code", func() map[string]float64 { return labelled(t.totals().Refusals) })
 	m.Sums("millrace_turn_unauthorized_total", metrics.Counter, "Those with code 401, by reason: no credentials (each call begins so), unknown user, wrong password, expired, revoked (their channel was deleted).", "reason", func() map[string]float64 { return labelled(t.totals().Denied) })
 	total("millrace_turn_connected_total", "Minutes, begun ones counted, in which a relay address carried something (TurnConnectedMinutes).", func(n relay.Totals) uint64 { return n.Minutes })
