@@ -111,7 +111,7 @@ func hint(command string, refused *client.Error) string {
 		return "millrace put --create makes the stream"
 	case strings.HasPrefix(refused.Message, "No fragments found"):
 		return emptyRange
-	case refused.Exception == "ResourceNotFoundException" && command == "channel":
+	case refused.Exception == "ResourceNotFoundException" && (command == "channel" || command == "turn"):
 		return "millrace channel list names the channels there are; capitals count"
 	case refused.Exception == "ResourceNotFoundException":
 		return "aws kinesisvideo list-streams names the streams there are; capitals count"

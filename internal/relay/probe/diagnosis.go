@@ -218,5 +218,5 @@ func (v *visit) unauthorized(p *Problem) {
 		return
 	}
 	p.Text = "the server does not take the user name and the password (401)"
-	p.Advice = "they are wrong, or of another server, or their channel was deleted; the clock of a server that shares a secret may be wrong"
+	p.Advice = "they are wrong, or of another server, or their channel was deleted; of a server that shares a secret with ours the secret may be another one, or its clock wrong"
 }
