@@ -30,8 +30,8 @@ const turnSettings = `turn:
 limits: {relay.allocations: none, relay.credential-age: 2h}
 `
 
-// turnBatches is room for sixteen more of the relay's batches of 270 kB. It keeps those that
-// were ever needed at one time, 64 at most, and chance may bring the most after the warm-up.
+// turnBatches is room for the sixteen batches of 270 kB that the relay keeps once it has needed
+// them, which chance may bring after the warm-up.
 const turnBatches = 16 * 270_000
 
 // BenchmarkTurnSoak lets clients of coturn's call through the relay in every way, in good

@@ -11,6 +11,10 @@ import (
 // Most is how many packets are read or sent at once, at most.
 const Most = 64
 
+// kept is how many batches a pool keeps when nobody needs them: as many as the processors of
+// most machines work on at one time. More are for bursts, whose memory is given back.
+const kept = 16
+
 // Conn is a UDP socket from which packets are read and sent in batches.
 type Conn struct {
 	*net.UDPConn
@@ -120,7 +124,11 @@ func (b *Batch) Release() {
 	p := b.pool
 	b.Packets = nil
 	p.mu.Lock()
-	p.free = append(p.free, b)
+	if len(p.free) < kept {
+		p.free = append(p.free, b)
+	} else {
+		p.made--
+	}
 	p.mu.Unlock()
 	p.back.Signal()
 }

@@ -218,3 +218,21 @@ func TestClosed(t *testing.T) {
 		t.Error("it read something")
 	}
 }
+
+// What a burst needed does not stay for good.
+func TestPoolAfterABurst(t *testing.T) {
+	p := NewPool(2*kept, Room{Data: 10})
+	var all []*Batch
+	for range 2 * kept {
+		all = append(all, p.take())
+	}
+	for _, b := range all {
+		b.Release()
+	}
+	if len(p.free) != kept || p.made != kept {
+		t.Errorf("%d of %d batches are kept, want %d", len(p.free), p.made, kept)
+	}
+	for range 2 * kept { // as many as before can be had
+		p.take()
+	}
+}
