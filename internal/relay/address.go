@@ -19,15 +19,14 @@ type Address struct {
 // public are addresses to which a default route leads. Nothing is sent to them.
 var public = map[string]string{"udp4": "8.8.8.8:9", "udp6": "[2001:4860:4860::8888]:9"}
 
-// completeAddresses completes and checks what was set, or finds addresses where nothing was: a public
-// one of an interface, else that from which the default route leaves.
-func completeAddresses(set []Address) (all []Address, err error) {
+// completeAddresses completes and checks what was set, or finds addresses where nothing was.
+func completeAddresses(set []Address, listeners []Listener) (all []Address, err error) {
 	if len(set) == 0 {
-		set = findAddresses(interfaceAddresses())
+		set = findAddresses(listeners, interfaceAddresses())
 	}
 	seen := map[bool]bool{}
 	for _, a := range set {
-		if a = a.complete(); !a.Local.IsValid() {
+		if a = a.complete(listeners); !a.Local.IsValid() {
 			return nil, fmt.Errorf("relay address advertised as %s: this host has no address of its family", a.Advertised)
 		}
 		if !a.Local.IsValid() || a.Local.IsUnspecified() || a.Local.Is4In6() || a.Advertised.IsUnspecified() || a.Local.Is4() != a.Advertised.Is4() {
@@ -46,7 +45,7 @@ func completeAddresses(set []Address) (all []Address, err error) {
 }
 
 // complete fills in what is not said. The local address stays zero if there is none.
-func (a Address) complete() Address {
+func (a Address) complete(listeners []Listener) Address {
 	if !a.Advertised.IsValid() {
 		a.Advertised = a.Local
 		return a
@@ -59,7 +58,7 @@ func (a Address) complete() Address {
 		a.Local = a.Advertised
 		return a
 	}
-	for _, found := range findAddresses(all) {
+	for _, found := range findAddresses(listeners, all) {
 		if found.Local.Is4() == a.Advertised.Is4() {
 			a.Local = found.Local
 		}
@@ -67,21 +66,43 @@ func (a Address) complete() Address {
 	return a
 }
 
-func findAddresses(interfaces []netip.Addr) (all []Address) {
-	for _, network := range []string{"udp4", "udp6"} {
-		fits := func(a netip.Addr) bool { return a.Is4() == (network == "udp4") }
-		i := slices.IndexFunc(interfaces, func(a netip.Addr) bool { return fits(a) && a.IsGlobalUnicast() && !a.IsPrivate() })
-		switch a, ok := route(network); {
-		case ok && !a.IsPrivate():
-			all = append(all, Address{Local: a})
-		case i >= 0:
-			all = append(all, Address{Local: interfaces[i]})
-		case ok:
-			all = append(all, Address{Local: a})
+// findAddresses finds one of each family, the first public one of these or else the first: that of
+// a listener, that from which the default route leaves, and of an interface. Of a private
+// interface only if there is no other: it may be that of containers.
+func findAddresses(listeners []Listener, interfaces []netip.Addr) (all []Address) {
+	var near []netip.Addr
+	for _, l := range listeners {
+		if a, err := netip.ParseAddrPort(l.Address); err == nil {
+			near = append(near, a.Addr())
 		}
+	}
+	for _, network := range []string{"udp4", "udp6"} {
+		if a, ok := route(network); ok {
+			near = append(near, a)
+		}
+	}
+	if all = pick(near, interfaces); len(all) == 0 {
+		all = pick(interfaces, nil)
 	}
 	if len(all) == 0 && slices.Contains(interfaces, loopback) {
 		all = []Address{{Local: loopback}} // a machine without a network has itself
+	}
+	return all
+}
+
+// pick returns the first public address of each family, those near first, or else the first
+// that is near.
+func pick(near, interfaces []netip.Addr) (all []Address) {
+	near = slices.DeleteFunc(slices.Clone(near), func(a netip.Addr) bool { return !a.IsGlobalUnicast() })
+	for _, is4 := range []bool{true, false} {
+		fits := func(a netip.Addr) bool { return a.Is4() == is4 }
+		public := func(a netip.Addr) bool { return fits(a) && a.IsGlobalUnicast() && !a.IsPrivate() }
+		both := slices.Concat(near, interfaces)
+		if i := slices.IndexFunc(both, public); i >= 0 {
+			all = append(all, Address{Local: both[i]})
+		} else if i := slices.IndexFunc(near, fits); i >= 0 {
+			all = append(all, Address{Local: near[i]})
+		}
 	}
 	return all
 }

@@ -151,7 +151,7 @@ func (o *Options) complete() (err error) {
 	if o.Ports.First == 0 || o.Ports.First > o.Ports.Last {
 		return fmt.Errorf("relay ports %d to %d: want the lower one first", o.Ports.First, o.Ports.Last)
 	}
-	if o.Addresses, err = completeAddresses(o.Addresses); err != nil {
+	if o.Addresses, err = completeAddresses(o.Addresses, o.Listeners); err != nil {
 		return err
 	}
 	if o.Realm == "" {
