@@ -22,11 +22,21 @@ func (t *Turn) tell(host string) {
 	for _, l := range t.relay.Listening() {
 		if l.Network == "tcp" && len(all) < maxEntries { // each address has one of these
 			uris := o.uris(l.Address, t.relay.Addresses())
-			all = append(all, uris)
+			all = distinct(all, uris)
 			o.Logger.Info("relaying", "listen", l.Address, "uris", strings.Join(uris, " "))
 		}
 	}
 	t.entries.Store(&all)
+}
+
+// distinct adds URIs unless they are there: two listeners may have one name.
+func distinct(all [][]string, uris []string) [][]string {
+	for _, other := range all {
+		if slices.Equal(other, uris) {
+			return all
+		}
+	}
+	return append(all, uris)
 }
 
 // uris are what clients are told of a listener: three, with port and transport, as the

@@ -153,3 +153,15 @@ func TestUncovered(t *testing.T) {
 		}
 	}
 }
+
+// Two listeners of one name and port are one to clients.
+func TestListenersOfOneName(t *testing.T) {
+	var all [][]string
+	for _, host := range []string{"a", "b", "a"} {
+		o := Options{Settings: config.Turn{Host: host}}
+		all = distinct(all, o.uris("10.0.0.1:3478", nil))
+	}
+	if len(all) != 2 || !strings.Contains(all[1][0], "b") {
+		t.Error(all)
+	}
+}
