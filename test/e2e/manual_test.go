@@ -63,7 +63,7 @@ func TestTheTabKey(t *testing.T) {
 		for line, want := range map[string][]string{
 			"millrace key res":       {"reset-root"},
 			"millrace list --clock ": {"producer", "server"},
-			"millrace help t":        {"testing", "tls", "top"},
+			"millrace help t":        {"testing", "tls", "top", "turn"},
 		} {
 			var got []string
 			for l := range strings.Lines(ask(strings.Split(line, " ")...)) {

@@ -96,17 +96,22 @@ export class Call {
     }
   }
 
-  // talk says who is there and repeats what is said, once.
+  // talk says who is there and repeats what is said, once. Who was not heard says it again: a text
+  // that comes just ahead of the channel's opening is lost in Chromium now and then.
   talk(channel) {
-    let greeted = false;
+    const text = `hello from ${this.ask.clientId || 'the master'}`;
+    let tries = 0, heard = false;
     const hello = () => {
-      if (!greeted) channel.send(`hello from ${this.ask.clientId || 'the master'}`);
-      greeted = true;
+      if (heard || tries === 5 || channel.readyState !== 'open') return;
+      tries++;
+      channel.send(text);
+      setTimeout(hello, 3000);
     };
-    if (channel.readyState === 'open') hello();
-    channel.onopen = hello;
+    hello();
+    channel.onopen = () => { if (tries === 0) hello(); };
     channel.onmessage = ({ data }) => {
       this.said.push(data);
+      heard ||= data === `heard: ${text}`;
       if (data.startsWith('hello')) channel.send(`heard: ${data}`);
     };
   }
