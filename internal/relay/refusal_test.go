@@ -38,6 +38,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 		}
 	}
 	r.logged(t, "relay refused", "channel=7", "client=anna", "reason=expired", "transport=udp", "source=127.0.0.1:")
+	r.Close() // lines are written beside the answers: when it is closed all are there
 	if n := strings.Count(r.log.String(), "reason=expired"); n != linesAtOnce {
 		t.Errorf("%d lines, want %d", n, linesAtOnce)
 	}
