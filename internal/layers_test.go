@@ -71,6 +71,7 @@ var floors = map[string]floor{
 	"internal/permission":          bytes0,
 	"internal/relay/stun":          bytes0,
 	"internal/relay/guard":         bytes0,
+	"internal/relay/logbook":       bytes0,
 	"internal/relay/datagram":      bytes0,
 	"internal/relay/credential":    bytes0,
 	"internal/relay/peers":         bytes0,

@@ -2,15 +2,14 @@ package relay
 
 import (
 	"net/netip"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/millrace/millrace/internal/kvs"
 	"github.com/millrace/millrace/internal/relay/credential"
 	"github.com/millrace/millrace/internal/relay/datagram"
 	"github.com/millrace/millrace/internal/relay/guard"
+	"github.com/millrace/millrace/internal/relay/logbook"
 )
 
 // Permissions and channels of one allocation (section 6). Nothing that calls needs more:
@@ -172,22 +171,11 @@ func (a *allocation) stop(why End) {
 	})
 }
 
-// channel is what the log calls a channel.
-func (s *Server) channel(id kvs.ChannelID) string {
-	if s.o.Name != nil {
-		if name := s.o.Name(id); name != "" {
-			return name
-		}
-	}
-	return strconv.FormatInt(int64(id), 10)
-}
-
-// log writes the one line of an allocation that has ended. To find the name of its channel may
-// take a while, so nobody else may have to wait for it.
+// log leaves the one line of an allocation that has ended.
 func (a *allocation) log() {
 	s, c := a.path.server, &a.carried
-	s.o.Logger.Info("relay ended", "account", a.holder.Account, "channel", s.channel(a.holder.Channel), "client", a.holder.Client,
-		"reason", a.why, "transport", a.path.transport, "source", a.path.from, "relay", a.relayed, "lasted", s.o.Now().Sub(a.began).Round(time.Millisecond),
+	s.logbook.Write(logbook.Line{Text: "relay ended", Account: a.holder.Account, Channel: a.holder.Channel, More: []any{
+		"client", a.holder.Client, "reason", a.why, "transport", a.path.transport, "source", a.path.from, "relay", a.relayed, "lasted", s.o.Now().Sub(a.began).Round(time.Millisecond),
 		"bytes_out", c.bytesOut.Load(), "packets_out", c.packetsOut.Load(), "bytes_in", c.bytesIn.Load(), "packets_in", c.packetsIn.Load(),
-		"dropped", c.dropped.all())
+		"dropped", c.dropped.all()}})
 }

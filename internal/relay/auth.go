@@ -1,7 +1,10 @@
 package relay
 
 import (
+	"log/slog"
+
 	"github.com/millrace/millrace/internal/relay/credential"
+	"github.com/millrace/millrace/internal/relay/logbook"
 	"github.com/millrace/millrace/internal/relay/stun"
 )
 
@@ -112,14 +115,12 @@ func (p *path) logRefusal(why string, holder credential.Holder) {
 	s, now := p.server, p.server.since(p.server.o.Now())
 	if holder.Account != "" {
 		if s.lines.Take(now, 1, lineRate, linesAtOnce) {
-			s.running.Go(func() { // as in the log method of allocations
-				s.o.Logger.Info("relay refused", "account", holder.Account, "channel", s.channel(holder.Channel), "client", holder.Client,
-					"reason", why, "transport", p.transport, "source", p.from)
-			})
+			s.logbook.Write(logbook.Line{Text: "relay refused", Account: holder.Account, Channel: holder.Channel,
+				More: []any{"client", holder.Client, "reason", why, "transport", p.transport, "source", p.from}})
 		}
 		return
 	}
 	if why != string(NoCredentials) && s.strangerLines.Take(now, 1, lineRate, linesAtOnce) {
-		s.o.Logger.Debug("relay refused", "reason", why, "transport", p.transport, "source", p.from)
+		s.logbook.Write(logbook.Line{Level: slog.LevelDebug, Text: "relay refused", More: []any{"reason", why, "transport", p.transport, "source", p.from}})
 	}
 }

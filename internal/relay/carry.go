@@ -103,8 +103,8 @@ func (a *allocation) mayCarry(b *guard.Bucket, now time.Time, n int) bool {
 	return false
 }
 
-// hear brings what comes to the relay socket to the client, until the allocation ends, and
-// logs that.
+// hear brings what comes to the relay socket to the client, until the allocation ends, which
+// it has logged.
 func (a *allocation) hear() {
 	defer a.log()
 	reader := datagram.NewReader(a.conn, a.path.server.batches)

@@ -151,13 +151,14 @@ type Totals struct {
 	Malformed uint64                  // packets that were nothing
 	Withheld  uint64                  // answers that a source was not given
 	Turned    uint64                  // connections turned away
+	Missing   uint64                  // lines that the log lacks
 }
 
 // Totals adds up what the allocations have counted.
 func (s *Server) Totals() Totals {
 	t := Totals{
 		Live: map[Transport]int{}, Begun: map[Transport]uint64{}, Ends: map[End]uint64{}, Refusals: map[string]uint64{}, Dropped: map[string]uint64{},
-		Malformed: s.counts.malformed.Load(), Withheld: s.counts.withheld.Load(), Turned: s.counts.turned.Load(),
+		Malformed: s.counts.malformed.Load(), Withheld: s.counts.withheld.Load(), Turned: s.counts.turned.Load(), Missing: s.logbook.Lost(),
 	}
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()

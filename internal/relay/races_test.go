@@ -71,16 +71,16 @@ func TestEndedAtOnce(t *testing.T) {
 
 // The names of channels are for the log alone, and nobody waits for them.
 func TestNamesThatTakeLong(t *testing.T) {
-	asked := make(chan bool, 2)
+	asked := make(chan bool, 8)
 	ctx, goOn := context.WithCancel(t.Context())
 	defer goOn()
 	r := start(t, func(o *Options) {
 		o.Sockets = 1
 		o.Limits = func(kvs.AccountID, kvs.ChannelID) Limits { return Limits{Allocations: 1} }
-		o.Name = func(kvs.ChannelID) string {
+		o.Name = func(kvs.ChannelID) (string, error) {
 			asked <- true
 			<-ctx.Done()
-			return "door"
+			return "door", nil
 		}
 	})
 	c, second := r.dial(t), r.dial(t)
@@ -89,8 +89,7 @@ func TestNamesThatTakeLong(t *testing.T) {
 		t.Error(code)
 	}
 	c.must(stun.Refresh, func(b *stun.Builder) { b.AddNumber(stun.Lifetime, 0) })
-	<-asked
-	<-asked
+	<-asked // once for both lines
 	second.must(stun.Binding, nil)
 	goOn()
 	r.logged(t, "relay ended", "relay refused", "channel=door")

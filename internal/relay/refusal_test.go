@@ -38,7 +38,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 		}
 	}
 	r.logged(t, "relay refused", "channel=7", "client=anna", "reason=expired", "transport=udp", "source=127.0.0.1:")
-	r.Close() // lines are written beside the answers: when it is closed all are there
+	r.Close() // lines are written behind the answers: when it is closed all are there
 	if n := strings.Count(r.log.String(), "reason=expired"); n != linesAtOnce {
 		t.Errorf("%d lines, want %d", n, linesAtOnce)
 	}
@@ -59,6 +59,7 @@ func TestRefusalsOfStrangersAreLogged(t *testing.T) {
 	for range 3 * linesAtOnce {
 		c.ask(stun.Allocate, overIPv4)
 	}
+	r.Close()
 	got := text.String()
 	if n := strings.Count(got, `reason="wrong password"`); n != linesAtOnce || strings.Contains(got, "anna") || strings.Contains(got, "no credentials") {
 		t.Errorf("%d lines, want %d: %s", n, linesAtOnce, got)

@@ -25,6 +25,7 @@ import (
 	"github.com/millrace/millrace/internal/relay/credential"
 	"github.com/millrace/millrace/internal/relay/datagram"
 	"github.com/millrace/millrace/internal/relay/guard"
+	"github.com/millrace/millrace/internal/relay/logbook"
 	"github.com/millrace/millrace/internal/relay/peers"
 )
 
@@ -44,9 +45,9 @@ type Options struct {
 	Limits func(kvs.AccountID, kvs.ChannelID) Limits
 	// Limited is called when a channel has as many allocations as it may; nil = nobody.
 	Limited func()
-	// Name returns a channel's name for the log, "" = its number; nil = all have none. Only
-	// the line waits for it, and the end of the server.
-	Name func(kvs.ChannelID) string
+	// Name returns a channel's name for the log, or an error of kind NotFound if there is no
+	// such channel; nil = all have none. Only the log waits for it, and the end of the server.
+	Name func(kvs.ChannelID) (string, error)
 
 	Now    func() time.Time // nil = [time.Now]
 	Logger *slog.Logger     // nil = discard
@@ -82,6 +83,7 @@ type Server struct {
 	lobby     *guard.Lobby // of streams
 	hall      *guard.Lobby // of DTLS sessions, whose sources may be forged: they must not fill the other
 	quiet     *guard.Quiet
+	logbook   *logbook.Logbook
 
 	lines, strangerLines guard.Bucket // of the log, about refusals
 	began                time.Time
@@ -119,6 +121,7 @@ func open(o Options) (*Server, error) {
 	s := &Server{
 		o: o, book: newBook(o.Ports), began: o.Now(), batches: datagram.NewPool(mostBatches, room),
 		lobby: guard.NewLobby(guard.Strangers), hall: guard.NewYieldingLobby(guard.DTLSStrangers), quiet: guard.NewQuiet(),
+		logbook: logbook.New(logbook.Options{Name: o.Name, Now: o.Now, Logger: o.Logger}),
 	}
 	s.Allow(o.Allow)
 	s.host = &host{relay: o.Addresses, interfaces: interfacePrefixes}
@@ -197,6 +200,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.running.Go(d.serve)
 	}
 	s.running.Go(s.sampling)
+	s.running.Go(func() { s.logbook.Run(s.ended) })
 	<-ctx.Done()
 	s.Close()
 	return nil
@@ -205,8 +209,10 @@ func (s *Server) Run(ctx context.Context) error {
 // Drain refuses new allocations from now on, and waits until there are none, or ctx ends.
 func (s *Server) Drain(ctx context.Context) { s.book.drain(ctx) }
 
-// Close ends everything at once, with the reason stopping.
+// Close ends everything at once, with the reason stopping. When it returns, everything that
+// was to be logged is.
 func (s *Server) Close() {
+	defer s.logbook.Hurry()()
 	s.end()
 	s.book.close()
 	for _, a := range s.book.all() {
@@ -216,6 +222,7 @@ func (s *Server) Close() {
 		d.close()
 	}
 	s.running.Wait()
+	s.logbook.Close()
 }
 
 // Issue makes credentials for a client of a channel, "" = its master, and says how long
@@ -237,6 +244,7 @@ func (s *Server) Revoke(channel kvs.ChannelID) {
 		a.stop(Revoked)
 	}
 	s.counts.drop(channel)
+	s.logbook.Forget(channel)
 }
 
 // since is the time as the buckets count it.

@@ -77,16 +77,13 @@ func (s *Server) openTurn(context.Context) (err error) {
 	return err
 }
 
-// channelName is how the log names a channel, "" if it was deleted, or if the database takes
-// too long: a number is better than no line.
-func (s *Server) channelName(id kvs.ChannelID) string {
+// channelName is how the log names a channel: NotFound if it was deleted, another error if the
+// database takes too long. A number is better than no line.
+func (s *Server) channelName(id kvs.ChannelID) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	ch, err := s.channels.ByID(ctx, id)
-	if err != nil {
-		return ""
-	}
-	return ch.Name
+	return ch.Name, err
 }
 
 // meeting is told of what happens to channels: who meets in them, and who is relayed for them.

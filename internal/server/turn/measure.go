@@ -29,6 +29,7 @@ func (t *Turn) Measure(m *metrics.Set) {
 		total("millrace_turn_withheld_total", "Answers not given to sources that ask too often without credentials.", func(n relay.Totals) uint64 { return n.Withheld }),
 		total("millrace_turn_turned_away_total", "Connections refused because too many have no relay address.", func(n relay.Totals) uint64 { return n.Turned }),
 		total("millrace_turn_malformed_total", "Packets to the relay that are neither STUN nor ChannelData.", func(n relay.Totals) uint64 { return n.Malformed }),
+		total("millrace_turn_missing_lines_total", "Lines that the log lacks because more relay addresses were taken back, or refused, than could be written.", func(n relay.Totals) uint64 { return n.Missing }),
 	)
 }
 

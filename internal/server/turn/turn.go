@@ -30,7 +30,7 @@ type Options struct {
 	Secret   []byte             // 32 bytes that stay the same
 	TLS      func() *tls.Config // with the certificate that clients are shown
 	Limits   *quota.Book
-	Channel  func(kvs.ChannelID) string // its name, "" = there is none
+	Channel  func(kvs.ChannelID) (string, error) // its name, or that there is none
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
