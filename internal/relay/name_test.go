@@ -23,6 +23,7 @@ func TestTheLogNamesChannels(t *testing.T) {
 		c.must(stun.Allocate, overIPv4)
 		c.must(stun.Refresh, func(b *stun.Builder) { b.AddNumber(stun.Lifetime, 0) })
 	}
+	until(t, "the last one has ended", func() bool { return r.Totals().Ends[Released] == n }) // behind its answer
 	other := r.dial(t)
 	other.user, other.password, _ = r.Issue(account, 8, "")
 	other.allocate(overIPv4)
