@@ -28,6 +28,7 @@ const packetsWaiting = 64
 type session struct {
 	socket *socket
 	key    tuple
+	hello  [32]byte // what the client picked at random for this session
 	oob    []byte
 	path   *path
 	tls    *dtls.Conn
@@ -38,14 +39,15 @@ type session struct {
 	place  *guard.Place
 	timer  *time.Timer // of strangers
 
-	shaken atomic.Bool // the handshake is over
-	spent  int         // bytes that the library keeps; of the goroutine of the socket
+	shaken   atomic.Bool // the handshake is over
+	followed atomic.Bool // the client has another session now, and knows nothing of this one
+	spent    int         // bytes that the library keeps; of the goroutine of the socket
 }
 
 // The types of records with which a session begins, and which are all that it is for.
 const (
-	clientHello     = 22
-	applicationData = 23
+	changeCipherSpec = 20
+	applicationData  = 23
 )
 
 // recordHead is how many bytes stand before the contents of a record, their length last.
@@ -57,14 +59,12 @@ const mostHandshake = 32 << 10
 
 // secure hands a packet to its session, or begins one.
 func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
-	d.mu.RLock()
-	s := d.sessions[key]
-	d.mu.RUnlock()
+	s := d.whose(key, packet)
 	if s == nil {
-		if packet[0] != clientHello || len(packet) < 14 || packet[13] != 1 || d.server.o.TLS == nil {
+		if !isHello(packet) || d.server.o.TLS == nil {
 			return
 		}
-		if s = d.begin(key, to); s == nil {
+		if s = d.begin(key, to, packet); s == nil {
 			return
 		}
 	}
@@ -76,6 +76,78 @@ func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
 	select {
 	case s.came <- append(make([]byte, 0, len(packet)), packet...):
 	default:
+	}
+}
+
+// isHello says whether a packet begins a session.
+func isHello(packet []byte) bool {
+	return packet[0] == handshakeByte && len(packet) >= 14 && packet[13] == 1
+}
+
+// picked is what a client picked at random for its session, in both of its ClientHellos. If a
+// packet is too short to have it, ok is false.
+func picked(packet []byte) (random [32]byte, ok bool) {
+	const at = recordHead + 12 + 2 // behind the head of the message and a version
+	if len(packet) < at+len(random) {
+		return random, false
+	}
+	return [32]byte(packet[at:]), true
+}
+
+// whose returns the session that a packet is for, nil = one that it may begin. A client that was
+// killed comes again, and a NAT gives somebody the port of who went: beside a session that is
+// there another one begins, and has what is said while hands are shaken (RFC 6347, 4.2.8).
+func (d *socket) whose(key tuple, packet []byte) *session {
+	d.mu.RLock()
+	s, next := d.sessions[key], d.coming[key]
+	d.mu.RUnlock()
+	if s == nil || next == nil && !s.shaken.Load() {
+		return s
+	}
+	if isHello(packet) {
+		if random, ok := picked(packet); !ok || random == s.hello {
+			return s // it came twice
+		}
+		return next
+	}
+	if next != nil && (packet[0] == handshakeByte || len(packet) > recordHead && packet[3]|packet[4] == 0) {
+		return next // bytes 3 and 4 are 0 as long as nothing is encrypted
+	}
+	return s
+}
+
+// follow puts the session in the place of the one that its client had before. Not before the
+// client has shown that it is there: anybody can send a ClientHello in its name.
+func (s *session) follow() {
+	d := s.socket
+	d.mu.Lock()
+	before := d.sessions[s.key]
+	follows := d.coming[s.key] == s
+	if follows {
+		d.sessions[s.key] = s
+		delete(d.coming, s.key)
+	}
+	d.mu.Unlock()
+	if follows {
+		before.followed.Store(true)
+		before.end()
+	}
+}
+
+// forget takes the session off the socket. Who was to follow it does.
+func (d *socket) forget(s *session) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := d.coming[s.key]
+	switch {
+	case next == s:
+		delete(d.coming, s.key)
+	case d.sessions[s.key] != s:
+	case next != nil:
+		d.sessions[s.key] = next
+		delete(d.coming, s.key)
+	default:
+		delete(d.sessions, s.key)
 	}
 }
 
@@ -96,10 +168,11 @@ func (s *session) spend(packet []byte) bool {
 	return s.spent <= mostHandshake
 }
 
-// begin starts a session, unless there are too many strangers.
-func (d *socket) begin(key tuple, to netip.AddrPort) *session {
+// begin starts a session with a ClientHello, unless there are too many strangers.
+func (d *socket) begin(key tuple, to netip.AddrPort, hello []byte) *session {
 	server := d.server
 	s := &session{socket: d, key: key, done: make(chan struct{})}
+	s.hello, _ = picked(hello)
 	if s.place = server.hall.Enter(key.from.Addr(), s.hurry, s.turnAway); s.place == nil {
 		server.counts.turned.Add(1)
 		return nil
@@ -114,7 +187,11 @@ func (d *socket) begin(key tuple, to netip.AddrPort) *session {
 	}
 	s.tls = conn
 	d.mu.Lock()
-	d.sessions[key] = s
+	if d.sessions[key] == nil {
+		d.sessions[key] = s
+	} else {
+		d.coming[key] = s
+	}
 	d.mu.Unlock()
 	server.running.Go(s.serve)
 	return s
@@ -128,6 +205,7 @@ func (s *session) serve() {
 	if err := s.tls.HandshakeContext(ctx); err != nil {
 		return
 	}
+	s.follow()
 	s.shaken.Store(true)
 	buffer := make([]byte, maxDatagram)
 	for {
@@ -148,9 +226,7 @@ func (s *session) leave() {
 	s.tls.Close()
 	s.end()
 	s.place.Leave()
-	s.socket.mu.Lock()
-	delete(s.socket.sessions, s.key)
-	s.socket.mu.Unlock()
+	s.socket.forget(s)
 }
 
 func (s *session) keep(yes bool) { s.place.Know(yes) }
@@ -183,6 +259,12 @@ func (s *session) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // WriteTo sends what the library made to the client.
 func (s *session) WriteTo(b []byte, _ net.Addr) (int, error) {
+	switch {
+	case s.followed.Load():
+		return len(b), nil
+	case len(b) > 0 && b[0] == changeCipherSpec && !s.shaken.Load():
+		s.follow() // it is the answer to the client's last: what comes after it is for this session
+	}
 	if !s.socket.conn.Send(b, s.oob, s.key.from) {
 		return 0, errUnsent
 	}

@@ -18,6 +18,7 @@ type socket struct {
 	mu       sync.RWMutex
 	paths    map[tuple]*path    // of those who have an allocation
 	sessions map[tuple]*session // of DTLS
+	coming   map[tuple]*session // whose clients have another session still
 }
 
 // tuple tells clients of a socket apart.
@@ -27,7 +28,10 @@ type tuple struct {
 }
 
 func newSocket(s *Server, conn *net.UDPConn) (*socket, error) {
-	d := &socket{server: s, conn: datagram.New(conn), local: addrPort(conn.LocalAddr()), wild: unspecified(conn), paths: map[tuple]*path{}, sessions: map[tuple]*session{}}
+	d := &socket{
+		server: s, conn: datagram.New(conn), local: addrPort(conn.LocalAddr()), wild: unspecified(conn),
+		paths: map[tuple]*path{}, sessions: map[tuple]*session{}, coming: map[tuple]*session{},
+	}
 	// The system may give less, which is no reason not to go on.
 	_ = conn.SetReadBuffer(receiveBuffer)
 	_ = conn.SetWriteBuffer(receiveBuffer)
@@ -44,6 +48,9 @@ func (d *socket) close() {
 	d.mu.Lock()
 	var all []*session
 	for _, s := range d.sessions {
+		all = append(all, s)
+	}
+	for _, s := range d.coming {
 		all = append(all, s)
 	}
 	d.mu.Unlock()
