@@ -81,6 +81,7 @@ func (s *Server) create(p *path, w wish) (a *allocation, code int) {
 		a.stop(why)
 		return nil, noCapacity
 	}
+	s.logbook.Check(w.holder.Channel) // it may have been deleted before the server was started
 	return a, 0
 }
 

@@ -46,7 +46,8 @@ type Options struct {
 	// Limited is called when a channel has as many allocations as it may; nil = nobody.
 	Limited func()
 	// Name returns a channel's name for the log, or an error of kind NotFound if there is no
-	// such channel; nil = all have none. Only the log waits for it, and the end of the server.
+	// such channel: an allocation that has begun for it ends, as by [Server.Revoke]. Nil = all
+	// have none. Only the log waits for it, and the end of the server.
 	Name func(kvs.ChannelID) (string, error)
 
 	Now    func() time.Time // nil = [time.Now]
@@ -121,8 +122,8 @@ func open(o Options) (*Server, error) {
 	s := &Server{
 		o: o, book: newBook(o.Ports), began: o.Now(), batches: datagram.NewPool(mostBatches, room),
 		lobby: guard.NewLobby(guard.Strangers), hall: guard.NewYieldingLobby(guard.DTLSStrangers), quiet: guard.NewQuiet(),
-		logbook: logbook.New(logbook.Options{Name: o.Name, Now: o.Now, Logger: o.Logger}),
 	}
+	s.logbook = logbook.New(logbook.Options{Name: o.Name, Gone: s.Revoke, Now: o.Now, Logger: o.Logger})
 	s.Allow(o.Allow)
 	s.host = &host{relay: o.Addresses, interfaces: interfacePrefixes}
 	s.ended, s.end = context.WithCancel(context.Background())

@@ -9,6 +9,8 @@ import (
 
 	"github.com/millrace/millrace/internal/config"
 	"github.com/millrace/millrace/internal/kvs"
+	"github.com/millrace/millrace/internal/relay"
+	"github.com/millrace/millrace/internal/wire"
 )
 
 // A server that stops asks the clients of channels to leave, and relays until the call is over.
@@ -121,5 +123,37 @@ func TestTheRelayHasACertificate(t *testing.T) {
 	told := s.turn.Servers(kvs.Channel{ID: 7, Account: config.DevAccount}, "")
 	if len(told) != 1 || len(told[0].Uris) != 3 || s.certs == nil || s.names() != nil {
 		t.Errorf("%+v", told)
+	}
+}
+
+// Who got credentials of a channel that was deleted is not relayed for, although a restart
+// forgets whom the relay was told of.
+func TestDeletedChannelsAfterARestart(t *testing.T) {
+	before := newHall(t)
+	door, yard := before.channel(config.DevAccount, "door"), before.channel(config.DevAccount, "yard")
+	gone, kept := before.servers(door), before.servers(yard)
+	before.ask("DeleteSignalingChannel", &wire.DeleteSignalingChannelInput{ChannelARN: new(door.ARN().String())}, nil)
+	if err := before.stop(); err != nil {
+		t.Fatal(err)
+	}
+	after := &hall{test: t, plant: newPlant(t, func(c *config.Config) {
+		c.Data, c.Turn = before.config.Data, before.config.Turn
+	})}
+	at := after.servers(yard).Uris
+	gone.Uris, kept.Uris = at, at
+	if _, err := after.allocate(kept); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := after.allocate(gone); err != nil {
+		t.Fatal(err)
+	}
+	after.until("what began in a channel that is gone has ended", func() bool {
+		rows, _ := after.turn.Top(relay.Query{})
+		return len(rows) == 1 && rows[0].Channel == yard.ID
+	})
+	_, err := after.allocate(gone)
+	after.refusedBy(401, err)
+	if n := after.gauge(`millrace_turn_endings_total{reason="revoked"}`); n != 1 {
+		t.Errorf("%v endings are counted", n)
 	}
 }

@@ -3,7 +3,8 @@
 // the log, nor for the database that has the names.
 //
 // What waits is bounded: lines that find no room are counted, and in their place stands one
-// that says how many are missing.
+// that says how many are missing. Who looks up names also sees which channels are gone: it
+// looks for those that it is asked to check, and tells.
 package logbook
 
 import (
@@ -28,11 +29,13 @@ const lot = 256
 type Options struct {
 	// Name returns a channel's name, or an error of kind NotFound if there is no such
 	// channel; nil = none has a name. It is never called twice at once.
-	Name   func(kvs.ChannelID) (string, error)
+	Name func(kvs.ChannelID) (string, error)
+	// Gone is called when a channel that was to be checked certainly does not exist.
+	Gone   func(kvs.ChannelID)
 	Now    func() time.Time
 	Logger *slog.Logger
 
-	most int // lines that wait; 0 = Most
+	most int // lines that wait, and channels; 0 = Most
 }
 
 // Line is one line of the log. With a channel its attributes begin with account and channel.
@@ -59,6 +62,7 @@ type Logbook struct {
 	mu      sync.Mutex
 	waiting []Line
 	missing uint64 // of the next line
+	checks  map[kvs.ChannelID]bool
 }
 
 // New makes one that has no lines. It must be closed if lines are written to it.
@@ -124,35 +128,44 @@ func (l *Logbook) Hurry() (over func()) {
 }
 
 // Close writes what waits and returns when it is written. What is left later waits for the
-// next call.
-func (l *Logbook) Close() { l.write() }
+// next call. Nothing is checked any more.
+func (l *Logbook) Close() {
+	l.mu.Lock()
+	l.checks = nil
+	l.mu.Unlock()
+	l.write()
+}
 
 // write writes until nothing waits.
 func (l *Logbook) write() {
 	l.writer.Lock()
 	defer l.writer.Unlock()
 	for {
-		lines, missing := l.take()
+		checks, lines, missing := l.take()
+		for id := range checks {
+			l.verify(id)
+		}
 		for i := range lines {
 			l.put(&lines[i])
 		}
-		if l.miss(missing); len(lines) == 0 {
+		if l.miss(missing); len(lines) == 0 && len(checks) == 0 {
 			return
 		}
 		clear(lines) // they are a part of what may be kept for longer
 	}
 }
 
-// take takes some of the lines that wait, the oldest ones. If these are all, missing are
-// those behind them that found no room.
-func (l *Logbook) take() (lines []Line, missing uint64) {
+// take takes what is to be checked and some of the lines that wait, the oldest ones. If these
+// are all, missing are those behind them that found no room.
+func (l *Logbook) take() (checks map[kvs.ChannelID]bool, lines []Line, missing uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	checks, l.checks = l.checks, nil
 	n := min(lot, len(l.waiting))
 	if lines, l.waiting = l.waiting[:n:n], l.waiting[n:]; len(l.waiting) == 0 {
 		missing, l.missing, l.waiting = l.missing, 0, nil
 	}
-	return lines, missing
+	return checks, lines, missing
 }
 
 // put writes a line.
