@@ -7,7 +7,8 @@
 #   make lint     golangci-lint, gofmt, go.mod and generated files are current
 #   make gen      write generated files
 #   make crash    CRASH_SEEDS histories of an archive whose power fails, and a proof that each sync is
-#                 needed: some 40 minutes on two cores, most of them for the proof
+#                 needed: some 40 minutes on two cores, most of them for the proof, with lines of
+#                 progress meanwhile; CRASH=PowerFailures and CRASH=EachSync run one alone
 #   make fuzz     every fuzz target for FUZZTIME each
 #   make bench    the benchmarks of docs/design/performance.md
 #   make bench-front   what a call and a start cost, against their goals
@@ -31,12 +32,14 @@
 #   make e2e      real clients against the real binary; see .ci/run for what it needs
 #   make device-tests C_SAMPLES=DIR   the samples of the C SDK for WebRTC against the real binary
 #   make fetch    modules, linter and npm packages that the other verbs would fetch
+#   make help     this list
 
 GO       ?= go
 FUZZTIME ?= 30s
 BENCH    ?= .
 PKGS     ?= ./...
 CRASH_SEEDS ?= 20000
+CRASH    ?= PowerFailures|EachSync
 VERSION  ?=
 TARGETS  ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
 
@@ -68,8 +71,10 @@ demo-player:
 	  bin/player/node_modules/amazon-kinesis-video-streams-webrtc/dist/kvs-webrtc.min.js internal/api/watch/player/
 	rm -rf bin/player
 
+# What only make crash runs is compiled here, too.
 test:
 	$(GO) vet ./...
+	$(GO) vet -tags crash ./internal/archive/crashtest
 	$(GO) test -shuffle=on -timeout 5m $(PKGS)
 
 # SQLite and the C library below it are not watched: they are a C program in Go's words, whose
@@ -84,7 +89,7 @@ race:
 	$(GO) test -race $(UNWATCHED) -skip '$(ALONE)' -shuffle=on -timeout 15m $(PKGS)
 
 crash:
-	CRASH_SEEDS=$(CRASH_SEEDS) $(GO) test -tags crash -count=1 -timeout 0 -v -run 'PowerFailures|EachSync' ./internal/archive/crashtest
+	CRASH_SEEDS=$(CRASH_SEEDS) $(GO) test -count=1 -timeout 0 -v -tags crash -run '$(CRASH)' ./internal/archive/crashtest
 
 # Generated files are checked by writing them again: whatever is uncommitted before
 # must be the same afterwards, so the check works on a dirty tree, too.
@@ -123,11 +128,12 @@ bench-front: build
 	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^Benchmark(Front|SessionMemory|ManyStreams|Start|IdleMemory|Size)$$' \
 	  -benchtime 1x -timeout 30m .
 
+# With -v each benchmark says that it begins; some take many minutes.
 bench-archive: build
-	$(GO) test -run '^$$' -bench '^Benchmark(Append|Commit|Rebuild|LostIndex|Scale)$$' -benchtime 1x -timeout 60m ./internal/archive
-	$(GO) test -run '^$$' -bench '^Benchmark(Persisted|GetMediaReplay)$$' -benchtime 1x -timeout 30m ./internal/server
+	$(GO) test -run '^$$' -bench '^Benchmark(Append|Commit|Rebuild|LostIndex|Scale)$$' -benchtime 1x -v -timeout 60m ./internal/archive
+	$(GO) test -run '^$$' -bench '^Benchmark(Persisted|GetMediaReplay)$$' -benchtime 1x -v -timeout 30m ./internal/server
 	cd test/front && $(GO) test -mod=mod -count=1 -run '^$$' -bench '^Benchmark(DurableIngest|ListFragments|StartAfterKill)$$' \
-	  -benchtime 1x -timeout 90m .
+	  -benchtime 1x -v -timeout 90m .
 
 bench-playback: build $(NODE_MODULES)
 	$(GO) test -run '^$$' -bench '^Benchmark(Remux|LivePlaylist|ArchivedPlaylist)$$' -benchmem -timeout 60m \
@@ -203,6 +209,11 @@ fetch: $(LINT) $(NODE_MODULES)
 	cd test/acme && $(GO) mod download
 	cd test/go2rtc && $(GO) mod download
 	cd test/e2e && $(GO) mod download
+
+# What stands at the top of this file.
+.PHONY: help
+help:
+	@sed -n '/^[^#]/q; s/^# \{0,1\}//p' Makefile
 
 clean:
 	rm -rf bin dist

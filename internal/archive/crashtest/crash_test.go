@@ -18,6 +18,8 @@ import (
 //
 //	CRASH_SEEDS=20000 go test ./internal/archive/crashtest -run PowerFailures -v -timeout 0
 //	CRASH_SEED=17 go test ./internal/archive/crashtest -run PowerFailures -v
+//
+// TestEachSyncIsNeeded takes longer and is built with -tags crash only: make crash runs it.
 const fewSeeds = 1000 / slowness
 
 // scratch is a folder in memory where the system has one: what is tested is not the disk

@@ -22,13 +22,21 @@ var elsewhere = map[string]string{
 // TestPowerFailures that the histories come across all of them.
 func TestEachSyncIsNeeded(t *testing.T) {
 	temp := scratch(t)
-	reached := playAll(temp, "", 0, fewSeeds, 1, func(*outcome) {}).sites
-	for _, site := range slices.Sorted(maps.Keys(reached)) {
+	t.Logf("looking for the calls: %d histories", fewSeeds)
+	all := playAll(temp, "", 0, fewSeeds, 1, func(*outcome) {})
+	for seed, err := range all.mistakes {
+		t.Fatalf("seed %d with all calls: %v", seed, err)
+	}
+	reached := all.sites
+	if missing := unreached(t, reached); len(missing) > 0 {
+		t.Errorf("no history comes across %q", missing)
+	}
+	for i, site := range slices.Sorted(maps.Keys(reached)) {
+		t.Logf("call %d of %d is left out: %s", i+1, len(reached), site)
 		if file, _, _ := strings.Cut(site, ":"); exempt[file] == "" {
 			needed(t, temp, site, reached[site])
 		}
 	}
-	t.Logf("%d calls", len(reached))
 }
 
 // needed plays histories without the calls from a site until one ends badly.
