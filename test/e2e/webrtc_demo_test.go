@@ -1,6 +1,9 @@
 package e2e
 
-import "testing"
+import (
+	"net/http"
+	"testing"
+)
 
 // moving waits until the first video of a page has shown so many pictures that differ, and
 // returns how many it showed, of which size.
@@ -24,6 +27,11 @@ const moving = `(async () => {
 func TestJavaScriptWebRTCDemoPage(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--dev")
+	if r, err := http.Get(s.http + "/demo/webrtc/kvs-webrtc.min.js"); err != nil {
+		t.Fatal(err)
+	} else if _ = r.Body.Close(); r.StatusCode != http.StatusOK {
+		t.Fatalf("bin/millrace was built without the SDK that the page needs (%s): run make e2e, or make demo-player build", r.Status)
+	}
 	b := s.browse(t)
 	for range 2 {
 		var seen struct{ Shown, Width, Height int }
