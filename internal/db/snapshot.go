@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -85,21 +86,32 @@ func copyPages(ctx context.Context, driver any, to string) error {
 // neither makes nor migrates one.
 func OpenReader(path string) (*sql.DB, error) {
 	if frozen(path) {
-		return OpenCopy(path)
+		return openFrozen(path)
 	}
 	v := readerPragmas()
 	v.Set("mode", "rw") // a reader takes part in the log
 	return openURI(path, v)
 }
 
-// frozen reports whether a database lies on a file system that nobody can write to, and
-// has no log beside it: to read one with a log, SQLite needs to write.
+// frozen reports whether a database lies on a file system that nobody can write to.
 func frozen(path string) bool {
-	if syscall.Access(path, 2) != syscall.EROFS { // W_OK
-		return false
+	return syscall.Access(path, 2) == syscall.EROFS // W_OK
+}
+
+// openFrozen opens a database where no file can be made or written.
+func openFrozen(path string) (*sql.DB, error) {
+	if log, err := os.Stat(path + "-wal"); err != nil || log.Size() == 0 {
+		return OpenCopy(path)
 	}
-	log, err := os.Stat(path + "-wal")
-	return err != nil || log.Size() == 0
+	v := readerPragmas()
+	v.Set("mode", "ro")
+	if _, err := os.Stat(path + "-shm"); errors.Is(err, fs.ErrNotExist) {
+		// The list of what is in the log is missing and cannot be made. Who has the database
+		// alone keeps it in memory; a lock for that would need a file to write to.
+		v.Set("vfs", "unix-none")
+		v.Add("_pragma", "locking_mode(exclusive)")
+	}
+	return openURI(path, v)
 }
 
 // OpenCopy opens a database that nobody changes, for queries only. It leaves no other

@@ -170,3 +170,48 @@ func BenchmarkSnapshot(b *testing.B) {
 		}
 	}
 }
+
+// What is left of a database whose process was killed can be read where nothing can be
+// written: the rows in its log, with the list of them beside it or without. Nothing is made.
+func TestFrozenDatabases(t *testing.T) {
+	d, _ := openTest(t)
+	defer d.Close()
+	for n := range 20 {
+		if err := d.Write(t.Context(), add(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, ends := range [][]string{{"", "-wal"}, {"", "-wal", "-shm"}} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "killed.db")
+		before := map[string]string{}
+		for _, end := range ends {
+			b, err := os.ReadFile(d.path + end)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before["killed.db"+end] = string(b)
+			if err := os.WriteFile(path+end, b, 0o400); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pool, err := openFrozen(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ids(t, &DB{read: pool}); len(got) != 20 {
+			t.Errorf("with %q: %d rows, want 20", ends, len(got))
+		}
+		if err := pool.Close(); err != nil {
+			t.Error(err)
+		}
+		for name, want := range before {
+			if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != want && name != "killed.db-shm" {
+				t.Errorf("with %q: %s was changed, %v", ends, name, err)
+			}
+		}
+		if all, _ := os.ReadDir(dir); len(all) != len(ends) {
+			t.Errorf("with %q: %v", ends, all)
+		}
+	}
+}
