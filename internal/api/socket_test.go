@@ -156,6 +156,22 @@ func (p *pier) lines(text string) (n int) {
 	return n
 }
 
+// logged waits for the one line that has the text: it is written when the request has ended,
+// beside the socket.
+func (p *pier) logged(text string) {
+	p.t.Helper()
+	late := time.After(time.Minute)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for p.lines(text) != 1 {
+		select {
+		case <-tick.C:
+		case <-late:
+			p.t.Fatalf("the log has\n%s", p.log.String())
+		}
+	}
+}
+
 func TestSocketsAreServedBehindTheirRequest(t *testing.T) {
 	p := newPier(t, nil)
 	conn, resp := p.dial(p.handshake(bell.ARN().String(), nil))
@@ -179,7 +195,8 @@ func TestSocketsAreServedBehindTheirRequest(t *testing.T) {
 	if err := p.sockets.Wait(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if p.lines("operation=ConnectAsViewer status=101") != 1 || p.lines("channel=bell") != 1 {
+	p.logged("operation=ConnectAsViewer status=101")
+	if p.lines("channel=bell") != 1 {
 		t.Errorf("the log has\n%s", p.log.String())
 	}
 }

@@ -329,7 +329,7 @@ func (p *peer) echo() {
 // until waits for a condition that something in the background brings about.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !is() {
