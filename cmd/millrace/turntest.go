@@ -128,7 +128,7 @@ func (c *turnTestCmd) check() error {
 	return nil
 }
 
-// servers are those to try, with what to log in with.
+// servers are those to try, with what to log in with: a name and a password, or neither.
 func (c *turnTestCmd) servers(ctx context.Context, std stdio) (all []probe.Server, err error) {
 	if !probe.IsURI(c.Target[0]) {
 		return c.ofChannel(ctx, std)
@@ -136,6 +136,12 @@ func (c *turnTestCmd) servers(ctx context.Context, std stdio) (all []probe.Serve
 	password, err := c.password(std)
 	if err != nil {
 		return nil, err
+	}
+	switch {
+	case c.Username != "" && password == "":
+		return nil, &usageError{"turn test", "--username wants a password: --password-file or TURN_PASSWORD"}
+	case c.Username == "" && c.PasswordFile != "":
+		return nil, &usageError{"turn test", "--password-file wants --username"}
 	}
 	for _, uri := range c.Target {
 		all = append(all, probe.Server{URI: uri, Username: c.Username, Password: password})

@@ -73,6 +73,13 @@ func TestTurnTestUsage(t *testing.T) {
 			t.Errorf("%s: %d, %s", args, code, errs)
 		}
 	}
+	for flag, want := range map[string]string{"--username=anna": "wants a password", "--password-file=-": "wants --username"} {
+		t.Setenv("TURN_PASSWORD", "")
+		code, _, errs := command(t, http.NotFoundHandler(), strings.NewReader("secret"), "turn", "test", "turn:a", flag)
+		if code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%s: %d, %s", flag, code, errs)
+		}
+	}
 	if code, _, errs := command(t, http.NotFoundHandler(), nil, "turn", "test", "turn:a", "--password-file=/nowhere"); code != exitFailed || !strings.Contains(errs, "/nowhere") {
 		t.Errorf("%d, %s", code, errs)
 	}
