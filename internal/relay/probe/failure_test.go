@@ -18,7 +18,7 @@ import (
 // How long is waited for what never comes, alone or behind something that must come before.
 const (
 	moment = 200 * time.Millisecond
-	longer = time.Second
+	longer = 2 * time.Second
 )
 
 // Ports where nobody listens are taken by sockets that are busy with others.
@@ -70,10 +70,11 @@ func TestStrangers(t *testing.T) {
 		{"turns:" + web, StepHandshake, "does not speak TLS", "should be turn:", 0},
 		{"turn:" + closing + "?transport=tcp", StepBinding, "ended the connection instead of answering a Binding", "log", 0},
 		{"turns:" + closing, StepHandshake, "ended the connection during the handshake", "certificate", 0},
-		{"turn:" + mute + "?transport=tcp", StepBinding, "no answer over TCP", "firewall", moment},
-		{"turns:" + mute, StepHandshake, "no answer over TCP", "firewall", moment},
+		{"turn:" + mute + "?transport=tcp", StepBinding, "no answer over TCP", "firewall", longer},
+		{"turns:" + mute, StepHandshake, "no answer over TCP", "firewall", longer},
 	} {
 		t.Run(c.uri[:5]+c.text, func(t *testing.T) {
+			t.Parallel()
 			failsWith(t, Options{Servers: []Server{{c.uri, "a", "b"}}, Timeout: c.wait}, c.step, c.text, c.advice)
 		})
 	}
