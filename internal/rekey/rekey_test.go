@@ -2,8 +2,10 @@ package rekey
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -56,11 +58,15 @@ func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
 
 func (h *home) rows() *db.DB {
 	h.t.Helper()
-	rows, err := db.Open(h.t.Context(), db.Options{Path: h.path("keys.db"), Durable: true, Migrations: iam.Migrations()})
+	rows, err := openRows(h.t.Context(), h.dir)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return rows
+}
+
+func openRows(ctx context.Context, dir string) (*db.DB, error) {
+	return db.Open(ctx, db.Options{Path: filepath.Join(dir, "keys.db"), Durable: true, Migrations: iam.Migrations()})
 }
 
 func owner(_ context.Context, s kvs.StreamID) (keyring.Owner, error) {
@@ -70,19 +76,23 @@ func owner(_ context.Context, s kvs.StreamID) (keyring.Owner, error) {
 // ring opens the data keys under the key file.
 func (h *home) ring() *keyring.Ring {
 	h.t.Helper()
-	own, err := keyfile.Read(h.path(Current))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	local, err := keyring.NewLocal(own, h.others)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	r, err := keyring.Open(keyring.Options{Path: h.path(dataKeys), Provider: local, Owner: owner})
+	r, err := h.openRing(h.dir)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return r
+}
+
+func (h *home) openRing(dir string) (*keyring.Ring, error) {
+	own, err := keyfile.Read(filepath.Join(dir, Current))
+	if err != nil {
+		return nil, err
+	}
+	local, err := keyring.NewLocal(own, h.others)
+	if err != nil {
+		return nil, err
+	}
+	return keyring.Open(keyring.Options{Path: filepath.Join(dir, dataKeys), Provider: local, Owner: owner})
 }
 
 func (h *home) rotate(d disk.FS, step func(string) error) error {
@@ -93,29 +103,45 @@ func (h *home) rotate(d disk.FS, step func(string) error) error {
 // check wants everything sealed under the key file, and no other key file.
 func (h *home) check() {
 	h.t.Helper()
-	if pending, err := Pending(h.dir); pending || err != nil {
-		h.t.Errorf("pending: %v, %v", pending, err)
-	}
-	rows := h.rows()
-	store, err := iam.Open(h.t.Context(), iam.Options{DB: rows, KeyFile: h.path(Current)})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if k, err := store.Lookup(h.t.Context(), h.access.ID); err != nil || k.Secret != h.access.Secret || !k.Active {
-		h.t.Errorf("the access key: %v", err)
-	}
-	r := h.ring()
-	for _, e := range r.Entries() {
-		if k, err := r.Key(h.t.Context(), e.Stream, e.ID); err != nil || k.Secret != h.secrets[e.ID] {
-			h.t.Errorf("the data key of stream %d: %v", e.Stream, err)
-		}
-	}
-	if n := len(r.Entries()); n != 3 {
-		h.t.Errorf("%d data keys", n)
-	}
-	if err := errors.Join(r.Close(), rows.Close()); err != nil {
+	if err := h.sound(h.dir); err != nil {
 		h.t.Error(err)
 	}
+}
+
+// sound says what is wrong with the home as it is found in a folder.
+func (h *home) sound(dir string) error {
+	return errors.Join(Finished(dir), h.secretsOpen(dir), h.dataKeysOpen(dir))
+}
+
+func (h *home) secretsOpen(dir string) error {
+	rows, err := openRows(h.t.Context(), dir)
+	if err != nil {
+		return err
+	}
+	store, err := iam.Open(h.t.Context(), iam.Options{DB: rows, KeyFile: filepath.Join(dir, Current)})
+	if err == nil {
+		k, found := store.Lookup(h.t.Context(), h.access.ID)
+		if err = found; err == nil && (k.Secret != h.access.Secret || !k.Active) {
+			err = errors.New("the access key is another one")
+		}
+	}
+	return errors.Join(err, rows.Close())
+}
+
+func (h *home) dataKeysOpen(dir string) error {
+	r, err := h.openRing(dir)
+	if err != nil {
+		return err
+	}
+	if n := len(r.Entries()); n != 3 {
+		err = fmt.Errorf("%d data keys", n)
+	}
+	for _, e := range r.Entries() {
+		if k, wrong := r.Key(h.t.Context(), e.Stream, e.ID); wrong != nil || k.Secret != h.secrets[e.ID] {
+			err = errors.Join(err, fmt.Errorf("the data key of stream %d: %w", e.Stream, cmp.Or(wrong, errors.New("another one"))))
+		}
+	}
+	return errors.Join(err, r.Close())
 }
 
 func (h *home) text(name string) string {
