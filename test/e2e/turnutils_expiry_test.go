@@ -92,7 +92,7 @@ func restartTurn(t *testing.T) {
 	}
 }
 
-// sharedSecret names two relays of coturn's to clients behind our own: one that has the
+// sharedSecret names two relays of coturn's to clients, instead of our own and behind it: one that has the
 // secret, and one that has another.
 func sharedSecret(t *testing.T) {
 	dir := t.TempDir()
@@ -102,8 +102,13 @@ func sharedSecret(t *testing.T) {
 	}
 	at := net.JoinHostPort("127.0.0.1", turnserver(t, dir, "known to both"))
 	config := filepath.Join(dir, "millrace.yml")
-	settings(t, config, "turn:", `  listen: ["127.0.0.1:0"]`, "  advertise: [127.0.0.1]", "signaling:", "  ice_servers:",
-		"    - turn:"+at+"?transport=udp turn:"+at+"?transport=tcp secret_file="+secret, "    - turn:"+at+"?transport=udp secret=another")
+	external := []string{"signaling:", "  ice_servers:",
+		"    - turn:" + at + "?transport=udp turn:" + at + "?transport=tcp secret_file=" + secret, "    - turn:" + at + "?transport=udp secret=another"}
+	settings(t, config, external...)
+	if all := serveWith(t, config).iceServers(t, "instead"); len(all) != 2 || all[0].Uris[0] != "turn:"+at+"?transport=udp" || all[1].Uris[0] != all[0].Uris[0] {
+		t.Fatalf("instead of our own: %+v", all)
+	}
+	settings(t, config, append([]string{"turn:", `  listen: ["127.0.0.1:0"]`, "  advertise: [127.0.0.1]"}, external...)...)
 	now := time.Now()
 	all := serveWith(t, config).iceServers(t, "shared")
 	if len(all) != 3 || all[0].Uris[0] == all[1].Uris[0] || len(all[1].Uris) != 2 || all[1].Uris[1] != "turn:"+at+"?transport=tcp" || all[2].Uris[0] != "turn:"+at+"?transport=udp" {
