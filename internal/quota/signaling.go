@@ -68,7 +68,7 @@ func socket(l Limit) Limit {
 // The relay.
 var (
 	RelayBandwidth   = bandwidth(Limit{Name: "relay.bandwidth", Scope: Channel, AWS: 625_000, Hard: true, Section: "8", Operation: allocate, Room: "relay", Breach: "packets are dropped", Help: "what one allocation carries"})
-	RelayCredential  = span(Limit{Name: "relay.credential-age", Scope: Channel, Open: 5 * 60, AWS: 5 * 60, Hard: true, Section: "8", Operation: allocate, Room: "relay", Breach: "401 Unauthorized", Help: "age of credentials when an allocation begins"})
+	RelayCredential  = span(Limit{Name: "relay.credential-age", Scope: Channel, Open: 5 * 60, AWS: 5 * 60, Hard: true, Section: "8", Operation: allocate, Room: "relay", Breach: "401 Unauthorized", Help: "age of credentials when an allocation begins; the Ttl that clients are told is at least 30 s, as the model has it"})
 	RelayAllocations = count(Limit{Name: "relay.allocations", Scope: Channel, Open: 50, AWS: 50, Hard: true, Section: "8", Operation: allocate, Room: "relay", Breach: "486 Allocation Quota Reached", Help: "allocations of one channel"})
 )
 
