@@ -1,9 +1,14 @@
 package relay
 
 import (
+	"context"
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"testing"
+	"time"
+
+	"github.com/pion/dtls/v3"
 
 	"github.com/millrace/millrace/internal/relay/stun"
 )
@@ -36,6 +41,81 @@ func TestEndlessHandshake(t *testing.T) {
 		d.receive(message(n, 1000), from, d.local, &outbox{})
 	}
 	until(t, "the session ends", r.hall.Empty)
+}
+
+// forged is a DTLS record that nobody encrypted.
+func forged(kind byte, number uint16, content ...byte) []byte {
+	b := binary.BigEndian.AppendUint16([]byte{kind, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0}, number)
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(content))), content...)
+}
+
+// Anybody can send what is not encrypted in the name of a client. It does not end a session
+// that is there, however much it is, nor does much that nobody can decrypt.
+func TestForgedRecords(t *testing.T) {
+	for name, forge := range map[string]func(n uint16) []byte{
+		"handshake":          func(n uint16) []byte { return message(n, 1000) },
+		"finished":           func(n uint16) []byte { b := message(n, 1000); b[4] = 1; return b },
+		"close_notify":       func(n uint16) []byte { return forged(21, 1000+n, 1, 0) },
+		"fatal alert":        func(n uint16) []byte { return forged(21, 1000+n, 2, 40) },
+		"change_cipher_spec": func(n uint16) []byte { return forged(changeCipherSpec, 1000+n, 7, 7) },
+		"data":               func(n uint16) []byte { return forged(applicationData, 1000+n, 1, 2, 3) },
+		"nonsense":           func(n uint16) []byte { return forged(63, 1000+n, 1, 2, 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, everywhere(t), func(o *Options) { o.Now, o.Sockets = nil, 1 })
+			c, conn := r.shakeFrom(t, netip.AddrPortFrom(loopback, 0))
+			c.allocate(overIPv4)
+			d := r.dtlsDoor()
+			for n := range uint16(2 * mostHandshake / 1000) {
+				d.receive(forge(n), addrPort(conn.LocalAddr()), d.local, &outbox{})
+			}
+			if c.must(stun.Refresh, nil); len(r.Top()) != 1 {
+				t.Error("the allocation is gone")
+			}
+		})
+	}
+}
+
+// deaf is a socket that does not get the first answer which ends a handshake.
+type deaf struct {
+	net.PacketConn
+	once bool
+}
+
+func (d *deaf) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := d.PacketConn.ReadFrom(b)
+		if err != nil || d.once || n == 0 || b[0] != changeCipherSpec {
+			return n, from, err
+		}
+		d.once = true
+	}
+}
+
+// A client that did not hear the end of the handshake says its last words again, of which some
+// are not encrypted, and then hears it.
+func TestLostEndOfAHandshake(t *testing.T) {
+	r := start(t, everywhere(t), func(o *Options) { o.Now = nil })
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	lossy := &deaf{PacketConn: socket}
+	conn, err := dtls.ClientWithOptions(lossy, net.UDPAddrFromAddrPort(addrPortOf(t, r.on("udp", "127.0.0.1"))),
+		dtls.WithInsecureSkipVerify(true), dtls.WithFlightInterval(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil || !lossy.once {
+		t.Fatal(err, lossy.once)
+	}
+	c := &client{t: t, conn: conn}
+	c.user, c.password, _ = r.Issue(account, front, "anna")
+	c.allocate(overIPv4)
 }
 
 // Data of the application have no bound.

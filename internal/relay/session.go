@@ -68,13 +68,16 @@ func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
 			return
 		}
 	}
-	if !s.spend(packet) {
+	records, ok := s.admitted(packet)
+	if len(records) == 0 {
 		d.server.counts.malformed.Add(1)
-		s.end()
+		if !ok && !s.shaken.Load() { // later anybody may have sent it
+			s.end()
+		}
 		return
 	}
 	select {
-	case s.came <- append(make([]byte, 0, len(packet)), packet...):
+	case s.came <- records:
 	default:
 	}
 }
@@ -110,8 +113,8 @@ func (d *socket) whose(key tuple, packet []byte) *session {
 		}
 		return next
 	}
-	if next != nil && (packet[0] == handshakeByte || len(packet) > recordHead && packet[3]|packet[4] == 0) {
-		return next // bytes 3 and 4 are 0 as long as nothing is encrypted
+	if next != nil && (packet[0] == handshakeByte || isPlain(packet)) {
+		return next
 	}
 	return s
 }
@@ -151,21 +154,36 @@ func (d *socket) forget(s *session) {
 	}
 }
 
-// spend counts what the library keeps of a packet for as long as the session lives: everything
-// until the handshake is over, then all that is not data. It says whether there is room for it.
-func (s *session) spend(packet []byte) bool {
-	shaken := s.shaken.Load()
+// admitted is a copy of those records of a packet that the library may have. Of these it keeps,
+// for as long as the session lives, all until the handshake is over, and then all but data: ok
+// is false if there is no room for that. A session that is encrypted hears no plain records:
+// anybody can send them in the client's name, and some of them would end it.
+func (s *session) admitted(packet []byte) (records []byte, ok bool) {
+	shaken, kept := s.shaken.Load(), 0
+	records = make([]byte, 0, len(packet))
 	for len(packet) > 0 {
 		n := len(packet)
 		if n >= recordHead {
 			n = min(n, recordHead+int(binary.BigEndian.Uint16(packet[recordHead-2:])))
 		}
-		if !shaken || packet[0] != applicationData {
-			s.spent += n
+		if !shaken || !isPlain(packet) {
+			records = append(records, packet[:n]...)
+			if !shaken || packet[0] != applicationData {
+				kept += n
+			}
 		}
 		packet = packet[n:]
 	}
-	return s.spent <= mostHandshake
+	if s.spent+kept > mostHandshake {
+		return nil, false
+	}
+	s.spent += kept
+	return records, true
+}
+
+// isPlain says whether a record is of the time before anything was encrypted.
+func isPlain(record []byte) bool {
+	return len(record) > recordHead && record[3]|record[4] == 0 // its epoch
 }
 
 // begin starts a session with a ClientHello, unless there are too many strangers.
