@@ -1,8 +1,12 @@
 package logbook
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/millrace/millrace/internal/kvs"
 )
@@ -49,6 +53,55 @@ func TestCheck(t *testing.T) {
 	if !slices.Equal(*gone, []kvs.ChannelID{8, 8, 9}) {
 		t.Error(*gone, "are gone when the database is back")
 	}
+}
+
+// A check that the database did not answer is made again when it does, and not after the end.
+func TestCheckAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		asked, fail := 0, errAway
+		r, gone := checked(func(id kvs.ChannelID) (string, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if asked++; fail != nil {
+				return "", fail
+			}
+			return named(id)
+		})
+		r.o.Now = time.Now
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { r.Run(ctx) })
+		r.Check(7)
+		r.Check(8)
+		r.Check(9)
+		time.Sleep(10*pause + pause/2)
+		synctest.Wait()
+		mu.Lock()
+		if asked < 10 || asked > 11 || len(*gone) != 0 { // the first of each round fails, and the others are not asked
+			t.Errorf("asked %d times; %v are gone", asked, *gone)
+		}
+		fail = nil
+		mu.Unlock()
+		time.Sleep(pause)
+		synctest.Wait()
+		if slices.Sort(*gone); !slices.Equal(*gone, []kvs.ChannelID{8, 9}) {
+			t.Error(*gone, "are gone")
+		}
+		mu.Lock()
+		fail = errAway
+		mu.Unlock()
+		r.Check(10)
+		synctest.Wait()
+		cancel()
+		running.Wait()
+		before := asked
+		r.Close()
+		time.Sleep(10 * pause)
+		if r.write(); asked != before {
+			t.Error("it was asked after the end")
+		}
+	})
 }
 
 // Checks are bounded, and the end does not wait for them.

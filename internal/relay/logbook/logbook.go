@@ -63,6 +63,9 @@ type Logbook struct {
 	waiting []Line
 	missing uint64 // of the next line
 	checks  map[kvs.ChannelID]bool
+	later   map[kvs.ChannelID]bool // to be checked again
+	again   *time.Timer            // when; nil = there is nothing
+	closed  bool
 }
 
 // New makes one that has no lines. It must be closed if lines are written to it.
@@ -131,7 +134,10 @@ func (l *Logbook) Hurry() (over func()) {
 // next call. Nothing is checked any more.
 func (l *Logbook) Close() {
 	l.mu.Lock()
-	l.checks = nil
+	l.checks, l.closed = nil, true
+	if l.again != nil {
+		l.again.Stop()
+	}
 	l.mu.Unlock()
 	l.write()
 }
