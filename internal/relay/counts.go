@@ -20,11 +20,12 @@ const (
 	tooLong
 	slow
 	unsent
+	backlog
 	dropReasons
 )
 
 // dropNames are the reasons as the metric has them.
-var dropNames = [dropReasons]string{"bandwidth", "no permission", "too long", "slow", "unsent"}
+var dropNames = [dropReasons]string{"bandwidth", "no permission", "too long", "slow", "unsent", "backlog"}
 
 type drops [dropReasons]atomic.Uint64
 

@@ -118,6 +118,29 @@ func TestLostEndOfAHandshake(t *testing.T) {
 	c.allocate(overIPv4)
 }
 
+// Packets for which nobody has had time yet are bounded, and the rest is counted.
+func TestBacklogOfASession(t *testing.T) {
+	r := start(t, everywhere(t), func(o *Options) { o.Now, o.Sockets = nil, 1 })
+	d := r.dtlsDoor()
+	key := tuple{from: netip.MustParseAddrPort("127.9.9.9:9"), to: d.local.Addr()}
+	s := &session{socket: d, key: key, came: make(chan []byte, packetsWaiting), path: &path{server: r.Server}} // that nobody serves
+	s.shaken.Store(true)
+	a := &allocation{}
+	s.path.allocation.Store(a)
+	d.mu.Lock()
+	d.sessions[key] = s
+	d.mu.Unlock()
+	defer d.forget(s)
+	data := forged(applicationData, 1, 1, 2, 3)
+	data[4] = 1
+	for range packetsWaiting + 3 {
+		d.secure(key, d.local, data)
+	}
+	if n := a.carried.dropped[backlog].Load(); n != 3 || len(s.came) != packetsWaiting {
+		t.Error(n, "are dropped,", len(s.came), "wait")
+	}
+}
+
 // Data of the application have no bound.
 func TestLongSession(t *testing.T) {
 	r := start(t, everywhere(t), func(o *Options) { o.Now = nil })

@@ -79,6 +79,9 @@ func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
 	select {
 	case s.came <- records:
 	default:
+		if a := s.path.allocation.Load(); a != nil {
+			a.carried.dropped[backlog].Add(1)
+		}
 	}
 }
 
