@@ -41,7 +41,7 @@ func Examine(c config.Config) (wrong config.Mistakes) {
 			wrong = append(wrong, config.Mistake{Setting: setting, Text: err.Error()})
 		}
 	}
-	add("data", examineData(c.Data, c.Dev))
+	add("data", datadir.Examine(c.Data, c.Dev))
 	id, err := installation(c.Data)
 	add("data", err)
 	add("archive.warm_dir", keep.ExamineFolder(c.Data, c.Archive.WarmDir, id))
@@ -146,7 +146,7 @@ func anyPort(addr string) bool {
 func examineAddress(addr, data string) error {
 	l, err := net.Listen("tcp", addr)
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE) && running(data):
+	case errors.Is(err, syscall.EADDRINUSE) && datadir.Running(data):
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("address %s is in use by another program, as no server runs on %s: give another address, or the --data of the server that has this one", addr, data)
@@ -165,58 +165,6 @@ func addressError(addr string, err error) error {
 		return fmt.Errorf("address %s is not one of this machine", addr)
 	}
 	return err
-}
-
-// running reports whether a server has the data directory, as far as this user can tell.
-func running(data string) bool {
-	f, err := os.Open(filepath.Join(data, datadir.LockFile))
-	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist)
-	}
-	defer func() { _ = f.Close() }() // gives up the lock, too
-	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
-}
-
-// examineData looks whether the data directory is one for this kind of server, or can be
-// made.
-func examineData(root string, dev bool) error {
-	root, err := filepath.Abs(root)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(root)
-	for above := filepath.Dir(root); errors.Is(err, fs.ErrNotExist); above = filepath.Dir(above) {
-		info, err = os.Stat(above)
-		if err == nil && info.IsDir() {
-			return writable(above)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s is not a directory", root)
-	}
-	if err := writable(root); err != nil {
-		return err
-	}
-	d := &datadir.Dir{Root: root}
-	if err := d.ExamineFormat(); err != nil {
-		return err
-	}
-	return d.ExamineOwner(dev)
-}
-
-// writable makes and removes a file.
-func writable(dir string) error {
-	f, err := os.CreateTemp(dir, ".format-check-*")
-	if err != nil {
-		if wrong, ok := errors.AsType[*fs.PathError](err); ok { // the name of the try says nothing
-			err = wrong.Err
-		}
-		return fmt.Errorf("nothing can be written to %s: %w", dir, err)
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // examineCertificate reads the certificate's files and looks whether clients would take

@@ -89,14 +89,6 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-// What cannot be written is told with the name that was given, and the reason once.
-func TestNothingCanBeWritten(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "missing")
-	if err := writable(dir); err == nil || err.Error() != "nothing can be written to "+dir+": no such file or directory" {
-		t.Error(err)
-	}
-}
-
 // A start tells what is wrong with an address in the words of the check.
 func TestBindingNobodysAddress(t *testing.T) {
 	c := config.Default()
