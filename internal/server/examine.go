@@ -100,12 +100,37 @@ func installation(data string) (id string, err error) {
 // wrote them may not mean.
 func Concerns(c config.Config) config.Mistakes {
 	_, missing := examineKeys(&c)
-	return slices.Concat(diskConcerns(&c), missing, turnConcerns(&c))
+	return slices.Concat(diskConcerns(&c), missing, secretConcerns(&c), turnConcerns(&c))
 }
 
-// turnConcerns looks whether the certificate has the names that clients of the relay are told.
-// One of our own has them.
+// secretConcerns looks whether everybody on this machine can read a file with a secret. Its
+// group may: programs share some of these files.
+func secretConcerns(c *config.Config) (all config.Mistakes) {
+	look := func(setting, file string) {
+		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 { // an error is told elsewhere
+			all = append(all, config.Mistake{Setting: setting, Text: fmt.Sprintf("everybody on this machine can read %s, which has a secret (mode %04o): run chmod o-rwx", file, info.Mode().Perm())})
+		}
+	}
+	look("login.oidc.client_secret_file", c.Login.OIDC.ClientSecretFile)
+	for _, text := range c.Signaling.ICEServers {
+		if server, err := config.ParseICEServer(text); err == nil {
+			look("signaling.ice_servers", server.CredentialFile)
+		}
+	}
+	return all
+}
+
+// fewPorts is the shortest range of relay ports that nobody is asked about: the allocations of
+// one channel by the default limit.
+const fewPorts = 100
+
+// turnConcerns looks whether the relay has ports for more than a few clients, and the
+// certificate the names that they are told. One of our own has them.
 func turnConcerns(c *config.Config) (all config.Mistakes) {
+	if first, last, err := c.Turn.Ports(); len(c.Turn.Listen) > 0 && err == nil && int(last)-int(first)+1 < fewPorts {
+		n := int(last) - int(first) + 1
+		all = append(all, config.Mistake{Setting: "turn.relay_ports", Text: fmt.Sprintf("of these %d ports %d can be lent at once, and a call takes two or more: others are refused with 508", n, (n+1)/2)})
+	}
 	covers := func(string) bool { return true }
 	if domains := c.TLS.ACME.Domains; len(domains) > 0 {
 		covers = func(host string) bool {

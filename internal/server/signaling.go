@@ -70,7 +70,7 @@ func (s *Server) openTurn(context.Context) (err error) {
 	if s.certs != nil {
 		o.TLS = s.certs.Config
 	}
-	for _, m := range turnConcerns(&s.config) {
+	for _, m := range slices.Concat(secretConcerns(&s.config), turnConcerns(&s.config)) {
 		s.log.Warn("a setting may do what nobody wants", "setting", m.Setting, "because", m.Text)
 	}
 	s.turn, err = turn.Open(o)
