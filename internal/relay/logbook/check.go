@@ -19,8 +19,11 @@ func (l *Logbook) Check(id kvs.ChannelID) {
 	l.ring()
 }
 
-// note puts a channel to others if there is room. The caller holds mu.
+// note puts a channel to others if there is room, before the end. The caller holds mu.
 func (l *Logbook) note(all *map[kvs.ChannelID]bool, id kvs.ChannelID) {
+	if l.closed {
+		return
+	}
 	if *all == nil {
 		*all = map[kvs.ChannelID]bool{}
 	}
@@ -43,11 +46,8 @@ func (l *Logbook) verify(id kvs.ChannelID) {
 func (l *Logbook) postpone(id kvs.ChannelID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return
-	}
 	l.note(&l.later, id)
-	if l.again == nil {
+	if l.again == nil && !l.closed {
 		l.again = time.AfterFunc(pause, l.resume)
 	}
 }

@@ -134,7 +134,7 @@ func (l *Logbook) Hurry() (over func()) {
 // next call. Nothing is checked any more.
 func (l *Logbook) Close() {
 	l.mu.Lock()
-	l.checks, l.closed = nil, true
+	l.checks, l.later, l.closed = nil, nil, true
 	if l.again != nil {
 		l.again.Stop()
 	}
