@@ -43,35 +43,46 @@ func TestEndlessHandshake(t *testing.T) {
 	until(t, "the session ends", r.hall.Empty)
 }
 
-// forged is a DTLS record that nobody encrypted.
-func forged(kind byte, number uint16, content ...byte) []byte {
-	b := binary.BigEndian.AppendUint16([]byte{kind, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0}, number)
+// forged is a DTLS record that anybody could send.
+func forged(kind, epoch byte, number uint16, content ...byte) []byte {
+	b := binary.BigEndian.AppendUint16([]byte{kind, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0}, number)
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(content))), content...)
 }
 
-// Anybody can send what is not encrypted in the name of a client. It does not end a session
-// that is there, however much it is, nor does much that nobody can decrypt.
+// Anybody can send records in the name of a client. None ends a session that is there, makes
+// it deaf, or keeps it from ending.
 func TestForgedRecords(t *testing.T) {
+	const many = mostHandshake/1000 + 8 // fewer than wait
 	for name, forge := range map[string]func(n uint16) []byte{
-		"handshake":          func(n uint16) []byte { return message(n, 1000) },
-		"finished":           func(n uint16) []byte { b := message(n, 1000); b[4] = 1; return b },
-		"close_notify":       func(n uint16) []byte { return forged(21, 1000+n, 1, 0) },
-		"fatal alert":        func(n uint16) []byte { return forged(21, 1000+n, 2, 40) },
-		"change_cipher_spec": func(n uint16) []byte { return forged(changeCipherSpec, 1000+n, 7, 7) },
-		"data":               func(n uint16) []byte { return forged(applicationData, 1000+n, 1, 2, 3) },
-		"nonsense":           func(n uint16) []byte { return forged(63, 1000+n, 1, 2, 3) },
+		"handshake":              func(n uint16) []byte { return message(n, 1000) },
+		"finished":               func(n uint16) []byte { b := message(n, 1000); b[4] = 1; return b },
+		"hello":                  func(n uint16) []byte { return forged(handshakeByte, 1, 1000+n, 1, 2, 3) },
+		"close_notify":           func(n uint16) []byte { return forged(alert, 0, 1000+n, 1, 0) },
+		"fatal alert":            func(n uint16) []byte { return forged(alert, 0, 1000+n, 2, 40) },
+		"encrypted alert":        func(n uint16) []byte { return forged(alert, 1, 1000+n, make([]byte, 1000)...) },
+		"change_cipher_spec":     func(n uint16) []byte { return forged(changeCipherSpec, 0, 1000+n, 7, 7) },
+		"a wrong one, encrypted": func(n uint16) []byte { return forged(changeCipherSpec, 1, 1000+n, 7, 7) },
+		"a right one, encrypted": func(n uint16) []byte { return forged(changeCipherSpec, 1, 60_000+n, 1) },
+		"data":                   func(n uint16) []byte { return forged(applicationData, 0, 1000+n, 1, 2, 3) },
+		"encrypted data":         func(n uint16) []byte { return forged(applicationData, 1, 1000+n, make([]byte, 100)...) },
+		"data of the future":     func(n uint16) []byte { return forged(applicationData, 2, 1000+n, 1, 2, 3) },
+		"nonsense":               func(n uint16) []byte { return forged(63, 0, 1000+n, 1, 2, 3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, everywhere(t), func(o *Options) { o.Now, o.Sockets = nil, 1 })
 			c, conn := r.shakeFrom(t, netip.AddrPortFrom(loopback, 0))
 			c.allocate(overIPv4)
-			d := r.dtlsDoor()
-			for n := range uint16(2 * mostHandshake / 1000) {
-				d.receive(forge(n), addrPort(conn.LocalAddr()), d.local, &outbox{})
+			to := net.UDPAddrFromAddrPort(addrPortOf(t, r.on("udp", "127.0.0.1")))
+			for n := range uint16(many) {
+				if _, err := conn.UDPConn.WriteTo(forge(n), to); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if c.must(stun.Refresh, nil); len(r.Top()) != 1 {
 				t.Error("the allocation is gone")
 			}
+			c.conn.Close()
+			until(t, "it ends when the client says so", func() bool { return r.Totals().Ends[Left] == 1 })
 		})
 	}
 }
@@ -108,7 +119,7 @@ func TestLostEndOfAHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil || !lossy.once {
 		t.Fatal(err, lossy.once)
@@ -131,10 +142,8 @@ func TestBacklogOfASession(t *testing.T) {
 	d.sessions[key] = s
 	d.mu.Unlock()
 	defer d.forget(s)
-	data := forged(applicationData, 1, 1, 2, 3)
-	data[4] = 1
-	for range packetsWaiting + 3 {
-		d.secure(key, d.local, data)
+	for n := range uint16(packetsWaiting + 3) {
+		d.secure(key, d.local, forged(applicationData, 1, n, 2, 3))
 	}
 	if n := a.carried.dropped[backlog].Load(); n != 3 || len(s.came) != packetsWaiting {
 		t.Error(n, "are dropped,", len(s.came), "wait")

@@ -41,12 +41,13 @@ type session struct {
 
 	shaken   atomic.Bool // the handshake is over
 	followed atomic.Bool // the client has another session now, and knows nothing of this one
-	spent    int         // bytes that the library keeps; of the goroutine of the socket
+	spent    int         // bytes of what the library keeps; of the goroutine of the socket
 }
 
-// The types of records with which a session begins, and which are all that it is for.
+// Types of records besides handshakeByte.
 const (
 	changeCipherSpec = 20
+	alert            = 21
 	applicationData  = 23
 )
 
@@ -68,12 +69,12 @@ func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
 			return
 		}
 	}
-	records, ok := s.admitted(packet)
+	records := s.admitted(packet)
+	if len(records) < len(packet) && !s.shaken.Load() {
+		s.end()
+	}
 	if len(records) == 0 {
 		d.server.counts.malformed.Add(1)
-		if !ok && !s.shaken.Load() { // later anybody may have sent it
-			s.end()
-		}
 		return
 	}
 	select {
@@ -87,7 +88,7 @@ func (d *socket) secure(key tuple, to netip.AddrPort, packet []byte) {
 
 // isHello says whether a packet begins a session.
 func isHello(packet []byte) bool {
-	return packet[0] == handshakeByte && len(packet) >= 14 && packet[13] == 1
+	return packet[0] == handshakeByte && isPlain(packet) && packet[recordHead] == 1
 }
 
 // picked is what a client picked at random for its session, in both of its ClientHellos. If a
@@ -157,37 +158,47 @@ func (d *socket) forget(s *session) {
 	}
 }
 
-// admitted is a copy of those records of a packet that the library may have. Of these it keeps,
-// for as long as the session lives, all until the handshake is over, and then all but data: ok
-// is false if there is no room for that. A session that is encrypted hears no plain records:
-// anybody can send them in the client's name, and some of them would end it.
-func (s *session) admitted(packet []byte) (records []byte, ok bool) {
-	shaken, kept := s.shaken.Load(), 0
+// admitted is a copy of those records of a packet that the library may have.
+func (s *session) admitted(packet []byte) (records []byte) {
+	shaken := s.shaken.Load()
 	records = make([]byte, 0, len(packet))
 	for len(packet) > 0 {
 		n := len(packet)
 		if n >= recordHead {
 			n = min(n, recordHead+int(binary.BigEndian.Uint16(packet[recordHead-2:])))
 		}
-		if !shaken || !isPlain(packet) {
+		if s.admits(packet[:n], shaken) {
 			records = append(records, packet[:n]...)
-			if !shaken || packet[0] != applicationData {
-				kept += n
-			}
 		}
 		packet = packet[n:]
 	}
-	if s.spent+kept > mostHandshake {
-		return nil, false
-	}
-	s.spent += kept
-	return records, true
+	return records
 }
 
-// isPlain says whether a record is of the time before anything was encrypted.
-func isPlain(record []byte) bool {
-	return len(record) > recordHead && record[3]|record[4] == 0 // its epoch
+// admits says whether the library may have a record. Once hands are shaken all that a client
+// has to say is encrypted, of the first epoch and of one of three types. The rest anybody can
+// send in its name: the library would end over some of it, forget which records it has had,
+// or keep what it can never read. What it keeps by right are messages of the handshake.
+func (s *session) admits(record []byte, shaken bool) bool {
+	if shaken {
+		switch {
+		case len(record) <= recordHead || record[3] != 0 || record[4] != 1:
+			return false
+		case record[0] == alert || record[0] == applicationData:
+			return true
+		case record[0] != handshakeByte:
+			return false
+		}
+	}
+	if s.spent+len(record) > mostHandshake {
+		return false
+	}
+	s.spent += len(record)
+	return true
 }
+
+// isPlain says whether a record is of the time before anything was encrypted, by its epoch.
+func isPlain(record []byte) bool { return len(record) > recordHead && record[3]|record[4] == 0 }
 
 // begin starts a session with a ClientHello, unless there are too many strangers.
 func (d *socket) begin(key tuple, to netip.AddrPort, hello []byte) *session {
