@@ -325,6 +325,7 @@ func (s *Server) sampling() {
 		select {
 		case <-tick.C:
 			s.sample()
+			s.batches.Trim()
 		case <-s.ended.Done():
 			return
 		}

@@ -3,6 +3,7 @@ package datagram
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -11,8 +12,9 @@ import (
 // Most is how many packets are read or sent at once, at most.
 const Most = 64
 
-// kept is how many batches a pool keeps when nobody needs them: as many as the processors of
-// most machines work on at one time. More are for bursts, whose memory is given back.
+// kept is how many batches a pool keeps when nobody needs them at the moment: as many as the
+// processors of most machines work on at one time. More are for bursts, whose memory is given
+// back at once; those that are kept are when [Pool.Trim] finds that nobody has come.
 const kept = 16
 
 // Conn is a UDP socket from which packets are read and sent in batches.
@@ -75,6 +77,7 @@ type Pool struct {
 	back sync.Cond
 	made int
 	free []*Batch // the last used last, which is the one that caches have
+	idle int      // how many in the beginning of free were not needed since the last Trim
 }
 
 // NewPool makes one of so many batches at most.
@@ -96,8 +99,19 @@ func (p *Pool) take() *Batch {
 	}
 	last := len(p.free) - 1
 	b := p.free[last]
+	p.free[last] = nil
 	p.free = p.free[:last]
+	p.idle = min(p.idle, last)
 	return b
+}
+
+// Trim gives back the memory of the batches that nobody has needed since it was called before.
+func (p *Pool) Trim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.made -= p.idle
+	p.free = slices.Delete(p.free, 0, p.idle)
+	p.idle = len(p.free)
 }
 
 func (p *Pool) batch() *Batch {

@@ -236,3 +236,34 @@ func TestPoolAfterABurst(t *testing.T) {
 		p.take()
 	}
 }
+
+// What nobody has needed for a while goes, and the rest stays.
+func TestTrim(t *testing.T) {
+	p := NewPool(4, Room{Data: 10})
+	lend := func(n int) {
+		var all []*Batch
+		for range n {
+			all = append(all, p.take())
+		}
+		for _, b := range all {
+			b.Release()
+		}
+	}
+	lend(4)
+	for i, c := range []struct{ needs, want int }{{4, 4}, {3, 3}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, {4, 4}} {
+		lend(c.needs)
+		if p.Trim(); len(p.free) != c.want || p.made != c.want {
+			t.Errorf("step %d: %d are kept, %d counted; want %d", i, len(p.free), p.made, c.want)
+		}
+	}
+	held := []*Batch{p.take(), p.take(), p.take(), p.take()}
+	if p.Trim(); p.made != 4 {
+		t.Error("what is lent is counted no longer")
+	}
+	for _, b := range held {
+		b.Release()
+	}
+	if p.Trim(); len(p.free) != 4 {
+		t.Error("what came back just now is gone")
+	}
+}
