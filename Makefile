@@ -25,7 +25,7 @@
 #                         turnserver, which must be installed
 #   make soak-signaling   200 members of signaling channels that come and go for half an hour
 #   make soak-turn   24 programs of coturn's that call through the relay, well and badly, for half an hour
-#                    behind a warm-up of twelve minutes
+#                    behind a warm-up of 14 minutes
 #   make soak-memory   300 producers of 50 MB fragments with 256 MiB for all of them
 #   make release  archives, checksums and bills of materials of VERSION in dist/
 #   make release-check   the same, built twice and compared

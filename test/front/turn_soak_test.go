@@ -33,14 +33,15 @@ limits: {relay.allocations: none, relay.credential-age: 2h}
 `
 
 // turnSoakWarm is how long programs call before the first figures. An allocation that its program
-// left without a word lives for ten minutes: before that there are more of them all the time,
-// and what the server needed for the most it ever had at once it keeps in part.
-var turnSoakWarm = flag.Duration("soak.turn-warm", 12*time.Minute, "how long programs of coturn's call before the first figures of BenchmarkTurnSoak")
+// left without a word lives for 13 minutes, as long as coturn's client asks for: before that
+// there are more of them all the time, and what the server needed for the most it ever had at
+// once it keeps in part.
+var turnSoakWarm = flag.Duration("soak.turn-warm", 14*time.Minute, "how long programs of coturn's call before the first figures of BenchmarkTurnSoak")
 
 // perGoroutine is what the runtime keeps of a goroutine that has ended, and what our maps keep
 // of the place of an allocation: room for chance, which may bring more of both at once than
 // there were in the warm-up.
-const perGoroutine = 1000
+const perGoroutine = 600
 
 // BenchmarkTurnSoak lets clients of coturn's call through the relay in every way, in good
 // form and in bad, and compares what the server holds when their channel is deleted with
@@ -55,16 +56,20 @@ func BenchmarkTurnSoak(b *testing.B) {
 		}
 		metrics := freeAddress(b)
 		p := launch(b, filepath.Join(data, "data"), true, "--no-demo", "--metrics", metrics, "--config", settings)
-		_, warmest := p.callThrough(b, data+"/data", "warm", metrics, *turnSoakWarm)
+		warm := p.callThrough(b, data+"/data", "warm", metrics, *turnSoakWarm)
 		before := turnSettled(b, metrics)
 		start := time.Now()
-		calls, most := p.callThrough(b, data+"/data", "soak", metrics, *soakFor)
+		soak := p.callThrough(b, data+"/data", "soak", metrics, *soakFor)
 		took := time.Since(start)
 		after := turnSettled(b, metrics)
-		b.Logf("before %+v, after %+v; at once at most %+v, then %+v", before, after, warmest, most)
-		b.ReportMetric(float64(calls), "programs")
+		b.Logf("before %+v, after %+v; the warm-up had %+v, the soak %+v", before, after, warm, soak)
+		b.ReportMetric(float64(soak.programs), "programs")
+		b.ReportMetric(float64(soak.hung), "hung")
+		if soak.hung > 2+soak.programs/100 {
+			b.Errorf("%d of %d programs hung", soak.hung, soak.programs)
+		}
 		b.ReportMetric(figure(b, metrics, `millrace_turn_begun_total\{transport="\w+"\}`), "allocations")
-		b.ReportMetric(most.allocations, "at-once")
+		b.ReportMetric(soak.allocations, "at-once")
 		b.ReportMetric(figure(b, metrics, `millrace_turn_packets_total\{direction="\w+"\}`), "packets")
 		b.ReportMetric(took.Minutes(), "minutes")
 		for _, f := range []struct {
@@ -74,7 +79,7 @@ func BenchmarkTurnSoak(b *testing.B) {
 		}{
 			{"goroutines", before.goroutines, after.goroutines, 0},
 			{"descriptors", before.descriptors, after.descriptors, 0},
-			{"heap", before.heap, after.heap, max(0, most.goroutines-warmest.goroutines) * perGoroutine},
+			{"heap", before.heap, after.heap, max(0, soak.goroutines-warm.goroutines) * perGoroutine},
 		} {
 			b.ReportMetric((f.after/f.before-1)*100, f.name+"-%")
 			if f.after > f.before*(1+goal)+f.room {
@@ -95,27 +100,29 @@ func turnSettled(b *testing.B, metrics string) soaked {
 	return soaked{goroutines: figure(b, metrics, "go_goroutines"), descriptors: figure(b, metrics, "process_open_fds"), heap: figure(b, metrics, "go_gc_heap_live_bytes")}
 }
 
-// crowd is how many there were at once, at most.
-type crowd struct{ allocations, goroutines float64 }
+// calls are how many programs called, how many of them hung, and what there was at once, at most.
+type calls struct {
+	programs, hung          int64
+	allocations, goroutines float64
+}
 
-// census notes how many there are until the context ends.
-func census(ctx context.Context, b *testing.B, metrics string) (most crowd) {
+// census notes how many there are at once until the context ends.
+func (c *calls) census(ctx context.Context, b *testing.B, metrics string) {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			most.allocations = max(most.allocations, figure(b, metrics, `millrace_turn_allocations\{transport="\w+"\}`))
-			most.goroutines = max(most.goroutines, figure(b, metrics, "go_goroutines"))
+			c.allocations = max(c.allocations, figure(b, metrics, `millrace_turn_allocations\{transport="\w+"\}`))
+			c.goroutines = max(c.goroutines, figure(b, metrics, "go_goroutines"))
 		case <-ctx.Done():
-			return most
+			return
 		}
 	}
 }
 
-// callThrough lets programs call through the relay for a time, deletes the channel, and
-// returns how many programs there were, and what there was at once.
-func (p *process) callThrough(b *testing.B, data, channel, metrics string, span time.Duration) (programs int64, most crowd) {
+// callThrough lets programs call through the relay for a time and deletes the channel.
+func (p *process) callThrough(b *testing.B, data, channel, metrics string, span time.Duration) (all calls) {
 	b.Helper()
 	c := p.client(b, data)
 	var made wire.CreateSignalingChannelOutput
@@ -127,32 +134,36 @@ func (p *process) callThrough(b *testing.B, data, channel, metrics string, span 
 		b.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(b.Context(), span)
-	defer cancel()
-	var n atomic.Int64
+	var programs, hung atomic.Int64
 	var wg sync.WaitGroup
+	end := func() { cancel(); wg.Wait() }
+	defer end()
 	for i := range turnCallers {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(i), 1))
 			for ctx.Err() == nil {
-				switch err := uclient(ctx, r, i, told.IceServerList[0]); {
+				err := uclient(ctx, r, i, told.IceServerList[0])
+				switch {
 				case ctx.Err() != nil:
 					return
 				case errors.Is(err, errHung):
 					b.Log(err)
+					hung.Add(1)
 				case err != nil:
 					b.Error(err)
 					return
 				}
-				n.Add(1)
+				programs.Add(1)
 			}
 		})
 	}
-	most = census(ctx, b, metrics)
-	wg.Wait()
+	all.census(ctx, b, metrics)
+	end()
 	if err := c.Call(b.Context(), wire.ByName("DeleteSignalingChannel"), &wire.DeleteSignalingChannelInput{ChannelARN: made.ChannelARN}, nil); err != nil {
 		b.Fatal(err)
 	}
-	return n.Load(), most
+	all.programs, all.hung = programs.Load(), hung.Load()
+	return all
 }
 
 // errHung is of a program in good form that did not come to its end: coturn's waits for ever for
