@@ -3,7 +3,9 @@ package relay
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/iotest"
 
@@ -97,5 +99,38 @@ func FuzzStream(f *testing.F) {
 		if n, m := see(bufio.NewReaderSize(iotest.OneByteReader(bytes.NewReader(b)), maxDatagram+stun.ChannelHead)); n != answers || m != bad {
 			t.Fatal(n, "answers and", m, "bad messages byte for byte,", answers, "and", bad, "at once")
 		}
+	})
+}
+
+// FuzzRecords takes packets of DTLS clients apart: before hands are shaken nothing is left out
+// until there is no room, then only what is encrypted is left.
+func FuzzRecords(f *testing.F) {
+	f.Add(message(1, 100), true)
+	f.Add(slices.Concat(message(1, 10), forged(changeCipherSpec, 0, 2, 1), forged(handshakeByte, 1, 3, 1, 2, 3)), true)
+	f.Add(slices.Concat(forged(alert, 1, 3, 1, 0), forged(applicationData, 2, 4, 1), forged(applicationData, 1, 5)), true)
+	f.Add(forged(applicationData, 1, 3, 1, 2, 3)[:recordHead-1], false)
+	f.Fuzz(func(t *testing.T, packet []byte, shaken bool) {
+		s := &session{}
+		s.shaken.Store(shaken)
+		for range 40 {
+			before := s.spent
+			got := s.admitted(packet)
+			if s.spent > mostHandshake || len(got) > len(packet) {
+				t.Fatal(s.spent, "bytes are kept, of a packet", len(got))
+			}
+			if !shaken && before+len(packet) <= mostHandshake && !bytes.Equal(got, packet) {
+				t.Fatalf("of %x %x is left", packet, got)
+			}
+			for rest := got; shaken && len(rest) > 0; {
+				if len(rest) <= recordHead || rest[0] < alert || rest[0] > applicationData || rest[3] != 0 || rest[4] != 1 {
+					t.Fatalf("%x was let through", rest)
+				}
+				rest = rest[min(len(rest), recordHead+int(binary.BigEndian.Uint16(rest[recordHead-2:]))):]
+			}
+		}
+		if len(packet) > 0 && isHello(packet) && !isPlain(packet) {
+			t.Fatalf("%x is a ClientHello", packet)
+		}
+		picked(packet)
 	})
 }
