@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/internal/relay/peers"
 )
 
 // Address is where relay sockets of one family are.
@@ -22,7 +24,7 @@ var public = map[string]string{"udp4": "8.8.8.8:9", "udp6": "[2001:4860:4860::88
 // completeAddresses completes and checks what was set, or finds addresses where nothing was.
 func completeAddresses(set []Address, listeners []Listener) (all []Address, err error) {
 	if len(set) == 0 {
-		set = findAddresses(listeners, interfaceAddresses())
+		set = Find(listeners)
 	}
 	seen := map[bool]bool{}
 	for _, a := range set {
@@ -90,13 +92,20 @@ func findAddresses(listeners []Listener, interfaces []netip.Addr) (all []Address
 	return all
 }
 
+// Public says whether an address is one that the internet routes: no special one, such as that
+// of a private network, a carrier's NAT or a tunnel.
+func Public(a netip.Addr) bool { return (&peers.Policy{}).Denies(a) == peers.Allowed }
+
+// Find returns the addresses that are found where none is set.
+func Find(listeners []Listener) []Address { return findAddresses(listeners, interfaceAddresses()) }
+
 // pick returns the first public address of each family, those near first, or else the first
 // that is near.
 func pick(near, interfaces []netip.Addr) (all []Address) {
 	near = slices.DeleteFunc(slices.Clone(near), func(a netip.Addr) bool { return !a.IsGlobalUnicast() })
 	for _, is4 := range []bool{true, false} {
 		fits := func(a netip.Addr) bool { return a.Is4() == is4 }
-		public := func(a netip.Addr) bool { return fits(a) && a.IsGlobalUnicast() && !a.IsPrivate() }
+		public := func(a netip.Addr) bool { return fits(a) && Public(a) }
 		both := slices.Concat(near, interfaces)
 		if i := slices.IndexFunc(both, public); i >= 0 {
 			all = append(all, Address{Local: both[i]})
