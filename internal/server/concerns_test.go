@@ -53,7 +53,7 @@ func TestFewRelayPorts(t *testing.T) {
 	if all := Concerns(c); len(all) != 0 {
 		t.Errorf("there is no relay: %+v", all)
 	}
-	c.Turn.Listen = []string{"127.0.0.1:0"}
+	c.Turn.Listen, c.Turn.Advertise = []string{"127.0.0.1:0"}, []string{"203.0.113.7"}
 	if all := Concerns(c); len(all) != 1 || all[0].Setting != "turn.relay_ports" || !strings.Contains(all[0].Text, "of these 99 ports 50") {
 		t.Errorf("%+v", all)
 	}

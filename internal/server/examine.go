@@ -124,12 +124,16 @@ func secretConcerns(c *config.Config) (all config.Mistakes) {
 // one channel by the default limit.
 const fewPorts = 100
 
-// turnConcerns looks whether the relay has ports for more than a few clients, and the
-// certificate the names that they are told. One of our own has them.
+// turnConcerns looks whether the relay has ports for more than a few clients, and an address
+// that others reach, and whether the certificate has the names that clients are told. One of our
+// own has them.
 func turnConcerns(c *config.Config) (all config.Mistakes) {
 	if first, last, err := c.Turn.Ports(); len(c.Turn.Listen) > 0 && err == nil && int(last)-int(first)+1 < fewPorts {
 		n := int(last) - int(first) + 1
 		all = append(all, config.Mistake{Setting: "turn.relay_ports", Text: fmt.Sprintf("of these %d ports %d can be lent at once, and a call takes two or more: others are refused with 508", n, (n+1)/2)})
+	}
+	if text := turn.Inland(&c.Turn); text != "" && !c.Dev {
+		all = append(all, config.Mistake{Setting: "turn.advertise", Text: text})
 	}
 	covers := func(string) bool { return true }
 	if domains := c.TLS.ACME.Domains; len(domains) > 0 {

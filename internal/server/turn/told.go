@@ -153,3 +153,30 @@ func told(c *config.Turn) (addrs []netip.Addr) {
 	}
 	return addrs
 }
+
+// Inland says which relay address would be found where none is set, although the internet does
+// not reach it, and nothing in the settings shows that it is meant; "" = none.
+func Inland(s *config.Turn) string {
+	if len(s.Listen) == 0 || len(s.Advertise) > 0 {
+		return ""
+	}
+	var listeners []relay.Listener
+	for _, addr := range s.Listen {
+		listeners = append(listeners, relay.Listener{Address: addr})
+	}
+	return inland(s, relay.Find(listeners))
+}
+
+func inland(s *config.Turn, found []relay.Address) string {
+	meant, _ := s.Peers() // what is wrong with it is told elsewhere
+	for _, a := range found {
+		named := slices.ContainsFunc(s.Listen, func(l string) bool {
+			listen, err := netip.ParseAddrPort(l)
+			return err == nil && listen.Addr() == a.Local
+		})
+		if !relay.Public(a.Local) && !named && !slices.ContainsFunc(meant, func(p netip.Prefix) bool { return p.Contains(a.Local) }) {
+			return fmt.Sprintf("%s would be found as relay address, and the internet does not reach it: behind a NAT or in a network of containers set the outside address, and this one where all peers are in its network", a.Local)
+		}
+	}
+	return ""
+}

@@ -59,9 +59,6 @@ func Open(o Options) (*Turn, error) {
 	t.tell(o.Settings.Host)
 	for _, a := range r.Addresses() {
 		o.Logger.Info("relay address", "local", a.Local, "advertised", a.Advertised, "ports", o.Settings.RelayPorts)
-		if a.Advertised.IsLoopback() && !o.Dev && len(o.Settings.Advertise) == 0 {
-			o.Logger.Warn("the relay address is good for this machine alone: set turn.advertise to an address that peers reach", "advertised", a.Advertised)
-		}
 	}
 	return t, nil
 }
