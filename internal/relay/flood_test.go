@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"net"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -90,26 +89,28 @@ func TestFloodOfOneSource(t *testing.T) {
 // However many sources there are, and whatever they send, nothing stays.
 func TestFloodsLeaveNothing(t *testing.T) {
 	r := start(t, everywhere(t))
-	conn, err := net.Dial("udp", r.on("udp", "127.0.0.1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	d := r.dtlsDoor()
 	question := (&client{}).request(stun.Allocate, overIPv4)
 	flood := func(n int) {
+		o := &outbox{}
 		for i := range n {
-			p, _ := r.from(netip.AddrFrom4([4]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}))
-			p.receive(question)
-			p.receive(channelData(0x4001, "x"))
-			p.receive([]byte("whatever"))
-			_, _ = conn.Write([]byte{byte(i), byte(i >> 8), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13})
+			from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(i >> 16), byte(i >> 8), byte(i)}), 9)
+			for _, packet := range [][]byte{question, channelData(0x4001, "x"), []byte("whatever"), {byte(i), byte(i >> 8), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}} {
+				d.receive(packet, from, d.local, o)
+			}
 		}
+		o.flush()
 	}
 	flood(1000)
 	before := heap()
 	flood(30_000)
 	if grown := heap() - before; grown > 1<<20 {
 		t.Errorf("%d bytes are kept", grown)
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if len(d.paths)+len(d.sessions)+len(d.coming) != 0 {
+		t.Error(len(d.paths), "clients are known,", len(d.sessions), "and", len(d.coming), "sessions")
 	}
 }
 
