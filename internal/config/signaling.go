@@ -133,6 +133,9 @@ func (s *Signaling) check(relays int) (wrong Mistakes) {
 	if s.Domain != "" && !isDomain(s.Domain) {
 		add("domain", "%q: write a domain in small letters, such as kvs.example.com; m-1, v-1 and r-1 are put in front of it", s.Domain)
 	}
+	if n := len(s.Domain); relays > 0 && n > maxTurnHost-longestLabel {
+		add("domain", "has %d characters; clients read %d of it at most behind the address of a relay", n, maxTurnHost-longestLabel)
+	}
 	if n := len(s.ICEServers); n > maxICEServers-relays {
 		add("ice_servers", "there are %d, and %d of turn.listen; clients take %d", n, relays, maxICEServers)
 	}

@@ -133,3 +133,17 @@ func TestICECredentialsAreNotShown(t *testing.T) {
 		t.Errorf("%+v\n%s", changes, b.String())
 	}
 }
+
+// Behind the address of a relay a domain must leave room for what clients read.
+func TestLongDomains(t *testing.T) {
+	const most = maxTurnHost - longestLabel
+	for _, length := range []int{most, most + 1} {
+		s := Signaling{Domain: strings.Repeat("a", 30) + "." + strings.Repeat("b", length-31)}
+		if wrong := s.check(1); len(wrong) != length-most {
+			t.Errorf("a domain of %d characters: %v", length, wrong)
+		}
+		if wrong := s.check(0); len(wrong) != 0 {
+			t.Errorf("without a relay: %v", wrong)
+		}
+	}
+}

@@ -74,6 +74,12 @@ func (t *Turn) Peers() (all []netip.Prefix, err error) {
 	return all, nil
 }
 
+// maxTurnHost is how long the name in a URI of ours may be.
+const maxTurnHost = maxICEURL - len("turns::65535?transport=udp")
+
+// longestLabel is how long an address is in front of signaling.domain, with a point behind it.
+const longestLabel = 8*4 + 7 + 1
+
 // check finds what keeps the relay from working.
 func (t *Turn) check(dev bool) (wrong Mistakes) {
 	add := func(name string, err error) {
@@ -89,6 +95,9 @@ func (t *Turn) check(dev bool) (wrong Mistakes) {
 	}
 	if ip := net.ParseIP(t.Host); t.Host != "" && ip == nil && !isDomain(t.Host) {
 		add("host", errors.New("write a name in small letters, such as turn.example.com, or an address, without a port"))
+	}
+	if len(t.Host) > maxTurnHost {
+		add("host", fmt.Errorf("has %d characters; clients read %d of it at most", len(t.Host), maxTurnHost))
 	}
 	add("discovery", t.checkDiscovery())
 	_, _, err := t.Ports()

@@ -31,6 +31,13 @@ func TestTurnSettings(t *testing.T) {
 			t.Error(name, wrong)
 		}
 	}
+	for _, length := range []int{maxTurnHost, maxTurnHost + 1} {
+		long := good
+		long.Host = strings.Repeat("a", 50) + "." + strings.Repeat("b", length-51)
+		if wrong := long.check(false); len(wrong) != length-maxTurnHost {
+			t.Errorf("a host of %d characters: %v", length, wrong)
+		}
+	}
 	for _, text := range []string{"", "here", "=203.0.113.7", "10.0.0.5=", "::ffff:10.0.0.5", "0.0.0.0", "203.0.113.7 203.0.113.8"} {
 		if _, err := (&Turn{Advertise: []string{text}}).Addresses(); err == nil {
 			t.Errorf("%q is taken", text)
