@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/wire"
 )
 
-// forbidden are addresses at which somebody is in the network beside the server, and to which the
+// forbidden, with unheard, are addresses at which somebody is in the network beside the server, and to which the
 // relay must not lead; permitted is one of each family to which it does.
 var (
 	forbidden = []string{
@@ -24,7 +25,9 @@ var (
 		"203.0.113.9", "240.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1", "2001:db8::1", "fc00::1", "fd00:ec2::254", "fec0::1", "100::1",
 	}
 	permitted = []string{"8.8.8.8", "2a00:2::1"}
-	here      = []string{"127.0.0.1", "198.51.100.2", "8.8.4.4", "::1", "2a00:1::3"} // the server's machine itself
+	// unheard are those that no neighbour can have.
+	unheard = []string{"0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "fe80::1", "ff02::1"}
+	here    = []string{"127.0.0.1", "198.51.100.2", "8.8.4.4", "::1", "2a00:1::3"} // the server's machine itself
 )
 
 const peerPort = 9999
@@ -56,7 +59,7 @@ func TestDeniedPeers(t *testing.T) {
 	for i, family := range []byte{stun.IPv4, stun.IPv6} {
 		c := s.allocated(t, net.JoinHostPort("198.51.100.1", port), family)
 		sent := 0
-		for _, text := range append(append([]string{}, forbidden...), here...) {
+		for _, text := range slices.Concat(forbidden, unheard, here) {
 			a := netip.MustParseAddr(text)
 			if a.Is4() != (family == stun.IPv4) {
 				continue
@@ -196,16 +199,28 @@ func (c *relayClient) read() []byte {
 	return b[:n]
 }
 
+// addPeer appends XOR-PEER-ADDRESS, with an IPv4 address in IPv6 form as such.
+func addPeer(b *stun.Builder, a netip.Addr) {
+	mask := b.Bytes()[4:20] // the cookie and the transaction
+	value := []byte{0, stun.IPv4, peerPort>>8 ^ mask[0], peerPort&0xff ^ mask[1]}
+	if a.Is6() {
+		value[1] = stun.IPv6
+	}
+	for i, x := range a.AsSlice() {
+		value = append(value, x^mask[i])
+	}
+	b.Add(stun.XORPeerAddress, value)
+}
+
 // try asks for a peer in both ways, sends to it, and returns the codes of the answers.
 func (c *relayClient) try(a netip.Addr) map[stun.Method]int {
 	c.t.Helper()
-	peer := netip.AddrPortFrom(a, peerPort)
 	codes := map[stun.Method]int{}
-	_, codes[stun.CreatePermission] = c.ask(stun.CreatePermission, func(b *stun.Builder) { b.AddAddress(stun.XORPeerAddress, peer) })
-	_, codes[stun.ChannelBind] = c.ask(stun.ChannelBind, func(b *stun.Builder) {
-		b.AddNumber(stun.ChannelNumber, 0x4001<<16).AddAddress(stun.XORPeerAddress, peer)
-	})
-	b := stun.NewBuilder(nil, stun.Send, stun.Indication, make([]byte, 12)).AddAddress(stun.XORPeerAddress, peer).Add(stun.DataValue, []byte("out"))
+	_, codes[stun.CreatePermission] = c.ask(stun.CreatePermission, func(b *stun.Builder) { addPeer(b, a) })
+	_, codes[stun.ChannelBind] = c.ask(stun.ChannelBind, func(b *stun.Builder) { addPeer(b.AddNumber(stun.ChannelNumber, 0x4001<<16), a) })
+	b := stun.NewBuilder(nil, stun.Send, stun.Indication, make([]byte, 12))
+	addPeer(b, a)
+	b.Add(stun.DataValue, []byte("out"))
 	if _, err := c.conn.Write(b.Bytes()); err != nil {
 		c.t.Fatal(err)
 	}

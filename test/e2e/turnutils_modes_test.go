@@ -88,9 +88,11 @@ func (r *coturn) badly() (all []exercise) {
 
 // unharmed says that the relay works as before, and what it counted of all that.
 func (r *coturn) unharmed(t *testing.T) {
-	r.exercises(t, 200, 4, []exercise{
-		{name: "UDP at the end", flags: "-y", clients: 4, packets: 5}, {name: "TLS at the end", flags: "-t -S -y", clients: 4, packets: 5},
-	})
+	var all []exercise
+	for transport, flags := range transports {
+		all = append(all, exercise{name: transport + " at the end", flags: flags + "-y", clients: 4, packets: 5})
+	}
+	r.exercises(t, 200, 4, all)
 	n := r.memoryFigures(t, r.client(t))
 	for _, name := range []string{`refusals_total{code="401"}`, `refusals_total{code="420"}`, `refusals_total{code="442"}`, `refusals_total{code="403"}`,
 		`refusals_total{code="400"}`, `dropped_total{reason="no permission"}`, `endings_total{reason="left"}`, `endings_total{reason="released"}`, "malformed_total"} {

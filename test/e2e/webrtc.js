@@ -19,8 +19,8 @@ window.WebSocket = class extends WebSocket {
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-// along leaves one way to the relay of all that ICE servers name, such as 'turns tcp'. The server
-// names TCP without TLS only if it has no certificate; its port takes both all the same.
+// along leaves one way to the relay of all that ICE servers name, such as 'turns tcp'. TCP without
+// TLS the server does not name; its port takes both all the same.
 function along(way, servers) {
   const [scheme, transport] = way.split(' ');
   const named = (url) => url.startsWith(`${scheme}:`) && url.endsWith(`?transport=${transport}`);
