@@ -66,7 +66,7 @@ var rules = []struct {
 	{formatFile, plain, "version of the layout"},
 	{"rejections", plain, "what was refused lately"},
 	{"rejections.new", excluded, "as a file that is being written"},
-	{"token-key", plain, "clients go on with their lists"},
+	{"token-key", plain, "clients go on with their lists, temporary credentials, logins and relays"},
 	{"dev", plain, "says that only development servers had the directory, and so it is with a copy"},
 	{"ca.pem", plain, "clients trust it"},
 	{"ca.key", plain, "signs for ca.pem"},
